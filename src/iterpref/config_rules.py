@@ -1,0 +1,41 @@
+"""Rules between fields: a combination that cannot mean anything stops here, naming the override to change."""
+
+from __future__ import annotations
+
+from iterpref.config import Config
+from iterpref.errors import UserError
+
+
+def check_rules(config: Config) -> None:
+    """Raises `UserError` for the first combination that has no meaning. Cheap: no import of torch, no disk."""
+    c = config
+    rules = [
+        (c.generate.bugs_min > c.generate.bugs_max,
+         f"generate.bugs_min={c.generate.bugs_min} is above generate.bugs_max={c.generate.bugs_max}: lower the first or raise the second"),
+        (c.problems.source == "jsonl" and not c.problems.path,
+         "problems.source=jsonl needs a file: add problems.path=FILE.jsonl"),
+        (c.problems.source != "jsonl" and c.problems.path is not None,
+         f"problems.path has no effect with problems.source={c.problems.source}: use problems=jsonl problems.path=FILE"),
+        (c.model.source == "pretrained" and not c.model.path,
+         "model.source=pretrained needs a folder or a hub id: add model.path=NAME"),
+        (c.model.source != "pretrained" and c.model.path is not None,
+         f"model.path has no effect with model.source={c.model.source}: use model=pretrained model.path=NAME"),
+        (c.model.source != "pretrained" and c.model.revision is not None,
+         f"model.revision has no effect with model.source={c.model.source}: use model=pretrained"),
+        (c.loss.preference == 0 and c.loss.alpha == 0,
+         "loss.preference=0 with loss.alpha=0 leaves no loss: raise one of them"),
+        (c.data.global_batch % (c.data.micro_batch * c.trainer.devices) != 0,
+         f"data.global_batch={c.data.global_batch} is not a multiple of data.micro_batch * trainer.devices = "
+         f"{c.data.micro_batch} * {c.trainer.devices}: change data.micro_batch or data.global_batch"),
+        (c.trainer.precision == "bf16-true" and c.model.dtype != "bfloat16",
+         f"trainer.precision=bf16-true trains bf16 weights, but model.dtype={c.model.dtype}: set model.dtype=bfloat16, "
+         "or trainer.precision=bf16-mixed to keep fp32 master weights"),
+        (c.trainer.precision != "bf16-true" and c.model.dtype != "float32",
+         f"model.dtype={c.model.dtype} would make low-precision master weights under trainer.precision={c.trainer.precision}: "
+         "set model.dtype=float32, or trainer.precision=bf16-true with model.dtype=bfloat16"),
+        (c.trainer.accelerator == "cpu" and c.trainer.devices > 1,
+         f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
+    ]  # fmt: skip
+    for broken, message in rules:
+        if broken:
+            raise UserError(message)

@@ -1,0 +1,269 @@
+"""The records that travel through the house, and the legend of tensor shapes.
+
+Nothing here imports torch, transformers or Hydra: a record can be read by any part of the package, at no cost.
+
+Shape legend (suffix of every tensor's name):
+
+    P   preference pairs in a batch            S   sequences (2 P: all chosen, then all rejected)
+    T   token positions of a padded sequence   R   rows of logits, one per scored token
+    V   vocabulary                             H   hidden size
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """What the harness, and nothing else, says about one run of a program on one test suite."""
+
+    PASS = "PASS"  # every expected test ran and passed
+    FAIL = "FAIL"  # all tests ran to an end, at least one assertion was wrong (or a test was skipped)
+    ERROR = "ERROR"  # the program or a test raised, or the source does not compile
+    TIMEOUT = "TIMEOUT"  # CPU or wall limit; killed
+    OOM = "OOM"  # memory limit
+    OUTPUT_LIMIT = "OUTPUT_LIMIT"  # wrote more than it may
+    PROC_LIMIT = "PROC_LIMIT"  # more processes or threads than it may
+    EARLY_EXIT = "EARLY_EXIT"  # ended before the tests did, without a verdict
+    CRASH = "CRASH"  # killed by a signal of its own making; `detail` names it
+    TAMPER = "TAMPER"  # the harness found itself changed
+    FLAKY = "FLAKY"  # two runs of the same version disagree
+    HARNESS_ERROR = "HARNESS_ERROR"  # our fault, never a label
+
+
+class Record:
+    """Round trip between a frozen dataclass and plain JSON types: `T.from_dict(t.to_dict()) == t`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Self:
+        """Builds the record, nested records included; raises `KeyError` naming a missing field."""
+        hints = get_type_hints(cls, localns={"Tensor": Any})
+        known: dict[str, Any] = {}
+        for item in fields(cls):  # type: ignore[arg-type]
+            if item.name in row:
+                known[item.name] = _revive(hints[item.name], row[item.name])
+        missing = [f.name for f in fields(cls) if f.name not in known and not _has_default(f)]  # type: ignore[arg-type]
+        if missing:
+            raise KeyError(f"{cls.__name__} needs the field(s) {', '.join(missing)}; the row has {sorted(row)}")
+        return cls(**known)
+
+
+def _has_default(item: Any) -> bool:
+    from dataclasses import MISSING
+
+    return item.default is not MISSING or item.default_factory is not MISSING
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    arguments = [a for a in get_args(hint) if a not in (type(None), Ellipsis)]
+    if isinstance(value, (list, tuple)) and arguments:
+        return tuple(_revive(arguments[0], v) for v in value)
+    inner = arguments[0] if len(arguments) == 1 and not isinstance(value, (list, tuple)) else hint
+    if isinstance(inner, type) and is_dataclass(inner) and isinstance(value, dict):
+        return inner.from_dict(value)  # type: ignore[attr-defined]
+    if isinstance(inner, type) and issubclass(inner, StrEnum):
+        return inner(value)
+    return value
+
+
+@dataclass(frozen=True)
+class SourceFile(Record):
+    """One file of a solution or of a test suite. `name` is relative, with no `..`."""
+
+    name: str
+    text: str
+
+
+def files_sha256(files: Sequence[SourceFile]) -> str:
+    """sha256 over names and texts, in the order given; equal exactly when the files are equal."""
+    digest = hashlib.sha256()
+    for file in files:
+        for part in (file.name, file.text):
+            # A lone surrogate is legal in a Python str and must not stop the hash.
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class TestSuite(Record):
+    """Frozen tests: every version of a task is judged by exactly these."""
+
+    __test__ = False  # the name looks like a test class to pytest
+
+    files: tuple[SourceFile, ...]
+    framework: str  # "unittest"
+    n_tests: int  # tests that must run; fewer is never a pass
+    coverage: float | None = None  # share of the reference's lines that the tests run, in [0, 1]
+
+    @property
+    def sha256(self) -> str:
+        return files_sha256(self.files)
+
+
+@dataclass(frozen=True)
+class Problem(Record):
+    """A task: what the user asks, the frozen tests, and where known a reference solution."""
+
+    task_id: str
+    prompt: str
+    tests: TestSuite
+    reference: tuple[SourceFile, ...] = ()
+    source: str = "bank"
+    license: str = "Apache-2.0"
+    category: str = ""
+    split: str = "train"  # train | validation | test, fixed for good
+
+
+@dataclass(frozen=True)
+class Draft(Record):
+    """What a generator hands over: files to run, and a note on how they came to be (bug kinds, or the LLM call)."""
+
+    files: tuple[SourceFile, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt(Record):
+    """One executed version of a task. Durations live apart (`Timing`), so that records are repeatable byte for byte."""
+
+    i: int
+    parent: int | None
+    files: tuple[SourceFile, ...]
+    tests_sha256: str
+    verdict: Verdict
+    detail: str
+    n_pass: int
+    n_fail: int
+    stdout_tail: str = ""
+    stderr_tail: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Timing(Record):
+    """What one execution cost; kept beside the records because no two runs agree on it."""
+
+    trajectory_id: str
+    i: int
+    duration_ms: float
+    peak_memory_mb: float | None
+    tier: str
+
+
+@dataclass(frozen=True)
+class Trajectory(Record):
+    """The debugging history of one sample of one task."""
+
+    trajectory_id: str  # "{task_id}#{sample}"
+    task_id: str
+    prompt: str
+    source: str
+    license: str
+    category: str
+    split: str
+    tests: TestSuite
+    iterations: tuple[Attempt, ...]
+    status: str  # solved | solved_at_once | unsolved
+    seed: int
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Span(Record):
+    """Characters [start, end) of a completion."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class FilterResult(Record):
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PreferencePair(Record):
+    """One row of CodeFlow; opens as it is in `datasets` and in TRL (`prompt`, `chosen`, `rejected`)."""
+
+    pair_id: str
+    task_id: str
+    split: str
+    category: str
+    prompt: str
+    chosen: str  # completion text, fence included
+    rejected: str
+    chosen_iter: int
+    rejected_iter: int
+    tests_sha256: str
+    d_minus: tuple[int, ...]  # 0-based line numbers of `rejected` outside the LCS
+    d_plus: tuple[int, ...]
+    d_minus_spans: tuple[Span, ...]  # the same, as characters of `rejected`
+    d_plus_spans: tuple[Span, ...]
+    diff_algo: str
+    empty_policy: str
+    ast_equal: bool
+    note: str = ""  # the generator's note on the rejected version
+    filters: tuple[FilterResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example(Record):
+    """A tokenised pair. All lists of one side have one length: that side's completion tokens."""
+
+    pair_id: str
+    split: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+    chosen_mask: tuple[float, ...]  # weight of each token in K+
+    rejected_mask: tuple[float, ...]  # weight of each token in K-
+    chosen_focal: tuple[int, ...]  # 1 where the token lies in D+, whatever the mask rule: for metrics
+    rejected_focal: tuple[int, ...]
+    chosen_ref_logps: tuple[float, ...] | None = None  # fp32, once cached
+    rejected_ref_logps: tuple[float, ...] | None = None
+
+
+@dataclass
+class Batch:
+    """2 P padded sequences, chosen first. Row r predicts token `labels_R[r]` from the logits at `positions_R[r]`."""
+
+    pair_ids: list[str]
+    input_ids_ST: Tensor  # int64
+    attention_mask_ST: Tensor  # int64, 1 on real tokens
+    rows_R: Tensor  # int64 index into the flattened [S * T] positions whose next token is scored
+    labels_R: Tensor  # int64
+    weights_R: Tensor  # fp32, the mask of K+ and K-
+    focal_R: Tensor  # bool, token lies in D+ or D-
+    sequence_R: Tensor  # int64 in [0, 2 P): the sequence a row belongs to
+    ref_logps_R: Tensor | None  # fp32, when the reference is cached
+    step_pairs: int  # pairs in the whole optimizer step that this micro-batch is a part of
+    n_tokens: int = field(default=0)  # real tokens, padding excluded
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.pair_ids)
+
+    def to(self, device: Any) -> Batch:
+        """The same batch on another device; Lightning calls it."""
+        moved = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            moved[item.name] = value.to(device, non_blocking=True) if hasattr(value, "to") else value
+        return Batch(**moved)
