@@ -1,0 +1,90 @@
+"""A trajectory becomes a `PreferencePair`: y+ is its final passing version, y- one failing version before it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from iterpref.codeflow.filters import ast_equal, rule_filters
+from iterpref.config import PairsConfig
+from iterpref.data.diff import localise
+from iterpref.schema import Attempt, PreferencePair, SourceFile, Span, Trajectory, Verdict
+
+
+def completion_text(files: Sequence[SourceFile]) -> str:
+    """The answer as a model would write it: a python fence; several files each under their `<file>` name."""
+    fences = [f"```python\n{f.text}{'' if f.text.endswith(chr(10)) else chr(10)}```" for f in files]
+    if len(files) == 1:
+        return fences[0]
+    return "\n".join(f"<file>{f.name}</file>\n{fence}" for f, fence in zip(files, fences, strict=True))
+
+
+def make_pairs(trajectories: Iterable[Trajectory], config: PairsConfig, seed: int) -> tuple[list[PreferencePair], dict[str, int]]:
+    """All pairs, and how many trajectories were dropped for which reason; kept + dropped = trajectories."""
+    pairs: list[PreferencePair] = []
+    drops: Counter[str] = Counter()
+    for trajectory in trajectories:
+        made = make_pair(trajectory, config, seed)
+        if isinstance(made, str):
+            drops[made] += 1
+        else:
+            pairs.append(made)
+    return pairs, dict(sorted(drops.items()))
+
+
+def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> PreferencePair | str:
+    """The pair of one trajectory, or the reason why there is none."""
+    if trajectory.status != "solved":
+        return trajectory.status
+    good = trajectory.iterations[-1]
+    failing = [a for a in trajectory.iterations[:-1] if is_failing_label(a)]
+    if not failing:
+        return "no_failing_version"
+    # The label rests on one suite: a version judged by any other is a defect upstream, not a pair.
+    assert {a.tests_sha256 for a in trajectory.iterations} == {trajectory.tests.sha256}
+    bad = choose_negative(failing, config.negative, f"{seed}/{trajectory.trajectory_id}/negative")
+    rejected, chosen = completion_text(bad.files), completion_text(good.files)
+    difference = localise(rejected, chosen, config.diff)
+    filters = rule_filters(config, rejected, difference, bad.files, good.files)
+    failed = [f.name for f in filters if not f.passed]
+    if failed:
+        return f"filter_{failed[0]}"
+    d_minus_spans = difference.d_minus_spans
+    if difference.gap is not None and config.empty_d_minus == "anchor":
+        d_minus_spans = (Span(difference.gap, difference.gap),)
+    return PreferencePair(
+        pair_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        split=trajectory.split,
+        category=trajectory.category,
+        prompt=trajectory.prompt,
+        chosen=chosen,
+        rejected=rejected,
+        chosen_iter=good.i,
+        rejected_iter=bad.i,
+        tests_sha256=good.tests_sha256,
+        d_minus=difference.d_minus,
+        d_plus=difference.d_plus,
+        d_minus_spans=d_minus_spans,
+        d_plus_spans=difference.d_plus_spans,
+        diff_algo=config.diff,
+        empty_policy=config.empty_d_minus,
+        ast_equal=ast_equal(bad.files, good.files),
+        note=bad.note,
+        filters=filters,
+    )
+
+
+def is_failing_label(attempt: Attempt) -> bool:
+    """Whether the verdict says that this version is wrong (and not that our machine was)."""
+    return attempt.verdict not in (Verdict.PASS, Verdict.FLAKY, Verdict.HARNESS_ERROR)
+
+
+def choose_negative(failing: Sequence[Attempt], policy: str, key: str) -> Attempt:
+    """`first`, `last`, or `random` by a generator of its own for each trajectory."""
+    if policy == "first":
+        return failing[0]
+    if policy == "last":
+        return failing[-1]
+    return random.Random(key).choice(failing)

@@ -1,0 +1,104 @@
+"""A raw row becomes a `Problem`: what the user asks, and the frozen tests that judge every version of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from iterpref.codeflow.bank import load_bank
+from iterpref.codeflow.sandbox.discover import count_tests
+from iterpref.config import ProblemsConfig
+from iterpref.errors import UserError
+from iterpref.schema import Problem, SourceFile, TestSuite
+
+SPLITS = ("train", "validation", "test")
+_FIELDS = ("task_id", "prompt", "tests", "solution", "split", "category", "source", "license")
+
+
+def load_problems(config: ProblemsConfig) -> list[Problem]:
+    """All problems of the configured source in a fixed order; raises `UserError` when there are none."""
+    problems = load_bank() if config.source == "bank" else read_jsonl(Path(str(config.path)))
+    if not problems:
+        raise UserError(f"problems={config.source}: there is no task in {config.path or 'the bank'}; at least one was expected")
+    return take_evenly(problems, config.limit) if config.limit else problems
+
+
+def take_evenly(problems: Iterable[Problem], limit: int) -> list[Problem]:
+    """The first `limit` problems, drawn from the splits in turn so that a small limit still has held-out tasks."""
+    by_split: dict[str, list[Problem]] = {split: [] for split in SPLITS}
+    for problem in problems:
+        by_split[problem.split].append(problem)
+    # Two of train for one of each other split.
+    train = iter(by_split["train"])
+    turns = zip_longest(train, train, by_split["validation"], by_split["test"])
+    chosen = [p for turn in turns for p in turn if p is not None][:limit]
+    return sorted(chosen, key=lambda p: p.task_id)
+
+
+def read_jsonl(path: Path) -> list[Problem]:
+    """One problem a line: `task_id`, `prompt`, `tests` (text, or {file name: text}), `solution` (likewise), `split`, ...
+
+    Raises:
+        UserError: naming file and line, for anything that is not a complete task.
+    """
+    if not path.is_file():
+        raise UserError(f"problems.path={path}: there is no such file")
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    with path.open(encoding="utf-8", errors="strict", newline="\n") as handle:
+        number = 0
+        try:
+            for number, line in enumerate(handle, 1):
+                if line.strip():
+                    problem = _parse_line(line, f"{path}:{number}")
+                    if problem.task_id in seen:
+                        raise UserError(f"{path}:{number}: task_id '{problem.task_id}' stands in line {seen[problem.task_id]} already")
+                    seen[problem.task_id] = number
+                    problems.append(problem)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: after line {number}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    return problems
+
+
+def _parse_line(line: str, place: str) -> Problem:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place}: not a JSON object ({error}); mend or remove this line") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: a JSON object was expected, {type(row).__name__} came")
+    unknown = sorted(set(row) - set(_FIELDS))
+    if unknown:
+        raise UserError(f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}")
+    for name in ("task_id", "prompt"):
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise UserError(f"{place}: '{name}' must be a text that is not empty, {row.get(name)!r} came")
+    split = row.get("split", "train")
+    if split not in SPLITS:
+        raise UserError(f"{place}: split={split!r} is none of {', '.join(SPLITS)}")
+    tests = _files(row.get("tests"), "test_solution.py", f"{place}: 'tests'")
+    n_tests = count_tests(tests)
+    if n_tests == 0:
+        raise UserError(f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected")
+    solution = row.get("solution")
+    return Problem(
+        task_id=row["task_id"],
+        prompt=row["prompt"],
+        tests=TestSuite(tests, "unittest", n_tests),
+        reference=_files(solution, "solution.py", f"{place}: 'solution'") if solution else (),
+        source=str(row.get("source", "jsonl")),
+        license=str(row.get("license", "unknown")),
+        category=str(row.get("category", "")),
+        split=split,
+    )
+
+
+def _files(value: Any, default_name: str, place: str) -> tuple[SourceFile, ...]:
+    if isinstance(value, str) and value.strip():
+        return (SourceFile(default_name, value),)
+    if isinstance(value, dict) and value and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+        return tuple(SourceFile(name, text) for name, text in sorted(value.items()))
+    raise UserError(f"{place} must be a text, or an object of file names and texts; {value!r:.80} came")
