@@ -117,6 +117,8 @@ class LossConfig:
 
 @dataclass
 class DataConfig:
+    packing: str = option("padded", "padded: a row for each sequence; shared: a pair's common prefix runs once, same loss",
+                          choices=("padded", "shared"))  # fmt: skip
     global_batch: int = option(128, "pairs in one optimizer step over all devices (paper: 128)", low=1)
     micro_batch: int = option(4, "pairs in one forward pass on one device", low=1)
     max_prompt_tokens: int = option(1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1)
@@ -143,7 +145,8 @@ class TrainerConfig:
     max_steps: int | None = option(None, "stop after so many optimizer steps", low=1)
     accelerator: str = option("auto", "device kind", choices=("auto", "cpu", "gpu", "mps"))
     devices: int = option(1, "devices on this host", low=1)
-    precision: str = option("bf16-mixed", "arithmetic of the forward pass", choices=("32-true", "bf16-mixed", "bf16-true"))
+    precision: str = option("auto", "arithmetic; auto: bf16-mixed where the device computes in bf16, else 32-true",
+                            choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
     deterministic: bool = option(False, "refuse operations that differ from run to run")
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
     log_every: int = option(1, "optimizer steps between two log lines", low=1)

@@ -4,9 +4,10 @@ Nothing here imports torch, transformers or Hydra: a record can be read by any p
 
 Shape legend (suffix of every tensor's name):
 
-    P   preference pairs in a batch            S   sequences (2 P: all chosen, then all rejected)
-    T   token positions of a padded sequence   R   rows of logits, one per scored token
-    V   vocabulary                             H   hidden size
+    P   preference pairs in a batch            S   rows of tokens in a batch
+    T   token positions in such a row          R   rows of logits, one for each scored token
+    E   entries: (row, sequence, weight)       V   vocabulary
+    H   hidden size
 """
 
 from __future__ import annotations
@@ -242,19 +243,27 @@ class Example(Record):
 
 @dataclass
 class Batch:
-    """2 P padded sequences, chosen first. Row r predicts token `labels_R[r]` from the logits at `positions_R[r]`."""
+    """Packed pairs. A row of tokens holds one sequence (`padded`) or a whole pair that shares its prefix (`shared`).
+
+    Row r of the logits stands at the flattened position `rows_R[r]` and is asked for token `labels_R[r]`. An entry e says
+    that this row belongs to sequence `entry_sequence_E[e]` (0..P-1 chosen, P..2P-1 rejected) with weight `weights_E[e]` in
+    K+ or K-; a shared row has one entry for either side.
+    """
 
     pair_ids: list[str]
     input_ids_ST: Tensor  # int64
-    attention_mask_ST: Tensor  # int64, 1 on real tokens
-    rows_R: Tensor  # int64 index into the flattened [S * T] positions whose next token is scored
+    position_ids_ST: Tensor  # int64
+    branch_ST: Tensor  # int8: -1 padding, 0 seen by all of its row, 1 chosen only, 2 rejected only
+    shared: bool
+    rows_R: Tensor  # int64, flattened [S * T] index of the position that predicts the token
     labels_R: Tensor  # int64
-    weights_R: Tensor  # fp32, the mask of K+ and K-
-    focal_R: Tensor  # bool, token lies in D+ or D-
-    sequence_R: Tensor  # int64 in [0, 2 P): the sequence a row belongs to
     ref_logps_R: Tensor | None  # fp32, when the reference is cached
+    entry_row_E: Tensor  # int64 into R
+    entry_sequence_E: Tensor  # int64 in [0, 2 P)
+    weights_E: Tensor  # fp32, the mask of K+ and K-
+    focal_E: Tensor  # fp32, 1 where the token lies in D+ or D-
     step_pairs: int  # pairs in the whole optimizer step that this micro-batch is a part of
-    n_tokens: int = field(default=0)  # real tokens, padding excluded
+    n_tokens: int  # real tokens, padding excluded
 
     @property
     def n_pairs(self) -> int:

@@ -1,0 +1,126 @@
+"""Finished stages on disk: Parquet tables and a manifest under a fingerprint, renamed into place when complete.
+
+    DATA/<stage>/<fingerprint>/manifest.json, <table>.parquet
+
+A folder that exists is finished; a folder whose name begins with a dot is work in progress that the next run throws away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from iterpref.errors import UserError
+from iterpref.schema import SCHEMA_VERSION, Record
+
+R = TypeVar("R", bound=Record)
+_ROWS_PER_GROUP = 4096
+
+
+def fingerprint(*parts: Any) -> str:
+    """16 hex digits of sha256 over the parts as canonical JSON: equal configurations, and only those, share it."""
+    text = json.dumps([SCHEMA_VERSION, *parts], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def arrow_schema(record: type[Record]) -> pa.Schema:
+    """The Parquet schema of a record type, from its type hints (an empty list keeps its type that way)."""
+    return pa.schema(_arrow_fields(record))
+
+
+def _arrow_fields(record: type[Any]) -> list[pa.Field]:
+    hints = get_type_hints(record, localns={"Tensor": Any})
+    return [pa.field(item.name, _arrow_type(hints[item.name])) for item in fields(record)]
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    arguments = [a for a in get_args(hint) if a not in (type(None), Ellipsis)]
+    origin = getattr(hint, "__origin__", None)
+    if origin is tuple:
+        return pa.list_(_arrow_type(arguments[0]))
+    if arguments:  # X | None
+        return _arrow_type(arguments[0])
+    if is_dataclass(hint):
+        return pa.struct(_arrow_fields(hint))  # type: ignore[arg-type]
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return pa.string()
+    # Masks and log-probs are fp32 by contract (architecture: on-disk records).
+    return {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}[hint]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One finished stage."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.folder.name
+
+    def table(self, name: str) -> Path:
+        return self.folder / f"{name}.parquet"
+
+    def read(self, name: str, record: type[R]) -> list[R]:
+        return [record.from_dict(row) for row in pq.read_table(self.table(name)).to_pylist()]
+
+
+def find(stage_folder: Path, key: str) -> Artifact | None:
+    """The finished artifact of `key`, or None. Raises `UserError` when its manifest is unreadable."""
+    manifest = stage_folder / key / "manifest.json"
+    if not manifest.is_file():
+        return None
+    try:
+        return Artifact(manifest.parent, json.loads(manifest.read_text()))
+    except ValueError as error:
+        raise UserError(f"{manifest} is not valid JSON ({error}): delete {manifest.parent} and run again") from None
+
+
+@contextmanager
+def building(stage_folder: Path, key: str) -> Iterator[None]:
+    """Only one process builds `key`; the others wait here, and then find it finished."""
+    stage_folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(stage_folder / f".{key}.lock"):
+        yield
+
+
+def publish(
+    stage_folder: Path, key: str, tables: dict[str, tuple[type[Record], Sequence[Record]]], manifest: dict[str, Any]
+) -> Artifact:
+    """Writes tables and manifest beside their place, then renames the folder into it. Byte for byte repeatable."""
+    partial = stage_folder / f".{key}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, (record, rows) in tables.items():
+        table = pa.Table.from_pylist([row.to_dict() for row in rows], schema=arrow_schema(record))
+        pq.write_table(table, partial / f"{name}.parquet", row_group_size=_ROWS_PER_GROUP)
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "fingerprint": key, **manifest}, indent=2, sort_keys=True)
+    (partial / "manifest.json").write_text(text + "\n")
+    for path in (*partial.iterdir(), partial):
+        _fsync(path)
+    partial.rename(stage_folder / key)
+    _fsync(stage_folder)
+    found = find(stage_folder, key)
+    assert found is not None
+    return found
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

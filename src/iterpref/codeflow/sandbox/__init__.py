@@ -1,0 +1,1 @@
+"""Runs code that nobody vouches for. Import from the modules: `protocol`, `plain`, `report`, `discover`."""

@@ -1,0 +1,130 @@
+# ruff: noqa: N802 (unittest chose the names)
+"""What unittest reports to: every event goes out at once as a frame, and nothing is kept that could be rewritten."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from . import wire
+from .describe import MAX_CHARS, cause_of, describe
+from .guard import Seals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ErrorInfo = tuple[type[BaseException], BaseException, TracebackType]
+
+
+class Collector:
+    """The methods that `unittest.TestSuite` and `TestCase` call on a result. Without a `__dict__`: no method of one
+    object can be replaced, and the class is under `Seals`."""
+
+    # Those in camel case are unittest's own notes on class and module fixtures.
+    __slots__ = (
+        "_emit",
+        "_long_names",
+        "_moduleSetUpFailed",
+        "_previousTestClass",
+        "_seals",
+        "_sources",
+        "_testRunEntered",
+        "shouldStop",
+    )
+
+    def __init__(
+        self,
+        emit: Callable[..., None],
+        sources: Mapping[str, tuple[str, Sequence[str]]],
+        seals: Seals,
+        long_names: bool,
+    ) -> None:
+        self._emit = emit
+        self._sources = sources
+        self._seals = seals
+        self._long_names = long_names
+        self._moduleSetUpFailed = False
+        self._previousTestClass = None
+        self._testRunEntered = False
+        self.shouldStop = False
+
+    def name(self, test: Any) -> str:
+        """`Class.test_method`, with its module in front when the suite has several test files."""
+        method = getattr(test, "_testMethodName", None)
+        if method is None:
+            return str(getattr(test, "description", test))  # a class or module fixture
+        module = f"{type(test).__module__}." if self._long_names else ""
+        return f"{module}{type(test).__qualname__}.{method}"
+
+    def startTest(self, test: Any) -> None:
+        self._emit(wire.START, self.name(test))
+
+    def stopTest(self, test: Any) -> None:
+        broken = self._seals.shadowed(test) or self._seals.broken(everything=False)
+        if broken:
+            self._emit(wire.TAMPER, broken)
+        self._emit(wire.STOP, self.name(test))
+
+    def addSuccess(self, test: Any) -> None:
+        self._emit(wire.PASS, self.name(test))
+
+    def addFailure(self, test: Any, err: ErrorInfo) -> None:
+        self._emit(wire.FAIL, self.name(test), self._text(err[1]))
+
+    def addError(self, test: Any, err: ErrorInfo) -> None:
+        error = err[1]
+        if isinstance(error, SystemExit):
+            self.leave_early(error)
+        self._emit(wire.ERROR, self.name(test), type(error).__name__, self._text(error), cause_of(error))
+
+    def addSubTest(self, test: Any, subtest: Any, err: ErrorInfo | None) -> None:
+        if err is None:
+            return
+        error = err[1]
+        if not isinstance(error, test.failureException):
+            self.addError(test, err)
+            return
+        # `_subDescription` is how unittest itself names a subtest: "[message] (i=3)".
+        self._emit(wire.FAIL, self.name(test), f"{subtest._subDescription()}\n{self._text(error)}")
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        self._emit(wire.SKIP, self.name(test), f"skipped: {reason!s:.{MAX_CHARS}}")
+
+    def addExpectedFailure(self, test: Any, err: ErrorInfo) -> None:
+        self._emit(wire.FAIL, self.name(test), f"an expected failure is not a pass\n{self._text(err[1])}")
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self._emit(wire.FAIL, self.name(test), "passed where a failure was expected")
+
+    def addDuration(self, test: Any, elapsed: float) -> None:
+        """Python 3.12 calls it; durations are not repeatable, so nobody hears of them."""
+
+    def leave_early(self, error: SystemExit) -> None:
+        """SystemExit ends the program as it would have without us: at once."""
+        self._emit(wire.EXIT, f"SystemExit({error.code!r:.100})")
+        flush()
+        os._exit(0)
+
+    def abort(self, error: BaseException) -> None:
+        """An exception that no test holds: the run ends here."""
+        if isinstance(error, SystemExit):
+            self.leave_early(error)
+        self._emit(wire.ABORT, type(error).__name__, self._text(error), cause_of(error))
+
+    def _text(self, error: BaseException) -> str:
+        try:
+            return describe(error, self._sources)
+        except MemoryError:
+            return type(error).__name__
+
+
+def flush() -> None:
+    """What the program printed must be in the pipes before we tell the end."""
+    for stream in {sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__}:
+        try:
+            stream.flush()  # type: ignore[union-attr]
+        except Exception:  # the task may have closed or replaced it
+            continue

@@ -1,0 +1,167 @@
+"""Two ways in which a program may talk a test into passing, and what we hold against them.
+
+1. It returns an object that equals everything. `Probe` asks every value that is compared whether it also equals a
+   stranger: a fresh object, a random number, a random text. No honest value does.
+2. It patches what judges it. `Seals` remembers the parts of unittest, `builtins`, `math` and `operator` before any code
+   of the task runs, and compares afterwards.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import functools
+import math
+import operator
+import os
+import sys
+import unittest
+import unittest.case
+import unittest.loader
+import unittest.suite
+import unittest.util
+from collections.abc import Callable, Iterable
+from types import FunctionType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PLAIN = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), range, type, type(Ellipsis)})
+LISTS: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
+NUMBERS = ("AlmostEqual", "NotAlmostEqual")
+# assertNotEqual is absent: an object that equals everything fails it by itself.
+SEQUENCES = ("Equal", "SequenceEqual", "ListEqual", "TupleEqual", "SetEqual", "DictEqual", "CountEqual")
+COMPARED = (*SEQUENCES, "MultiLineEqual", "In", "Less", "LessEqual", "Greater", "GreaterEqual", *NUMBERS)
+
+
+class Probe:
+    """`probe(value)` returns `value`, or raises AssertionError if anything in it equals a stranger.
+
+    `trusted` holds the paths of the test files: a matcher that the frozen suite defines may equal what it likes, and
+    `unittest.mock.ANY` may if the suite itself mentions it.
+    """
+
+    def __init__(self, trusted: Iterable[str], any_is_meant: bool) -> None:
+        noise = int.from_bytes(os.urandom(7), "big")
+        self._strangers = (object(), noise, noise + 0.5, f"stranger {noise}")
+        self._far = noise + 0.25
+        self._trusted = frozenset(trusted)
+        self._any_is_meant = any_is_meant
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) in PLAIN:
+            return value
+        todo, seen = [value], set()
+        while todo:
+            item = todo.pop()
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
+            for base in LISTS:
+                if isinstance(item, base):
+                    # The base class's own iterator: a subclass may hide its items.
+                    todo += [part for part in base.__iter__(item) if type(part) not in PLAIN]
+            if isinstance(item, dict):
+                for parts in (dict.keys(item), dict.values(item)):
+                    todo += [part for part in parts if type(part) not in PLAIN]
+            if type(item) not in PLAIN and type(item) not in LISTS and type(item) is not dict:
+                self._refuse_match_all(item)
+        return value
+
+    def _refuse_match_all(self, item: Any) -> None:
+        code = getattr(getattr(type(item), "__eq__", None), "__code__", None)
+        if code is not None and code.co_filename in self._trusted:
+            return
+        mock = sys.modules.get("unittest.mock")
+        if self._any_is_meant and mock is not None and item is mock.ANY:
+            return
+        holds = hasattr(type(item), "__contains__")
+        for stranger in self._strangers:
+            if _agrees(operator.eq, item, stranger) or (
+                _agrees(operator.lt, item, stranger) and _agrees(operator.gt, item, stranger)
+            ):
+                raise AssertionError(f"an object of class {type(item).__name__!r} compares as equal to everything")
+            if holds and _agrees(operator.contains, item, stranger):
+                raise AssertionError(f"an object of class {type(item).__name__!r} contains everything")
+
+    def near(self, value: Any) -> None:
+        """The same for assertAlmostEqual, which subtracts and rounds where the values are not equal."""
+        if type(value) not in PLAIN and _agrees(lambda a, b: round(abs(a - b), 7) == 0, value, self._far):
+            raise AssertionError(f"an object of class {type(value).__name__!r} is close to every number")
+
+
+def _agrees(compare: Callable[[Any, Any], Any], value: Any, stranger: Any) -> bool:
+    try:
+        return bool(compare(value, stranger))
+    except Exception:
+        return False  # an object that cannot be compared with a stranger does not match it
+
+
+def harden_assertions(probe: Probe) -> None:
+    """Lets every comparing assertion of unittest look at its two values first; to be called before `Seals`."""
+    for name in COMPARED:
+        original = getattr(unittest.TestCase, f"assert{name}")
+        setattr(unittest.TestCase, f"assert{name}", _with_probe(original, probe, name in NUMBERS))
+
+
+def _with_probe(original: Callable[..., Any], probe: Probe, numeric: bool) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def assertion(*args: Any, **kwargs: Any) -> Any:
+        for value in (*args[1:3], *(kwargs[key] for key in ("first", "second") if key in kwargs)):
+            probe(value)
+            if numeric:
+                probe.near(value)
+        return original(*args, **kwargs)
+
+    return assertion
+
+
+class Seals:
+    """The names of what judges a program, with the objects that they stood for when this was made."""
+
+    def __init__(self, own: Iterable[type]) -> None:
+        self._judges: list[tuple[str, Any, dict[str, Any]]] = []
+        modules = (unittest.case, unittest.suite, unittest.loader, unittest.util)
+        for module in modules:
+            self._seal(module.__name__, vars(module))
+            for item in list(vars(module).values()):
+                if isinstance(item, type) and item.__module__ == module.__name__:
+                    self._seal(item.__qualname__, vars(item))
+        for item in own:
+            self._seal(item.__qualname__, vars(item))
+        self._rest: list[tuple[str, Any, dict[str, Any]]] = []
+        for module in (builtins, math, operator):
+            self._rest.append((module.__name__, vars(module), dict(vars(module))))
+        self._codes = [
+            (f"{label}.{name}", function, function.__code__, function.__defaults__, function.__kwdefaults__)
+            for label, _, before in self._judges
+            for name, item in before.items()
+            for function in (item, getattr(item, "__wrapped__", None))
+            if isinstance(function, FunctionType)
+        ]
+        self._assertions = frozenset(vars(unittest.TestCase))
+
+    def _seal(self, label: str, namespace: Any) -> None:
+        self._judges.append((label, namespace, dict(namespace)))
+
+    def broken(self, everything: bool) -> str:
+        """Name of the first changed judge, or "". `everything` looks at builtins, math and operator too, which a test
+        may patch for a while, and must not leave patched."""
+        absent = object()
+        for label, namespace, before in self._judges + self._rest if everything else self._judges:
+            for name, item in before.items():
+                if namespace.get(name, absent) is not item:
+                    return f"{label}.{name}"
+        for label, function, code, defaults, kwdefaults in self._codes:
+            now = (function.__code__, function.__defaults__, function.__kwdefaults__)
+            if now[0] is not code or now[1] is not defaults or now[2] is not kwdefaults:
+                return label
+        return ""
+
+    def shadowed(self, test: Any) -> str:
+        """Name of an assertion that one test object replaces for itself, or ""."""
+        for name in getattr(test, "__dict__", ()):
+            if name in self._assertions and (name.startswith("assert") or name in ("fail", "run", "failureException")):
+                return f"self.{name}"
+        return ""

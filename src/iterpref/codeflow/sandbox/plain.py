@@ -1,0 +1,163 @@
+"""The plain tier: rlimits, a user of its own where we are root, a watching supervisor. No root, no container needed.
+
+A run is `sandbox -> supervisor -> test process`, each a process of its own. The test process puts limits around itself,
+gives up root, and only then imports the task; the supervisor drains its pipes, waits, and kills all that descends from
+it.
+
+What this tier does **not** cover:
+
+- The file system: a program reads what its user may read. The run's folder is its only own one; it is removed, and
+  if we are root so is all that the program left in /tmp, /var/tmp and /dev/shm. If we are not, later runs can see that.
+- The network: it is open.
+- Other processes of its user: when we are not root, a program may signal or trace us and its neighbours (`kill(-1)`),
+  read /proc/PID/environ, and end its own supervisor (HARNESS_ERROR, no verdict).
+- Amounts: files are limited one by one, not in sum; memory and CPU time by process, not by run (`processes` times as
+  much is possible until the wall limit). When we are not root, the kernel counts `processes` together with all others
+  of our user: the limit is then loose, and a program that forks faster than we look may outlive us.
+- The judge: tests and program share one interpreter. Patched assertions, objects equal to everything, forged frames
+  and replayed results are found; code that reads expected values from a test's frame or bytecode, or that calls the
+  collector knowing this package's source, is not.
+- ptrace, io_uring, nested user namespaces, and bugs of the kernel. `random` and `tempfile` are seeded; the clock,
+  `os.urandom` and object addresses are not.
+- macOS: no memory limit, no process limit; stragglers are found by the run's folder in their environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from iterpref.codeflow.sandbox.judge import judge
+from iterpref.codeflow.sandbox.launch import Launch, LaunchError
+from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult
+from iterpref.codeflow.sandbox.sharing import Gate, TaskCount, usable_cores
+from iterpref.codeflow.sandbox.workspace import BadFile, Users, Workspace, base_folder, check_names
+from iterpref.errors import UserError
+from iterpref.schema import Verdict
+
+RETRIES = 2  # after a HARNESS_ERROR
+
+
+class PlainSandbox:
+    """`Sandbox` of the plain tier; `workers` runs at once (default: the cores we may use).
+
+    Raises `UserError` where no interpreter or no temporary folder can be used.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise UserError(f"sandbox workers: expected at least 1, got {workers}")
+        if sys.platform not in ("linux", "darwin") or not sys.executable:
+            raise UserError(f"the plain sandbox needs Linux or macOS and a Python executable, got {sys.platform}")
+        self.workers = workers or usable_cores()
+        self._users = Users()
+        drops = self._users.pick() is not None
+        # Root that cannot step down runs programs as root: the records must show it.
+        self.tier = "plain" if drops or os.geteuid() != 0 else "plain-as-root"
+        self._base = base_folder(drops)
+        self._gate = Gate(self.workers)
+        self._tasks = TaskCount()
+        self._lock = threading.Lock()
+        self._active: set[Launch] = set()
+        self._closed = False
+
+    def run(self, request: RunRequest) -> RunResult:
+        """The verdict. HARNESS_ERROR is tried again twice; a wall-clock timeout counts once it happens to a run that
+        has the sandbox for itself, as the machine may have been busy."""
+        if request.tests.framework != "unittest":
+            raise UserError(f"test framework: expected 'unittest', got {request.tests.framework!r}")
+        try:
+            check_names(request.files, request.tests.files)
+            for file in request.files:
+                file.text.encode("utf-8")
+        except BadFile as error:
+            return self._without_run(request, str(error))
+        except UnicodeEncodeError as error:
+            return self._without_run(request, "compile", f"a lone surrogate in the source ({error.reason})")
+        result = self._attempt(request, alone=False)
+        for _ in range(RETRIES):
+            if result.verdict != Verdict.HARNESS_ERROR or self._closed:
+                break
+            result = self._attempt(request, alone=False)
+        if result.verdict == Verdict.TIMEOUT and result.detail == "wall":
+            result = self._attempt(request, alone=True)
+        return result
+
+    def run_many(self, requests: Iterable[RunRequest]) -> Iterator[RunResult]:
+        """Results in the order of the requests; at most twice `workers` requests are read ahead."""
+        waiting: deque[Future[RunResult]] = deque()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
+        try:
+            for request in requests:
+                waiting.append(pool.submit(self.run, request))
+                if len(waiting) >= 2 * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:  # also KeyboardInterrupt, and GeneratorExit when the caller stops early
+            for future in waiting:
+                future.cancel()
+            self._cancel()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """Ends all runs; what was running comes back as HARNESS_ERROR, and so does whatever is asked later."""
+        self._closed = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        with self._lock:
+            for launch in self._active:
+                launch.cancel()
+
+    def _attempt(self, request: RunRequest, alone: bool) -> RunResult:
+        with self._gate.enter(alone):
+            started = time.perf_counter()
+            uid = self._users.pick()
+            try:
+                with Workspace(self._base, request.files, uid, self._users.own) as workspace:
+                    report = self._launch(request, workspace.folder, uid)
+                    elapsed_ms = (time.perf_counter() - started) * 1000
+                    return judge(request, report, str(workspace.folder), elapsed_ms, self.tier)
+            except (LaunchError, OSError) as error:
+                elapsed_ms = (time.perf_counter() - started) * 1000
+                return self._result(Verdict.HARNESS_ERROR, str(error), "", 0, elapsed_ms)
+
+    def _launch(self, request: RunRequest, folder: Path, uid: int | None) -> dict[str, Any]:
+        if self._closed:
+            raise LaunchError("the sandbox is closed")
+        launch = Launch(folder, uid if self._users.own else None)
+        with self._lock:
+            self._active.add(launch)
+        try:
+            return launch.run(self._config(request, uid))
+        finally:
+            with self._lock:
+                self._active.discard(launch)
+
+    def _config(self, request: RunRequest, uid: int | None) -> dict[str, Any]:
+        limits = request.limits
+        nproc: int | None = limits.processes
+        if not self._users.own:
+            # The limit is the user's in all: ours comes on top of what runs already.
+            base = self._tasks.of(uid if uid is not None else os.getuid())
+            nproc = None if base is None else base + self.workers * limits.processes
+        groups = ((request.files, False), (request.tests.files, True))
+        files = [(f.name, f.text, test) for group, test in groups for f in group if f.name.endswith(".py")]
+        return {**vars(limits), "files": files, "coverage": request.measure_coverage, "uid": uid,
+                "own_uid": self._users.own, "nproc": nproc}  # fmt: skip
+
+    def _without_run(self, request: RunRequest, detail: str, message: str = "") -> RunResult:
+        return self._result(Verdict.ERROR, detail, message or detail, request.tests.n_tests, 0.0)
+
+    def _result(self, verdict: Verdict, detail: str, stderr: str, n_fail: int, duration_ms: float) -> RunResult:
+        return RunResult(verdict, detail, 0, n_fail, (), "", stderr, duration_ms, None, self.tier, None)

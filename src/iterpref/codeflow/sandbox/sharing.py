@@ -1,0 +1,76 @@
+"""What the runs of one sandbox share: the cores, and the kernel's count of their user's processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+COUNT_S = 1.0  # seconds for which a count of the user's processes is good
+
+
+class Gate:
+    """Lets `limit` in at once, or one alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+        self._waiting_alone = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def enter(self, alone: bool) -> Iterator[None]:
+        places = self._limit if alone else 1
+        with self._changed:
+            self._waiting_alone += alone
+            # Those who want to be alone go first, else a steady stream of others would keep them out.
+            while self._inside + places > self._limit or (self._waiting_alone and not alone):
+                self._changed.wait()
+            self._waiting_alone -= alone
+            self._inside += places
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= places
+                self._changed.notify_all()
+
+
+class TaskCount:
+    """How many processes and threads a user runs; counted at most once a second, as it costs milliseconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at = -COUNT_S
+        self._n = 0
+
+    def of(self, uid: int) -> int | None:
+        """None where /proc does not tell."""
+        if not Path("/proc/self/status").exists():
+            return None
+        with self._lock:
+            if time.monotonic() - self._at >= COUNT_S:
+                self._n, self._at = self._count(uid), time.monotonic()
+            return self._n
+
+    @staticmethod
+    def _count(uid: int) -> int:
+        total = 0
+        for path in Path("/proc").glob("[0-9]*/status"):
+            try:
+                fields = dict(row.split(":\t", 1) for row in path.read_text().splitlines() if ":\t" in row)
+            except OSError:
+                continue
+            if int(fields["Uid"].split()[0]) == uid:
+                total += int(fields["Threads"])
+        return total
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

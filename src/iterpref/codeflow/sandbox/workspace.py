@@ -1,0 +1,150 @@
+"""The folder that one run lives in, and the user that it runs as."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from iterpref.errors import UserError
+from iterpref.schema import SourceFile
+
+NOBODY = 65534
+FIRST_OWN_UID, OWN_UID_BITS = 1 << 30, 29  # far above any account, below the signed 32 bits that all tools can read
+SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+class BadFile(Exception):
+    """A file of the solution that cannot be written as asked; the message is the verdict's detail."""
+
+
+def check_names(files: Sequence[SourceFile], tests: Sequence[SourceFile]) -> None:
+    """Raises `BadFile` for a solution's fault and `UserError` for one of the suite, before anything is written."""
+    for file in tests:
+        if not _is_plain_name(file.name):
+            raise UserError(
+                f"test file name {file.name!r}: expected a relative path of plain parts, such as 'test_a.py'"
+            )
+        try:
+            file.text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"test file {file.name!r}: expected text, got a lone surrogate; mend the suite") from error
+    taken = {file.name.casefold() for file in tests}
+    for file in files:
+        if not _is_plain_name(file.name):
+            raise BadFile(f"file name {file.name[:80]!r}")
+        folded = file.name.casefold()
+        # A file cannot be a folder as well: "a" beside "a/b.py".
+        if any(folded == name or name.startswith(f"{folded}/") or folded.startswith(f"{name}/") for name in taken):
+            raise BadFile(f"file name {file.name[:80]!r} twice")
+        taken.add(folded)
+
+
+def _is_plain_name(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        name.isprintable()  # neither NUL nor a lone surrogate
+        and "\\" not in name
+        and ":" not in parts[0]
+        and len(name.encode()) <= 1000
+        and all(part not in ("", ".", "..") and len(part.encode()) <= 200 for part in parts)
+    )
+
+
+class Users:
+    """Whom runs run as: when we are root, each run gets a number of its own, which no account has.
+
+    One user a run keeps RLIMIT_NPROC, signals and left-over files of neighbours apart. Where only some numbers are
+    mapped (a rootless container) all runs share `nobody`; where that is not mapped either, `pick` gives None.
+    """
+
+    def __init__(self) -> None:
+        self._own = self._shared = False
+        if os.geteuid() == 0:
+            ranges = [tuple(map(int, row.split())) for row in _read("/proc/self/uid_map").splitlines()]
+            self._own = any(first <= FIRST_OWN_UID and first + n >= 1 << 31 for first, _, n in ranges)
+            self._shared = not ranges or any(first <= NOBODY < first + n for first, _, n in ranges)
+
+    @property
+    def own(self) -> bool:
+        return self._own
+
+    def pick(self) -> int | None:
+        if self._own:
+            return FIRST_OWN_UID + secrets.randbits(OWN_UID_BITS)
+        return NOBODY if self._shared else None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def base_folder(drops: bool) -> Path:
+    """Where run folders go: the temporary folder, or, where another user cannot enter that one, a public one."""
+    for name in (tempfile.gettempdir(), *SHARED_FOLDERS):
+        path = Path(name).resolve()
+        if path.is_dir() and (not drops or all(p.stat().st_mode & 0o001 for p in (path, *path.parents))):
+            return path
+    raise UserError(f"expected a temporary folder that every user may enter, found none; tried {SHARED_FOLDERS}")
+
+
+class Workspace:
+    """A fresh folder with the solution's files; the tests are never written. Use as a context manager."""
+
+    def __init__(self, base: Path, files: Sequence[SourceFile], uid: int | None, own_uid: bool) -> None:
+        self._uid = uid if own_uid else None
+        # A prefix that no other program uses: the folder's path marks the run's processes.
+        self.folder = Path(tempfile.mkdtemp(prefix="iterpref-run-", dir=base))
+        try:
+            for file in files:
+                path = self.folder / file.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.text.encode("utf-8"))
+            if uid is not None:
+                for folder, folders, names in os.walk(self.folder):
+                    for name in (".", *folders, *names):
+                        os.chown(os.path.join(folder, name), uid, uid)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the folder, also when the program took away rights or nested thousands of folders."""
+        if self._uid is not None:
+            _remove_files_of(self._uid)
+        try:
+            shutil.rmtree(self.folder)
+        except FileNotFoundError:
+            return
+        except (OSError, RecursionError):
+            subprocess.run(["chmod", "-R", "u+rwX", "--", str(self.folder)], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["rm", "-rf", "--", str(self.folder)], check=False, stderr=subprocess.DEVNULL)
+
+
+def _remove_files_of(uid: int) -> None:
+    """What a run left in the folders that everyone may write to; its user number tells it from everything else."""
+    for folder in SHARED_FOLDERS:
+        try:
+            entries = [entry for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == uid]
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.startswith("iterpref-run-"):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
