@@ -60,7 +60,7 @@ class SandboxConfig:
     name: str = option("plain", "isolation tier of the runs", choices=("plain",))
     workers: int | None = option(None, "runs at once; null: one a core", low=1)
     wall_s: float = option(10.0, "wall-clock limit of one run, seconds", above=0)
-    cpu_s: float = option(5.0, "CPU-time limit of one run, seconds", above=0)
+    cpu_s: float = option(2.0, "CPU-time limit of one run, seconds", above=0)
     memory_mb: int = option(1024, "address-space limit of one run, MB", low=64)
     output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
 

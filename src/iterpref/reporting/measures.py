@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +40,10 @@ class Measure:
         return f"{100 * value:.1f} %" if self.share else f"{value:.2f}".replace("-", "\u2212")
 
     def bounds(self, value: Interval) -> str:
-        if value.low is None or value.high is None:
+        if value.low is None or value.high is None or value.low == value.high:  # an untrained policy: 0, exactly
             return ""
         scale, digits = (100, 1) if self.share else (1, 2)
-        return f"{scale * value.low:.{digits}f} to {scale * value.high:.{digits}f}".replace("-", "\u2212")
+        return f"{scale * value.low:.{digits}f}, {scale * value.high:.{digits}f}".replace("-", "\u2212")
 
     @property
     def change(self) -> str:
@@ -177,7 +176,7 @@ def _counts(run: Run, stage: str) -> dict[str, Any]:
 
 
 def _reasons(drops: dict[str, int] | None) -> tuple[tuple[str, int], ...]:
-    return tuple((_REASONS.get(reason, reason.replace("_", " ")), count) for reason, count in (drops or {}).items())
+    return tuple((_REASONS.get(reason, reason.replace("_", " ")), count) for reason, count in (drops or {}).items() if count)
 
 
 def _splits(counts: dict[str, Any]) -> str:
@@ -216,6 +215,3 @@ def loss_name(run: Run) -> str:
     focal = "Target-" * any(run.option(f"mask.{side}") == "focal" for side in ("chosen", "rejected"))
     return f"{focal}RPO (\u03b2 {beta}, \u03b1 {alpha})" if alpha else f"{focal}DPO (\u03b2 {beta})"
 
-
-def total(values: Iterable[float | None]) -> float:
-    return sum(v for v in values if v is not None)

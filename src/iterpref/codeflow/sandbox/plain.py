@@ -15,8 +15,9 @@ What this tier does **not** cover:
   much is possible until the wall limit). When we are not root, the kernel counts `processes` together with all others
   of our user: the limit is then loose, and a program that forks faster than we look may outlive us.
 - The judge: tests and program share one interpreter. Patched assertions, objects equal to everything, forged frames
-  and replayed results are found; code that reads expected values from a test's frame or bytecode, or that calls the
-  collector knowing this package's source, is not.
+  and replayed results are found. Code that reads or rewrites the tests' own data (expected values in a frame, in
+  bytecode, in a module's globals), that swaps unittest's objects in flight, or that calls the collector knowing this
+  package's source, is not; nor is an object that takes part in a test's own arithmetic (`abs(f(x) - y) < 1e-6`).
 - ptrace, io_uring, nested user namespaces, and bugs of the kernel. `random` and `tempfile` are seeded; the clock,
   `os.urandom` and object addresses are not.
 - macOS: no memory limit, no process limit; stragglers are found by the run's folder in their environment.
@@ -73,6 +74,10 @@ class PlainSandbox:
         has the sandbox for itself, as the machine may have been busy."""
         if request.tests.framework != "unittest":
             raise UserError(f"test framework: expected 'unittest', got {request.tests.framework!r}")
+        if request.tests.n_tests < 1:
+            raise UserError(
+                f"test suite: expected at least 1 test, got n_tests={request.tests.n_tests}; count them anew"
+            )
         try:
             check_names(request.files, request.tests.files)
             for file in request.files:

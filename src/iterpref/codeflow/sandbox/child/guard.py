@@ -118,11 +118,14 @@ def _with_probe(original: Callable[..., Any], probe: Probe, numeric: bool) -> Ca
 
 
 class Seals:
-    """The names of what judges a program, with the objects that they stood for when this was made."""
+    """The names of what judges a program, with the objects that they stood for when this was made.
 
-    def __init__(self, own: Iterable[type]) -> None:
+    `own_equalities`: the suite registers type-specific comparisons itself (`addTypeEqualityFunc`).
+    """
+
+    def __init__(self, own: Iterable[type], own_equalities: bool) -> None:
         self._judges: list[tuple[str, Any, dict[str, Any]]] = []
-        modules = (unittest.case, unittest.suite, unittest.loader, unittest.util)
+        modules = (unittest, unittest.case, unittest.suite, unittest.loader, unittest.util)
         for module in modules:
             self._seal(module.__name__, vars(module))
             for item in list(vars(module).values()):
@@ -140,7 +143,20 @@ class Seals:
             for function in (item, getattr(item, "__wrapped__", None))
             if isinstance(function, FunctionType)
         ]
-        self._assertions = frozenset(vars(unittest.TestCase))
+        self._tests: list[tuple[str, Any, dict[str, Any]]] = []
+        # What decides, and what a test has no cause to replace; `self.id = 5` in a setUp is none of these.
+        self._methods = {"__call__", "run", "failureException"}
+        self._methods |= {name for name in vars(unittest.TestCase) if name.startswith(("assert", "fail"))}
+        self._methods |= {
+            name for name, item in vars(unittest.TestCase).items() if name[0] == "_" != name[1] and callable(item)
+        }
+        self._equalities = None if own_equalities else unittest.TestCase()._type_equality_funcs
+
+    def add_tests(self, classes: Iterable[type]) -> None:
+        """Seals the methods of the suite's own classes, once they are loaded."""
+        for item in classes:
+            names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
+            self._tests.append((item.__qualname__, vars(item), {name: vars(item)[name] for name in names}))
 
     def _seal(self, label: str, namespace: Any) -> None:
         self._judges.append((label, namespace, dict(namespace)))
@@ -149,10 +165,13 @@ class Seals:
         """Name of the first changed judge, or "". `everything` looks at builtins, math and operator too, which a test
         may patch for a while, and must not leave patched."""
         absent = object()
-        for label, namespace, before in self._judges + self._rest if everything else self._judges:
+        for label, namespace, before in self._judges + self._tests + (self._rest if everything else []):
             for name, item in before.items():
                 if namespace.get(name, absent) is not item:
                     return f"{label}.{name}"
+        for label, namespace, before in self._tests:
+            for name in self._methods & namespace.keys() - before.keys():
+                return f"{label}.{name}"
         for label, function, code, defaults, kwdefaults in self._codes:
             now = (function.__code__, function.__defaults__, function.__kwdefaults__)
             if now[0] is not code or now[1] is not defaults or now[2] is not kwdefaults:
@@ -160,8 +179,9 @@ class Seals:
         return ""
 
     def shadowed(self, test: Any) -> str:
-        """Name of an assertion that one test object replaces for itself, or ""."""
-        for name in getattr(test, "__dict__", ()):
-            if name in self._assertions and (name.startswith("assert") or name in ("fail", "run", "failureException")):
-                return f"self.{name}"
+        """Name of a method of TestCase that one test object replaces for itself, or ""."""
+        for name in self._methods & getattr(test, "__dict__", {}).keys():
+            return f"self.{name}"
+        if self._equalities is not None and getattr(test, "_type_equality_funcs", None) != self._equalities:
+            return "self.addTypeEqualityFunc"
         return ""

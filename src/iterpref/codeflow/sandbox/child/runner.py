@@ -68,7 +68,7 @@ def prepare(
     tests = [file for file in files if file.is_test]
     probe = Probe([file.path for file in tests], any("ANY" in file.text for file in tests))
     harden_assertions(probe)
-    seals = Seals([Collector, Probe, Seals, Canary])
+    seals = Seals([Collector, Probe, Seals, Canary], any("addTypeEqualityFunc" in file.text for file in tests))
     sources = {file.path: (file.name, file.text.splitlines()) for file in files}
     collector = Collector(emit, sources, seals, long_names=len(tests) > 1)
     coverage = Coverage() if config["coverage"] else None
@@ -80,7 +80,7 @@ def prepare(
         install(TaskImporter(config["folder"], files, codes, probe), files, config["folder"], at_start)
         if coverage is not None:
             coverage.start()
-        modules = run_suite(tests, collector)
+        modules = run_suite(tests, collector, seals)
         broken = seals.broken(everything=True) or _unprobed(modules, probe)
         if broken:
             emit(wire.TAMPER, broken)
@@ -105,17 +105,19 @@ def compile_all(files: list[TaskFile], coverage: Coverage | None, emit: Callable
     return codes
 
 
-def run_suite(tests: list[TaskFile], collector: Collector) -> list[Any]:
+def run_suite(tests: list[TaskFile], collector: Collector, seals: Seals) -> list[Any]:
     """Imports the test modules and runs all they hold; ends the process on an exception that no test catches."""
     try:
         modules = [_import(file.module) for file in tests]
-        suite = unittest.TestSuite(
-            LOAD(item)
+        # A TestCase that the solution defines, or that another test file lends, is none of this module's tests.
+        classes = [
+            item
             for module in modules
             for _, item in sorted(vars(module).items())
-            # A TestCase that the solution defines, or that another test file lends, is none of this module's tests.
-            if isinstance(item, type) and issubclass(item, unittest.TestCase) and item.__module__ == module.__name__
-        )
+            if isinstance(item, type) and item.__module__ == module.__name__
+        ]
+        seals.add_tests(classes)
+        suite = unittest.TestSuite(LOAD(item) for item in classes if issubclass(item, unittest.TestCase))
         suite.run(collector)  # type: ignore[arg-type]
     except BaseException as error:  # KeyboardInterrupt and SystemExit pass through unittest
         collector.abort(error)

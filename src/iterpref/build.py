@@ -1,0 +1,25 @@
+"""From config to objects: the only place that knows which class stands behind a name in YAML."""
+
+from __future__ import annotations
+
+from iterpref.codeflow.generate import Generator
+from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
+from iterpref.config import GenerateConfig, SandboxConfig
+
+
+def build_generator(config: GenerateConfig) -> Generator:
+    from iterpref.codeflow.generate.mutate import MutateGenerator
+
+    return MutateGenerator(config.bugs_min, config.bugs_max, config.wrong_repair, config.kinds or None)
+
+
+def build_sandbox(config: SandboxConfig) -> Sandbox:
+    from iterpref.codeflow.sandbox.plain import PlainSandbox
+
+    return PlainSandbox(**({"workers": config.workers} if config.workers else {}))
+
+
+def build_limits(config: SandboxConfig) -> Limits:
+    return Limits(
+        wall_s=config.wall_s, cpu_s=config.cpu_s, memory_mb=config.memory_mb, output_kb=config.output_kb
+    )

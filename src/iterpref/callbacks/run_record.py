@@ -1,0 +1,120 @@
+"""What a run was: command, code, versions, hardware, data, seconds by stage. `run.json` beside the resolved `config.yaml`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from iterpref.config import Config, to_dict
+from iterpref.errors import UserError
+
+_PACKAGES = ("iterpref", "torch", "triton", "lightning", "transformers", "datasets", "hydra-core", "omegaconf", "wandb", "rapidfuzz")
+
+
+class RunRecord:
+    """`RUN/run.json`, rewritten in one piece at each change."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "run.json"
+        self.content: dict[str, Any] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+
+    @classmethod
+    def start(cls, run: Path, config: Config) -> RunRecord:
+        """Opens the record of this run, or goes on with the one that a killed process left."""
+        run.mkdir(parents=True, exist_ok=True)
+        write_whole(run / "config.yaml", yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
+        record = cls(run)
+        fresh = {
+            "command": shlex.join(sys.argv),
+            "git": git_state(),
+            "versions": package_versions(),
+            "hardware": hardware(),
+            "seed": config.seed,
+            "finished": None,
+        }
+        record.update(**fresh, started=record.content.get("started") or now(), stage_seconds=record.content.get("stage_seconds", {}))
+        return record
+
+    def update(self, **values: Any) -> None:
+        self.content.update(values)
+        write_whole(self.path, json.dumps(self.content, indent=2) + "\n")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the seconds of the block to `stage_seconds`."""
+        begin = time.perf_counter()
+        yield
+        seconds = self.content.setdefault("stage_seconds", {})
+        seconds[name] = round(seconds.get(name, 0) + time.perf_counter() - begin, 1)
+        self.update()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces the file in one step, so that a reader or a crash never sees half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def read_config(run: Path) -> Config:
+    """The config that `RUN` was made with; raises `UserError` when there is no run."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} is no run: there is no config.yaml in it; make one with: python -m iterpref.train paths.run={run}")
+    from omegaconf import OmegaConf
+
+    from iterpref.config import load
+
+    return load(OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit and cleanliness of the code's checkout; None when it is installed from a wheel."""
+    folder = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def package_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Cores, memory in GiB, processor and GPUs."""
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else None
+    return {
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1) if memory else None,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }

@@ -1,0 +1,135 @@
+"""The LightningDataModule: prepare_data builds (refinement, localisation, masks, reference), setup reads.
+
+`prepare_data` runs on one process of the whole job and assigns no state; `setup` finds the same finished stages by their keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from datasets import Dataset
+
+from iterpref.artifacts import Artifact, find
+from iterpref.config import Config
+from iterpref.data.collate import collate
+from iterpref.data.loader import PairLoader
+from iterpref.data.reference_cache import attach, reference_key, reference_stage
+from iterpref.data.stages import Prepared, prepare
+from iterpref.devices import autocast, resolve_device, resolve_precision
+from iterpref.errors import UserError
+from iterpref.models.policy import load_model
+from iterpref.models.source import weights_key
+from iterpref.schema import Batch, Example
+
+SPLITS = ("train", "validation", "test")
+
+
+class CodeFlowDataModule(L.LightningDataModule):
+    """CodeFlow pairs as packed batches. `train`, `validation` and `test` are lists of `Example` after `setup`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        # Only rank 0 of the whole job builds: the stages are shared through the data folder.
+        self.prepare_data_per_node = False
+        self.examples: dict[str, list[Example]] = {}
+
+    def prepare_data(self) -> None:
+        prepared = prepare(self.config)
+        if self.config.reference == "cached":
+            build_reference(self.config, prepared, read_examples(self.config, prepared))
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.examples:
+            return
+        prepared = prepare(self.config)
+        examples = read_examples(self.config, prepared)
+        self.pad_id = pad_token_id(prepared.model)
+        if self.config.reference == "cached":
+            cache = find_reference(self.config, prepared, examples)
+            assert cache is not None, "prepare_data builds the reference cache before setup reads it"
+            examples = attach(examples, cache)
+        self.examples = {split: [e for e in examples if e.split == split] for split in SPLITS}
+        if not self.examples["train"]:
+            raise UserError(
+                f"there is no training pair among {len(examples)}: raise problems.limit or debug.samples, or give tasks split=train"
+            )
+
+    def longest(self) -> int:
+        """Positions of the longest sequence, prompt and completion, in tokens."""
+        every = [e for split in self.examples.values() for e in split]
+        return max(len(e.prompt_ids) + max(len(e.chosen_ids), len(e.rejected_ids)) for e in every)
+
+    def train_dataloader(self) -> PairLoader:
+        trainer = self.trainer
+        return self._loader("train", self.config.seed, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
+
+    def val_dataloader(self) -> PairLoader | list[Any]:
+        return self._loader("validation", None) if self.examples["validation"] else []
+
+    def _loader(self, split: str, seed: int | None, rank: int = 0, world_size: int = 1) -> PairLoader:
+        data = self.config.data
+        return PairLoader(
+            self.examples[split], self.make_batch, global_batch=data.global_batch, micro_batch=data.micro_batch,
+            seed=seed, rank=rank, world_size=world_size,
+        )  # fmt: skip
+
+    def make_batch(self, examples: list[Example], step_pairs: int) -> Batch:
+        return collate(examples, packing=self.config.data.packing, pad_id=self.pad_id, step_pairs=step_pairs)
+
+
+def read_examples(config: Config, prepared: Prepared) -> list[Example]:
+    """The tokenised pairs that this run uses: of each split a sample of fixed size, the same for the same seed."""
+    table = Dataset.from_parquet(str(prepared.tokens.table("tokens")), cache_dir=str(prepared.data / "hf_cache"))
+    limits = {"train": config.data.max_train_pairs, "validation": config.data.max_validation_pairs, "test": config.data.max_test_pairs}
+    wanted: list[int] = []
+    for split in SPLITS:
+        rows = [i for i, s in enumerate(table["split"]) if s == split]
+        ids = table.select(rows)["pair_id"] if rows else []
+        by_hash = sorted(zip(ids, rows, strict=True), key=lambda item: _shuffle_key(config.seed, item[0]))
+        wanted += sorted(row for _, row in by_hash[: limits[split]])
+    return [Example.from_dict(row) for row in table.select(wanted)]
+
+
+def _shuffle_key(seed: int, pair_id: str) -> str:
+    return hashlib.sha256(f"{seed}/{pair_id}".encode()).hexdigest()
+
+
+def pad_token_id(model: Path) -> int:
+    """The id that fills padding: the tokenizer's, or its EOS, or 0. It is never attended to and never scored."""
+    from iterpref.models.policy import load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def _reference_key(config: Config, prepared: Prepared, examples: Sequence[Example]) -> str:
+    device = resolve_device(config.trainer)
+    arithmetic = f"{config.model.dtype}/{resolve_precision(config.trainer, device)}/{config.model.attention}"
+    return reference_key(examples, weights_key(prepared.model), arithmetic)
+
+
+def find_reference(config: Config, prepared: Prepared, examples: Sequence[Example]) -> Artifact | None:
+    return find(prepared.data / "reference", _reference_key(config, prepared, examples))
+
+
+def build_reference(config: Config, prepared: Prepared, examples: Sequence[Example]) -> Artifact:
+    """Per-token log-probs of the frozen start model for these examples, computed once."""
+    device = resolve_device(config.trainer)
+
+    def open_model() -> Any:
+        return load_model(prepared.model, config.model).to(device).eval()
+
+    context = partial(autocast, device, resolve_precision(config.trainer, device))
+    return reference_stage(
+        prepared.data, _reference_key(config, prepared, examples), examples, open_model, packing=config.data.packing,
+        micro_batch=config.data.micro_batch, pad_id=pad_token_id(prepared.model), backend=config.ops, autocast=context,
+    )  # fmt: skip

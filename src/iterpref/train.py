@@ -1,0 +1,133 @@
+"""python -m iterpref.train: prepare what is missing, train, export. A killed run goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iterpref.cli import run_command
+from iterpref.config import Config, to_dict
+from iterpref.errors import UserError
+
+if TYPE_CHECKING:
+    import lightning
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config) -> float | None:
+    """One run in `config.paths.run`; returns the last validation loss, or None without validation pairs.
+
+    A run that is finished with the same configuration is not repeated: its stored metric comes back.
+    """
+    from iterpref.artifacts import fingerprint
+
+    run = Path(config.paths.run)
+    key = fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in ("paths", "logger", "report", "evaluate", "resume")})
+    done = run / "done.json"
+    if config.resume and done.is_file():
+        finished = json.loads(done.read_text())
+        if finished["config"] == key:
+            log.info("%s is finished with this configuration; resume=false trains it again", run)
+            return finished["metric"]
+    return _train(config, run, key)
+
+
+def _train(config: Config, run: Path, key: str) -> float | None:
+    import lightning as L
+
+    from iterpref.callbacks.run_record import RunRecord, now, write_whole
+    from iterpref.data.datamodule import CodeFlowDataModule
+    from iterpref.data.stages import prepare
+    from iterpref.devices import resolve_device
+    from iterpref.models.module import FocalDPOModule
+    from iterpref.models.policy import check_model, export, load_model
+    from iterpref.ops import resolve_backend
+    from iterpref.tracking import finish_wandb
+
+    device = resolve_device(config.trainer)
+    checkpoint = last_checkpoint(run, key) if config.resume else None
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    record = RunRecord.start(run, config)
+    record.update(reference=config.reference, ops=resolve_backend(config.ops, device), config_fingerprint=key)
+
+    datamodule = CodeFlowDataModule(config)
+    with record.stage("prepare"):
+        datamodule.prepare_data()
+        datamodule.setup()
+        prepared = prepare(config)
+    record.update(data=prepared.fingerprints(), pairs={split: len(e) for split, e in datamodule.examples.items()})
+
+    policy = load_model(prepared.model, config.model)
+    check_model(policy, config.model, config.data.packing, datamodule.longest())
+    twin = load_model(prepared.model, config.model) if config.reference == "live" else None
+    module = FocalDPOModule(config, policy, twin)
+    trainer = build_trainer(config, run, device.type, resumed=checkpoint is not None)
+    if checkpoint:
+        log.info("going on from %s", checkpoint)
+    try:
+        with record.stage("train"):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
+    finally:
+        finish_wandb()
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    with record.stage("export"):
+        export(policy, prepared.model, run / "export")
+    metric = trainer.callback_metrics.get("val/loss")
+    value = None if metric is None else float(metric)
+    write_whole(run / "done.json", json.dumps({"config": key, "metric_name": "val/loss", "metric": value}) + "\n")
+    record.update(finished=now())
+    log.info("trained %d steps; the model is in %s", trainer.global_step, run / "export")
+    return value
+
+
+def build_trainer(config: Config, run: Path, device: str, resumed: bool) -> lightning.Trainer:
+    """The Lightning Trainer of this config: accumulation to the global batch, best and last checkpoint, loggers."""
+    import lightning as L
+    from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+
+    from iterpref.callbacks.throughput import Throughput
+    from iterpref.devices import resolve_device, resolve_precision
+    from iterpref.tracking import build_loggers
+
+    t = config.trainer
+    best = ModelCheckpoint(
+        dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
+        save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
+    )  # fmt: skip
+    callbacks: list[Callback] = [Throughput(), best]
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
+    return L.Trainer(
+        accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, precision=resolve_precision(t, resolve_device(t)),
+        max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
+        accumulate_grad_batches=config.data.global_batch // (config.data.micro_batch * t.devices),
+        val_check_interval=1.0 / t.validations_per_epoch, log_every_n_steps=t.log_every, num_sanity_val_steps=0,
+        logger=build_loggers(config, run, resumed), callbacks=callbacks, default_root_dir=run,
+        enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+
+
+def last_checkpoint(run: Path, key: str) -> Path | None:
+    """The checkpoint to go on from; raises `UserError` when the folder holds a run of another configuration."""
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    record = run / "run.json"
+    if not checkpoint.is_file() or not record.is_file():
+        return None
+    if json.loads(record.read_text()).get("config_fingerprint") != key:
+        raise UserError(
+            f"{run} holds checkpoints of another configuration: choose another paths.run=DIR, or start over there with resume=false"
+        )
+    return checkpoint
+
+
+def main(argv: list[str] | None = None) -> Any:
+    run_command("train", train, argv)
+
+
+if __name__ == "__main__":
+    main()
