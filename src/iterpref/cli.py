@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
 from iterpref.errors import UserError
@@ -48,6 +48,8 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
         root = key.split(".")[0].split("/")[0]
         if root in _GROUPS_ANYWHERE and (root == "hydra" or key in groups):
             if root == "experiment":
+                if "problems" not in sections:
+                    raise UserError(_no_effect(command, override.input_line or key))
                 _check_choice(key, override.value(), groups)
             continue
         if override.is_delete() or (key in keys and key not in groups and root not in sections) or (
@@ -104,6 +106,26 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
     except OSError as error:
         _stop(explain_os_error(error))
+
+
+def run_folder_argument(argv: list[str] | None) -> list[str]:
+    """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the run folder."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+        quoted = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
+        arguments[0] = f"paths.run='{quoted}'"
+    return arguments
+
+
+def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> Config:
+    """`base` with what this command line says about the given sections; the rest of `command` is only defaults."""
+    merged = to_dict(base)
+    said = to_dict(command)
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        section, _, leaf = override.key_or_group.lstrip("+").partition(".")
+        if section in sections:
+            merged[section] = {**merged[section], leaf: said[section][leaf]} if leaf else said[section]
+    return load(OmegaConf.create(merged))
 
 
 def register_schema() -> None:

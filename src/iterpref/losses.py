@@ -33,6 +33,10 @@ def nll(chosen_logps_P: Tensor, chosen_tokens_P: Tensor, reduction: str) -> Tens
     return -chosen_logps_P / chosen_tokens_P if reduction == "mean" else -chosen_logps_P
 
 
+# Sums of some thousand fp32 log-ratios differ by rounding alone: an untrained policy must tie, not win at random.
+TIE_NATS = 1e-3
+
+
 class LossParts(NamedTuple):
     """Scalars whose gradient, or log line, is wanted. `loss = preference * focal + alpha * nll`."""
 
@@ -120,4 +124,5 @@ def preference_metrics(sums: PairSums, beta: float) -> dict[str, Tensor]:
 
 
 def _wins(margin_P: Tensor) -> Tensor:
-    return (margin_P > 0).float() + 0.5 * (margin_P == 0).float()
+    tie_P = margin_P.abs() <= TIE_NATS
+    return torch.where(tie_P, 0.5, (margin_P > 0).float())

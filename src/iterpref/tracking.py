@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ def _csv(run: Path, resumed: bool) -> CSVLogger:
         # Lightning would delete the file anyway, and warn; what a resumed run has logged so far is written again.
         path.unlink()
     logger = CSVLogger(save_dir=run, name="", version="", flush_logs_every_n_steps=1)
-    logger.experiment.metrics.extend(rows)
+    with warnings.catch_warnings():
+        # It warns that the folder is not empty and that old files go: the one that would go is read above.
+        warnings.simplefilter("ignore", UserWarning)
+        logger.experiment.metrics.extend(rows)
     return logger
 
 

@@ -95,6 +95,8 @@ def build_trainer(config: Config, run: Path, device: str, resumed: bool) -> ligh
     from iterpref.tracking import build_loggers
 
     t = config.trainer
+    # Its notices on devices it found and on products of its maker are not about this run.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     best = ModelCheckpoint(
         dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
         save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars, enable_progress_bars
 
 from iterpref.artifacts import Artifact, find
 from iterpref.config import Config
@@ -85,7 +85,9 @@ class CodeFlowDataModule(L.LightningDataModule):
 
 def read_examples(config: Config, prepared: Prepared) -> list[Example]:
     """The tokenised pairs that this run uses: of each split a sample of fixed size, the same for the same seed."""
+    disable_progress_bars()
     table = Dataset.from_parquet(str(prepared.tokens.table("tokens")), cache_dir=str(prepared.data / "hf_cache"))
+    enable_progress_bars()
     limits = {"train": config.data.max_train_pairs, "validation": config.data.max_validation_pairs, "test": config.data.max_test_pairs}
     wanted: list[int] = []
     for split in SPLITS:

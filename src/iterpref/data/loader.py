@@ -67,13 +67,11 @@ class PairLoader:
         return len(e.prompt_ids) + max(len(e.chosen_ids), len(e.rejected_ids)), index
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self.plan(self._epoch)
-        while self._next < len(batches):
-            indices, step_pairs = batches[self._next]
-            self._next += 1
+        batches = self.plan(self._epoch)[self._next :]
+        for left, (indices, step_pairs) in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
+            # Moved on before the batch is out: a trainer that counts batches never asks for one more than there are.
+            self._epoch, self._next = (self._epoch, self._next + 1) if left else (self._epoch + 1, 0)
             yield self.make_batch([self.examples[i] for i in indices], step_pairs)
-        self._epoch += 1
-        self._next = 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "next": self._next, "examples": len(self.examples), "seed": self.seed}

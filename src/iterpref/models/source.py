@@ -56,6 +56,8 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from iterpref.models.quiet import quiet_transformers
+
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(_TINY_TOKENIZER / name, folder / name)
     vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
@@ -67,7 +69,7 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
         max_position_embeddings=4096, tie_word_embeddings=True, bos_token_id=None,
         eos_token_id=special["<|end|>"], pad_token_id=special["<|pad|>"],
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
         LlamaForCausalLM(llama).to(torch.float32).save_pretrained(folder)
 

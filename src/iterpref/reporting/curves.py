@@ -29,7 +29,12 @@ _PANELS: tuple[tuple[str, str, tuple[str, ...], tuple[float, float] | None], ...
     ("Rewards and margin", "", ("margin", "focal_margin", "chosen_reward", "rejected_reward"), None),
     ("Preference accuracy", "", ("accuracy", "focal_accuracy"), (0, 1)),
     ("Log-prob of whole answers", "nats", ("chosen_logps", "rejected_logps"), None),
-    ("Log-ratios", "nats", ("chosen_logratio", "rejected_logratio", "focal_chosen_logratio", "focal_rejected_logratio"), None),
+    (
+        "Log-ratios",
+        "nats",
+        ("chosen_logratio", "rejected_logratio", "focal_chosen_logratio", "focal_rejected_logratio"),
+        None,
+    ),
     ("Share of tokens in focus", "", ("focal_share",), None),
     ("Learning rate", "", ("lr",), None),
     ("Gradient norm", "", ("grad_norm",), None),

@@ -161,7 +161,9 @@ def _token(text: str, start: int, end: int, token: dict[str, Any], shade: str) -
     ratio = log_ratio(token)
     classes = [css for css in ("x" if token[shade] else "", level(ratio), "" if piece.strip() else "w") if css]
     weight = f"; weight {token['mask']:g}" if token["mask"] else "; not counted"
-    tip = f"log-prob {token['ref_logp']:.2f} \u2192 {token['logp']:.2f}; log-ratio {ratio:+.2f}{weight}".replace("-", "\u2212")
+    tip = f"log-prob {token['ref_logp']:.2f} \u2192 {token['logp']:.2f}; log-ratio {ratio:+.2f}{weight}".replace(
+        "-", "\u2212"
+    )
     tip = tip.replace("log\u2212", "log-")
     attribute = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
     return Markup('<i{} data-t="{}">{}</i>').format(attribute, tip, _shown(piece, start == len(text)))

@@ -22,7 +22,8 @@ class Interval:
     def from_row(cls, row: dict[str, Any] | None, name: str = "mean", note: str = "") -> Interval | None:
         if not row or row.get(name) is None or not math.isfinite(row[name]):
             return None
-        return cls(row[name], row.get("low"), row.get("high"), note)
+        ends = [end if end is not None and math.isfinite(end) else None for end in (row.get("low"), row.get("high"))]
+        return cls(row[name], *ends, note=note)
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,25 @@ class Measure:
     neutral: float | None = None  # what chance, or an untrained policy, scores
 
     def text(self, value: float) -> str:
-        return f"{100 * value:.1f} %" if self.share else f"{value:.2f}".replace("-", "\u2212")
+        return f"{100 * value:.1f} %" if self.share else _signed(f"{value:.{self._digits}f}")
 
     def bounds(self, value: Interval) -> str:
         if value.low is None or value.high is None or value.low == value.high:  # an untrained policy: 0, exactly
             return ""
-        scale, digits = (100, 1) if self.share else (1, 2)
-        return f"{scale * value.low:.{digits}f}, {scale * value.high:.{digits}f}".replace("-", "\u2212")
+        scale = 100 if self.share else 1
+        return _signed(f"{scale * value.low:.{self._digits}f}, {scale * value.high:.{self._digits}f}")
+
+    @property
+    def _digits(self) -> int:
+        large = any(abs(v.mean) >= 10 for v in (self.before, self.after) if v)
+        return 1 if self.share or large else 2
 
     @property
     def change(self) -> str:
         if self.before is None or self.after is None:
             return ""
         delta = self.after.mean - self.before.mean
-        return (f"{100 * delta:+.1f} pts" if self.share else f"{delta:+.2f}").replace("-", "\u2212")
+        return _signed(f"{100 * delta:+.1f} pts" if self.share else f"{delta:+.{self._digits}f}")
 
     @property
     def plot(self) -> list[dict[str, float]] | None:
@@ -69,6 +75,10 @@ class Measure:
              "neutral": at(self.neutral or 0.0), "after": float(v is self.after)}
             for v in known
         ]  # fmt: skip
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "\u2212")
 
 
 # Key in "preference", name, how to read it, share, neutral value.
@@ -176,7 +186,9 @@ def _counts(run: Run, stage: str) -> dict[str, Any]:
 
 
 def _reasons(drops: dict[str, int] | None) -> tuple[tuple[str, int], ...]:
-    return tuple((_REASONS.get(reason, reason.replace("_", " ")), count) for reason, count in (drops or {}).items() if count)
+    return tuple(
+        (_REASONS.get(reason, reason.replace("_", " ")), count) for reason, count in (drops or {}).items() if count
+    )
 
 
 def _splits(counts: dict[str, Any]) -> str:
@@ -214,4 +226,3 @@ def loss_name(run: Run) -> str:
         return "plain fine-tuning on y+ (SFT)"
     focal = "Target-" * any(run.option(f"mask.{side}") == "focal" for side in ("chosen", "rejected"))
     return f"{focal}RPO (\u03b2 {beta}, \u03b1 {alpha})" if alpha else f"{focal}DPO (\u03b2 {beta})"
-

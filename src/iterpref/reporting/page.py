@@ -72,7 +72,12 @@ def varied(trajectories: Sequence[Trajectory], count: int) -> list[Trajectory]:
 
 def _traits(trajectory: Trajectory) -> set[str]:
     verdicts = {a.verdict.value for a in trajectory.iterations}
-    return verdicts | {trajectory.task_id, trajectory.category, trajectory.status, f"{len(trajectory.iterations)} versions"}
+    return verdicts | {
+        trajectory.task_id,
+        trajectory.category,
+        trajectory.status,
+        f"{len(trajectory.iterations)} versions",
+    }
 
 
 def _length(trajectory: Trajectory) -> int:
@@ -119,11 +124,19 @@ def record_tables(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """`run.json` as titled tables of rows, those without rows left out."""
     record = run.record
     git = record.get("git")
-    commit = f"{git.get('commit')}{' with uncommitted changes' if git.get('dirty') else ''}" if git else "not a git checkout"
-    about = [("folder", str(run.folder)), *_rows({k: record.get(k) for k in ("started", "finished", "reference", "ops")})]
+    commit = (
+        f"{git.get('commit')}{' with uncommitted changes' if git.get('dirty') else ''}" if git else "not a git checkout"
+    )
+    about = [
+        ("folder", str(run.folder)),
+        *_rows({k: record.get(k) for k in ("started", "finished", "reference", "ops")}),
+    ]
     tables = [
         ("Run", [*about, ("git", commit)] if record else about),
-        ("Time by stage", [(k.replace("_", " "), f"{v:.1f} s") for k, v in (record.get("stage_seconds") or {}).items()]),
+        (
+            "Time by stage",
+            [(k.replace("_", " "), f"{v:.1f} s") for k, v in (record.get("stage_seconds") or {}).items()],
+        ),
         ("Data", _rows(record.get("data"))),
         ("Versions", _rows(record.get("versions"))),
         ("Hardware", _rows(record.get("hardware"))),

@@ -14,7 +14,7 @@ MAX_OWN_STDERR = 2_000  # characters of the program's own standard error, its en
 # Control characters drive a terminal, the last two ranges reverse the order of what one reads.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-THREAD = re.compile(r"(, (?:started|stopped)(?: daemon)?) \d+>")
+THREAD = re.compile(r"(, (?:started|stopped)(?: daemon)?) \d+(?=\)>)")
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 
 
@@ -23,7 +23,7 @@ def clean(text: str, folder: str) -> str:
     text = text.replace(folder, ".").replace(LIBRARY, "<python>")
     # How the child reaches a library that its user cannot see by name.
     text = re.sub(r"/proc/self/fd/\d+/", "<python>/", text)
-    text = THREAD.sub(r"\1>", ADDRESS.sub(" at 0x...", text))
+    text = THREAD.sub(r"\1", ADDRESS.sub(" at 0x...", text))
     return CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 

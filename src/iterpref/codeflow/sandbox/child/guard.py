@@ -150,7 +150,7 @@ class Seals:
         self._methods |= {
             name for name, item in vars(unittest.TestCase).items() if name[0] == "_" != name[1] and callable(item)
         }
-        self._equalities = None if own_equalities else unittest.TestCase()._type_equality_funcs
+        self._equalities = None if own_equalities else vars(unittest.TestCase())["_type_equality_funcs"]
 
     def add_tests(self, classes: Iterable[type]) -> None:
         """Seals the methods of the suite's own classes, once they are loaded."""

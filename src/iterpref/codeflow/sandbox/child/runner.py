@@ -110,12 +110,13 @@ def run_suite(tests: list[TaskFile], collector: Collector, seals: Seals) -> list
     try:
         modules = [_import(file.module) for file in tests]
         # A TestCase that the solution defines, or that another test file lends, is none of this module's tests.
-        classes = [
+        # Once each, also where a class has two names.
+        classes = dict.fromkeys(
             item
             for module in modules
             for _, item in sorted(vars(module).items())
             if isinstance(item, type) and item.__module__ == module.__name__
-        ]
+        )
         seals.add_tests(classes)
         suite = unittest.TestSuite(LOAD(item) for item in classes if issubclass(item, unittest.TestCase))
         suite.run(collector)  # type: ignore[arg-type]

@@ -1,0 +1,169 @@
+"""python -m iterpref.evaluate RUN: greedy pass@1 and preference metrics on held-out tasks, before and after training."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from iterpref.cli import merge_overrides, run_command, run_folder_argument
+from iterpref.config import Config
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> None:
+    run_command("evaluate", evaluate, run_folder_argument(argv))
+
+
+def evaluate(command: Config) -> dict[str, Any]:
+    """Writes `RUN/evaluation/{before,after}.json` and `pairs.jsonl`; data, model and masks are those of the run.
+
+    The start model is scored once: `before.json` is re-used while the settings that it depends on stay the same.
+    """
+    from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
+    from iterpref.errors import UserError
+
+    run = Path(command.paths.run)
+    config = merge_overrides(command, read_config(run), ("evaluate", "sandbox", "trainer"))
+    config.paths.run = str(run)
+    if not (run / "export").is_dir():
+        raise UserError(f"{run} has no trained model yet (no folder 'export'): finish it with python -m iterpref.train paths.run={run}")
+    scorer = Scorer(config)
+    folder = run / "evaluation"
+    folder.mkdir(exist_ok=True)
+    record = RunRecord(run)
+
+    before_file, settings = folder / "before.json", scorer.settings()
+    before = json.loads(before_file.read_text()) if before_file.is_file() else {}
+    if before.get("settings") != settings:
+        with record.stage("evaluate_before"):
+            before = {"settings": settings, **scorer.score(scorer.prepared.model, "before")}
+        write_whole(before_file, json.dumps(before, indent=1) + "\n")
+    with record.stage("evaluate_after"):
+        after = {"settings": settings, **scorer.score(run / "export", "after")}
+    write_whole(folder / "after.json", json.dumps(after, indent=1) + "\n")
+    write_whole(folder / "pairs.jsonl", "".join(json.dumps(row) + "\n" for row in scorer.highlighted))
+    show(before, after)
+    return after
+
+
+class Scorer:
+    """Scores model folders on the held-out tasks and pairs of one run."""
+
+    def __init__(self, config: Config) -> None:
+        from iterpref.codeflow.problems import load_problems
+        from iterpref.data.datamodule import build_reference, pad_token_id, read_examples
+        from iterpref.data.reference_cache import attach
+        from iterpref.data.stages import prepare
+        from iterpref.devices import resolve_device, resolve_precision
+
+        self.config = config
+        self.device = resolve_device(config.trainer)
+        self.precision = resolve_precision(config.trainer, self.device)
+        self.prepared = prepare(config)
+        # The whole sample of the run, so that the reference cache of the training is found again.
+        examples = read_examples(config, self.prepared)
+        cache = build_reference(config, self.prepared, examples)
+        self.examples = [e for e in attach(examples, cache) if e.split == config.evaluate.split]
+        problems = [p for p in load_problems(config.problems) if p.split == config.evaluate.split]
+        self.problems = problems[: config.evaluate.max_tasks]
+        self.pad_id = pad_token_id(self.prepared.model)
+        self.highlighted: list[dict[str, Any]] = []
+
+    def settings(self) -> dict[str, Any]:
+        """What a score depends on besides the model."""
+        from iterpref.config import to_dict
+
+        evaluation = {k: v for k, v in to_dict(self.config.evaluate).items() if k != "highlighted_pairs"}
+        return {
+            "evaluate": evaluation, "precision": self.precision, "device": self.device.type,
+            "pairs": len(self.examples), "tasks": len(self.problems), "tokens": self.prepared.tokens.fingerprint,
+        }  # fmt: skip
+
+    def score(self, folder: Path, label: str) -> dict[str, Any]:
+        """pass@1 and preference metrics of the model in `folder`."""
+        import time
+
+        from iterpref.models.policy import load_model, load_tokenizer
+
+        model = load_model(folder, self.config.model).to(self.device).eval()
+        tokenizer = load_tokenizer(folder)
+        begin = time.perf_counter()
+        preference = self._preference(model, tokenizer, label) if self.examples else None
+        seconds = {"preference": round(time.perf_counter() - begin, 1)}
+        result: dict[str, Any] = {"pass_at_1": None, "verdicts": {}, "tasks": []}
+        if self.config.evaluate.pass_at_1 and self.problems:
+            result = self._bank(model, tokenizer)
+        result["seconds"] = {**seconds, **result.get("seconds", {})}
+        return {"model": str(folder), "split": self.config.evaluate.split, "preference": preference, **result}
+
+    def _bank(self, model: Any, tokenizer: Any) -> dict[str, Any]:
+        import torch
+
+        from iterpref.build import build_limits, build_sandbox
+        from iterpref.eval.bank import evaluate_bank
+        from iterpref.models.policy import render_prompts
+
+        sandbox = build_sandbox(self.config.sandbox)
+        try:
+            return evaluate_bank(
+                model, tokenizer, lambda prompt: render_prompts(tokenizer, [prompt], self.config.model)[0], self.problems,
+                sandbox, build_limits(self.config.sandbox), self.config.evaluate,
+                torch.bfloat16 if self.precision == "bf16-mixed" else None,
+            )  # fmt: skip
+        finally:
+            sandbox.close()
+
+    def _preference(self, model: Any, tokenizer: Any, label: str) -> dict[str, Any]:
+        from iterpref.data.reference_cache import ReferenceLogps, batch_logps
+        from iterpref.devices import autocast
+        from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
+        from iterpref.progress import track
+        from iterpref.schema import PreferencePair
+
+        if label == "before":
+            # The start model is the reference: what the cache holds is what it would compute again.
+            logps = [ReferenceLogps(e.pair_id, e.chosen_ref_logps or (), e.rejected_ref_logps or ()) for e in self.examples]
+        else:
+            context = partial(autocast, self.device, self.precision)
+            size = self.config.data.micro_batch
+            groups = [self.examples[i : i + size] for i in range(0, len(self.examples), size)]
+            logps = [
+                row
+                for group in track(groups, len(groups), f"held-out pairs, {label}")
+                for row in batch_logps(
+                    model, group, packing=self.config.data.packing, pad_id=self.pad_id, backend=self.config.ops, autocast=context
+                )
+            ]
+            pairs = {p.pair_id: p for p in self.prepared.pairs.read("pairs", PreferencePair)}
+            for example, row in list(zip(self.examples, logps, strict=True))[: self.config.evaluate.highlighted_pairs]:
+                pair = pairs[example.pair_id]
+                spans = {"chosen": completion_spans(tokenizer, pair.chosen), "rejected": completion_spans(tokenizer, pair.rejected)}
+                self.highlighted.append(token_table(pair, example, row, spans))
+        return summarise([preference_row(e, row) for e, row in zip(self.examples, logps, strict=True)])
+
+
+def show(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """The before/after table on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="before and after (95 % intervals)")
+    for column in ("", "before", "after"):
+        table.add_column(column)
+    if before["pass_at_1"] and after["pass_at_1"]:
+        cells = [f"{s['n_passed']}/{s['n_tasks']}  {s['rate']:.1%} [{s['low']:.1%}, {s['high']:.1%}]"
+                 for s in (before["pass_at_1"], after["pass_at_1"])]  # fmt: skip
+        table.add_row("pass@1", *cells)
+    for name in (after["preference"] or {}) if before["preference"] else ():
+        if name != "n_pairs":
+            cells = [f"{m['mean']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in (before["preference"][name], after["preference"][name])]
+            table.add_row(name.replace("_", " "), *cells)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
