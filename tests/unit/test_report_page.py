@@ -1,4 +1,4 @@
-"""The report as a whole: a run folder made by hand, from complete down to almost empty, and hostile texts in every field."""
+"""The report as a whole: a run folder made by hand, from complete to almost empty, and hostile texts in every field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.artifacts import publish
@@ -62,13 +62,16 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data + " "  # neighbouring cells are words of their own
 
 
 def attempt(i: int, text: str, verdict: Verdict, note: str = "", output: str = "") -> Attempt:
     passed = verdict is Verdict.PASS
-    return Attempt(i, i - 1 if i else None, (SourceFile("solution.py", text),), "sha", verdict, "T.test_top", 3 * passed,
-                   3 * (not passed), stderr_tail=output, note=note)  # fmt: skip
+    files = (SourceFile("solution.py", text),)
+    counts = {"n_pass": 3 * passed, "n_fail": 3 * (not passed)}
+    return Attempt(
+        i, i - 1 if i else None, files, "sha", verdict, "T.test_top", **counts, stderr_tail=output, note=note
+    )
 
 
 def trajectory(name: str = "bank/a/top", evil: str = "") -> Trajectory:
@@ -100,7 +103,8 @@ def evaluation(after: bool, evil: str = "") -> dict[str, Any]:
     return {
         "model": "tiny", "split": "test", "verdicts": {verdict: 1}, "tasks": [task], "seconds": {"generate": 1.0},
         "pass_at_1": {"n_tasks": 1, "n_passed": int(after), "rate": float(after), "low": 0.0, "high": 1.0},
-        "preference": {"n_pairs": 7, "accuracy": value, "margin": value, "chosen_logps": {"mean": -61.25, "low": -70, "high": -50}},
+        "preference": {"n_pairs": 7, "accuracy": value, "margin": value,
+                       "chosen_logps": {"mean": -61.25, "low": -70, "high": -50}},
     }  # fmt: skip
 
 
@@ -126,7 +130,8 @@ def make_run(root: Path, evil: str = "") -> Path:
         {"counts": {"examples": 3, "dropped": {"long_completion": 1}, "splits": {"train": 3}}},
     )
     record = {"command": ["python", "-m", "iterpref.train", "name=a b" + evil], "started": "s", "finished": "f",
-              "git": {"commit": "c0ffee", "dirty": True}, "versions": {"torch": "2.13.0" + evil}, "hardware": {"device": "cpu"},
+              "git": {"commit": "c0ffee", "dirty": True}, "versions": {"torch": "2.13.0" + evil},
+              "hardware": {"device": "cpu"},
               "data": {"folder": str(data), "trajectories": "t1", "pairs": "p1", "tokens": "k1"},
               "stage_seconds": {"evaluate_before": 2.5}, "ops": "torch", "reference": "cached"}  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
@@ -142,9 +147,11 @@ def make_run(root: Path, evil: str = "") -> Path:
         path = run / "evaluation" / ("after.json" if side else "before.json")
         path.write_text(json.dumps(evaluation(side, evil)))
     rejected, chosen = (completion_text([SourceFile("solution.py", text + evil)]) for text in (BUGGY, MENDED))
-    pair = {"pair_id": "bank/a/top#0" + evil, "task_id": "bank/a/top", "note": "wrong_function@2" + evil, "prompt": "Write top." + evil,
-            "chosen": chosen, "rejected": rejected, "d_minus": [2], "d_plus": [2], "k_plus": -1.0, "k_minus": -2.0,
-            "tokens": {"chosen": tokens(chosen, "    return max(xs)\n"), "rejected": tokens(rejected, "    return xs[0]\n")}}  # fmt: skip
+    pair = {"pair_id": "bank/a/top#0" + evil, "task_id": "bank/a/top", "note": "wrong_function@2" + evil,
+            "prompt": "Write top." + evil, "chosen": chosen, "rejected": rejected, "d_minus": [2], "d_plus": [2],
+            "k_plus": -1.0, "k_minus": -2.0,
+            "tokens": {"chosen": tokens(chosen, "    return max(xs)\n"),
+                       "rejected": tokens(rejected, "    return xs[0]\n")}}  # fmt: skip
     (run / "evaluation" / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     return run
 
@@ -224,21 +231,23 @@ def test_a_run_without_evaluation_still_gives_a_page_that_names_the_command(tmp_
     assert "Loss and its terms" in text
 
 
-@pytest.mark.parametrize(
-    "piece", ["config.yaml", "run.json", "metrics.csv", "evaluation/before.json", "evaluation/pairs.jsonl"]
-)
-def test_any_one_piece_alone_or_broken_or_absent_gives_a_page(tmp_path: Path, piece: str) -> None:
+@pytest.mark.parametrize("piece", ["config.yaml", "run.json", "evaluation/pairs.jsonl"])
+def test_a_broken_piece_is_named_and_the_others_are_shown(tmp_path: Path, piece: str) -> None:
     run = make_run(tmp_path)
-    whole = (run / piece).read_text()
-    (run / piece).write_bytes(b"{\xff: [")
-    assert "Not here yet" in written(run) or piece == "metrics.csv"
-    (run / piece).unlink()
-    assert piece in written(run)
-    alone = tmp_path / "alone" / piece
-    alone.parent.mkdir(parents=True)
-    alone.write_text(whole)
-    run = tmp_path / "alone"
-    assert "Not here yet" in Page(written(run, tmp_path / "nowhere")).text
+    (run / piece).write_bytes(b"{ [")
+    text = Page(written(run)).text
+    assert f"{piece}: the file is there but" in text
+    assert "Loss and its terms" in text
+
+
+@pytest.mark.parametrize("piece", ["config.yaml", "metrics.csv", "evaluation/pairs.jsonl"])
+def test_any_one_piece_alone_gives_a_page(tmp_path: Path, piece: str) -> None:
+    whole = make_run(tmp_path) / piece
+    alone = tmp_path / "alone"
+    (alone / piece).parent.mkdir(parents=True)
+    (alone / piece).write_bytes(whole.read_bytes())
+    assert "Not here yet" in Page(written(alone)).text
+    assert piece not in [missing.what for missing in gather(alone, alone).missing]
 
 
 def test_an_unfinished_training_is_named(tmp_path: Path) -> None:
@@ -292,11 +301,11 @@ def test_the_command_writes_the_page_and_prints_its_path(
     assert "No held-out pairs" in (run / "report.html").read_text()
 
 
-@given(
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1).filter(
-        lambda t: t[0] != "-" and "=" not in t
-    )
-)
+FOLDER_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="="), min_size=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(FOLDER_NAMES.filter(lambda name: name[0] != "-"))
 def test_any_folder_name_survives_hydras_grammar(name: str) -> None:
     (override,) = OverridesParser.create().parse_overrides(with_run_folder([name]))
     assert override.key_or_group == "paths.run"

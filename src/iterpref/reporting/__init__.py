@@ -1,1 +1,4 @@
-"""The report: what a run left on disk (`gather`), measured (`measures`, `curves`), coloured (`highlight`), as one page (`page`)."""
+"""The report: what a run left on disk (`gather`), as numbers (`measures`), figures (`curves`) and text (`highlight`).
+
+`page` puts them into one HTML file.
+"""

