@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,7 +41,7 @@ GOOD = "def f(x):\n    return 2 * x\n"
 def base() -> Iterator[Path]:
     """A temporary folder of this module's own: its name marks our processes among those of other sandboxes."""
     with tempfile.TemporaryDirectory(prefix="sandbox-tests-") as name:
-        os.chmod(name, 0o711)  # another user must be able to pass
+        os.chmod(name, 0o1777)  # as /tmp is
         yield Path(name).resolve()
 
 
@@ -117,6 +118,14 @@ def test_no_child_and_no_zombie_of_ours_is_left(sandbox: PlainSandbox, base: Pat
     assert marked_processes(str(base)) == []
 
 
+@ON_LINUX
+def test_no_descriptor_of_ours_is_left_open(sandbox: PlainSandbox) -> None:
+    before = os.listdir("/proc/self/fd")
+    sandbox.run(request(GOOD))
+    sandbox.run(request("import os; os._exit(0)"))
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_killing_its_parent_leaves_us_alive_and_gives_no_pass(sandbox: PlainSandbox) -> None:
     result = sandbox.run(request(in_f("import os; os.kill(os.getppid(), 9)")))
     # As root the program is another user and may not; else it ends its supervisor, and there is no verdict.
@@ -155,8 +164,22 @@ def test_a_run_sees_nothing_of_the_run_before(sandbox: PlainSandbox) -> None:
         assert not seen
         return 2 * x
     """
-    results = [sandbox.run(request(code)) for _ in range(2)]
+    try:
+        results = [sandbox.run(request(code)) for _ in range(2)]
+    finally:
+        Path("/tmp/left-by-a-sandbox-test").unlink(missing_ok=True)
     assert [result.verdict for result in results] == [Verdict.PASS] * 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can step down")
+def test_started_by_root_each_run_is_an_ordinary_user_of_its_own(sandbox: PlainSandbox) -> None:
+    code = "import json, os\nprint(json.dumps([os.getresuid(), os.getresgid(), os.getgroups()]))\n" + GOOD
+    seen = {sandbox.run(request(code)).stdout for _ in range(2)}
+    assert len(seen) == 2
+    for line in seen:
+        uids, gids, groups = json.loads(line)
+        assert min(uids) == max(uids) == min(gids) == max(gids) >= 65534
+        assert groups == []
 
 
 def test_the_environment_is_ours_alone(sandbox: PlainSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +201,29 @@ def test_the_folder_goes_even_when_the_program_made_it_unreadable(sandbox: Plain
     result = sandbox.run(request(textwrap.dedent(code) + GOOD))
     assert result.verdict == Verdict.PASS, result.stderr
     assert list(base.iterdir()) == []
+
+
+def test_a_folder_that_became_a_link_is_removed_and_its_target_is_not(sandbox: PlainSandbox, base: Path) -> None:
+    target = base.parent / f"{base.name}-target"
+    target.mkdir(mode=0o755)
+    (target / "kept").touch(mode=0o400)
+    code = f"""
+    import os, shutil
+    here = os.getcwd()
+    try:
+        shutil.rmtree(here)
+        os.symlink("{target}", here)
+    except OSError:
+        pass
+    """
+    try:
+        result = sandbox.run(request(textwrap.dedent(code) + GOOD))
+        assert result.verdict == Verdict.PASS, result.stderr
+        assert list(base.iterdir()) == []
+        assert (target / "kept").stat().st_mode & 0o777 == 0o400
+    finally:
+        (target / "kept").unlink()
+        target.rmdir()
 
 
 def test_an_infinite_recursion_without_a_limit_is_never_a_pass(sandbox: PlainSandbox) -> None:
@@ -269,6 +315,16 @@ def test_run_many_keeps_the_order_and_reads_no_further_than_it_must(sandbox: Pla
     assert len(drawn) <= 8
 
 
+def test_a_caller_that_wants_no_more_does_not_wait_for_what_still_runs(sandbox: PlainSandbox) -> None:
+    sleeper = request(in_f("import time; time.sleep(1000)"), limits=Limits(wall_s=60))
+    results = sandbox.run_many([request(GOOD), sleeper, sleeper, sleeper])
+    assert next(results).verdict == Verdict.PASS
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 5
+    assert sandbox.run(request(GOOD)).verdict == Verdict.PASS
+
+
 def test_an_unknown_framework_is_the_users_to_mend(sandbox: PlainSandbox) -> None:
     with pytest.raises(UserError, match="expected 'unittest', got 'pytest'"):
         sandbox.run(RunRequest((), TestSuite((), "pytest", 1), LIMITS))
@@ -290,7 +346,8 @@ def test_a_closed_sandbox_ends_what_runs_and_gives_no_label() -> None:
 
 
 @ON_LINUX
-def test_the_death_of_the_parent_ends_its_runs_and_removes_their_folders(base: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_death_of_the_parent_ends_its_runs_and_removes_their_folders(base: Path, how: signal.Signals) -> None:
     script = """
 from iterpref.codeflow.sandbox.plain import PlainSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest
@@ -306,11 +363,14 @@ PlainSandbox(1).run(RunRequest((SourceFile("solution.py", code),), tests, Limits
             time.sleep(0.05)
         assert len(marked_processes(str(base))) == n_processes
 
-    parent = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(base)})
+    environment = {**os.environ, "TMPDIR": str(base)}
+    parent = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(3)  # the supervisor, the program and its child
+        parent.send_signal(how)
+        parent.wait(timeout=10)
     finally:
-        parent.send_signal(signal.SIGKILL)
+        parent.kill()
         parent.wait()
     wait_for(0)
     assert list(base.iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iterpref.codeflow.sandbox import workspace
 from iterpref.codeflow.sandbox.child import wire
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.sandbox.judge import judge
@@ -56,9 +57,9 @@ def test_a_surrogate_in_the_tests_is_the_users_to_mend() -> None:
 
 
 def test_a_workspace_holds_the_files_and_goes_away(tmp_path: Path) -> None:
-    with Workspace(tmp_path, (SourceFile("a/b.py", "x = 1\r\n"),), None, own_uid=False) as workspace:
-        assert (workspace.folder / "a/b.py").read_bytes() == b"x = 1\r\n"
-        assert workspace.folder.stat().st_mode & 0o777 == 0o700
+    with Workspace(tmp_path, (SourceFile("a/b.py", "x = 1\r\n"),), None, own_uid=False) as place:
+        assert (place.folder / "a/b.py").read_bytes() == b"x = 1\r\n"
+        assert place.folder.stat().st_mode & 0o777 == 0o700
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,16 +108,19 @@ def test_frames_survive_any_cut_of_the_stream(frames: list[list[str]], size: int
     bodies = ["\0".join(fields).encode() for fields in frames]
     data = b"".join(token + len(body).to_bytes(4, "big") + body for body in bodies)
     decoder = wire.Decoder(token)
-    seen = []
     for start in range(0, len(data), size):
-        seen += decoder.feed(data[start : start + size])
-    assert seen == frames
+        decoder.feed(data[start : start + size])
+    assert decoder.frames == frames
+    assert not decoder.forged
 
 
-def test_a_frame_without_the_token_is_forged() -> None:
-    decoder = wire.Decoder(b"t" * wire.TOKEN_BYTES)
-    with pytest.raises(wire.Forged):
-        decoder.feed(b"x" * 64)
+def test_a_frame_without_the_token_is_forged_and_those_before_it_count() -> None:
+    token = b"t" * wire.TOKEN_BYTES
+    decoder = wire.Decoder(token)
+    decoder.feed(token + (5).to_bytes(4, "big") + b"ready" + b"x" * 64)
+    decoder.feed(token + (4).to_bytes(4, "big") + b"done")
+    assert decoder.frames == [["ready"]]
+    assert decoder.forged
 
 
 READY, CANARIES, DONE = [wire.READY], [wire.CANARIES], [wire.DONE]
@@ -166,9 +170,10 @@ SKIPPED = told("T.f", [wire.SKIP, "T.f", "skipped: no"])
             "a test that must fail passed",
         ),
         ([READY, *PASSED, CANARIES, DONE], 1, "TAMPER", "a test that must fail passed"),
-        ([READY, *PASSED, DONE], 1, "EARLY_EXIT", "exit status 0"),
+        ([READY, *PASSED, DONE], 1, "TAMPER", "report"),
         ([READY, *END, *PASSED], 1, "TAMPER", "report"),
         ([READY, [wire.PASS, "T.a"], *END], 1, "TAMPER", "report"),
+        ([READY, *told("T.a", [wire.ERROR, "T.a"]), *END], 1, "TAMPER", "report"),
         ([READY, *PASSED], 1, "EARLY_EXIT", "exit status 0"),
         ([READY, [wire.EXIT, "SystemExit(1)"]], 1, "EARLY_EXIT", "SystemExit(1)"),
         ([READY, [wire.COMPILE, "a.py: SyntaxError: bad"]], 1, "ERROR", "compile"),
@@ -260,3 +265,28 @@ def test_the_gate_lets_one_in_alone_and_keeps_the_others_out() -> None:
     assert len(log) == 8
     assert max(n for _, n in log) == 2
     assert dict(log)["3"] == 1
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "uid_map", "own", "shared"),
+    [
+        ("000001ffffffffff", "0 0 4294967295", True, True),
+        ("000001ffffffffff", "0 100000 65536", False, True),
+        ("000001ffffffffff", "0 1000 1", False, False),
+        ("000001ffffffffff", "", True, False),
+        ("00000000a80425fb", "0 0 4294967295", True, True),  # docker's default set
+        ("0000000000000000", "0 0 4294967295", False, False),
+    ],
+)
+def test_root_steps_down_as_far_as_it_can(
+    monkeypatch: pytest.MonkeyPatch, capabilities: str, uid_map: str, own: bool, shared: bool
+) -> None:
+    texts = {"/proc/self/status": f"Name:\tx\nCapEff:\t{capabilities}\n", "/proc/self/uid_map": uid_map}
+    monkeypatch.setattr(workspace, "_read", texts.__getitem__)
+    monkeypatch.setattr(workspace.sys, "platform", "linux")
+    monkeypatch.setattr(workspace.os, "geteuid", lambda: 0)
+    users = workspace.Users()
+    uid = users.pick()
+    assert users.own == own
+    assert (uid is None) == (not own and not shared)
+    assert uid is None or uid == workspace.NOBODY or uid >= workspace.FIRST_OWN_UID

@@ -67,7 +67,7 @@ PROGRAMS = {
     "SystemExit on import": ("raise SystemExit(3)\n", Verdict.EARLY_EXIT, "SystemExit(3)"),
     "os._exit": (in_f("import os; os._exit(0)"), Verdict.EARLY_EXIT, "exit status 0"),
     "os._exit on import": ("import os; os._exit(7)\n", Verdict.EARLY_EXIT, "exit status 7"),
-    "another program": (in_f("import os; os.execv('/bin/true', ['true'])"), Verdict.EARLY_EXIT, "exit status 0"),
+    "another program": (in_f("import os; os.execv('/bin/sh', ['sh', '-c', ''])"), Verdict.EARLY_EXIT, "exit status 0"),
     "KeyboardInterrupt": (in_f("raise KeyboardInterrupt"), Verdict.ERROR, "KeyboardInterrupt"),
     "unittest.main on import": ("import unittest; unittest.main()\n", Verdict.EARLY_EXIT, "SystemExit"),
     # Signals.

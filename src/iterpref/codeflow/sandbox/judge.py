@@ -78,6 +78,14 @@ def judge(request: RunRequest, report: dict[str, Any], folder: str, duration_ms:
 def read(frames: list[list[str]], n_canaries: int, forged: bool, folder: str) -> Story:
     """Outcomes of the tests; anything that the collector would not have said in this order is tampering."""
     story = Story(tamper="report" if forged else "")
+    try:
+        _read_frames(story, frames, n_canaries, folder)
+    except (IndexError, KeyError, ValueError):
+        story.tamper = "report"  # frames with the token that lack what the collector puts into them
+    return story
+
+
+def _read_frames(story: Story, frames: list[list[str]], n_canaries: int, folder: str) -> None:
     outcomes: list[tuple[str, str]] = []
     canaries: list[str] | None = None
     for kind, *values in frames:
@@ -118,7 +126,6 @@ def read(frames: list[list[str]], n_canaries: int, forged: bool, folder: str) ->
                 story.coverage = int(values[0]) / int(values[1])
         else:
             _read_end(story, kind, values)
-    return story
 
 
 def _read_end(story: Story, kind: str, values: list[str]) -> None:
@@ -148,7 +155,7 @@ def decide(request: RunRequest, report: dict[str, Any], story: Story) -> tuple[V
         return Verdict.HARNESS_ERROR, f"the test process ended before the run: {words}"
     if report["killed"] in ("cancelled", "orphan"):
         return Verdict.HARNESS_ERROR, report["killed"]
-    if report["forged"]:
+    if story.tamper == "report":
         return Verdict.TAMPER, "report"
     if report["exceeded"]:
         return Verdict.OUTPUT_LIMIT, report["exceeded"][0]

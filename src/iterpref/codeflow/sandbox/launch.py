@@ -72,6 +72,8 @@ class Launch:
         process = None
         clean = False
         try:
+            if self._lifeline < 0:
+                raise LaunchError("cancelled")
             # The folder among the arguments marks the run's processes for `_sweep`.
             process = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-P", "-B", "-c", BOOT, self._folder, str(self._reading)],

@@ -20,7 +20,8 @@ What this tier does **not** cover:
   package's source, is not; nor is an object that takes part in a test's own arithmetic (`abs(f(x) - y) < 1e-6`).
 - ptrace, io_uring, nested user namespaces, and bugs of the kernel. `random` and `tempfile` are seeded; the clock,
   `os.urandom` and object addresses are not.
-- macOS: no memory limit, no process limit; stragglers are found by the run's folder in their environment.
+- macOS (written for it, not tried there): no memory limit, no process limit, root stays root; stragglers are found by
+  the run's folder in their environment.
 """
 
 from __future__ import annotations
@@ -66,12 +67,15 @@ class PlainSandbox:
         self._gate = Gate(self.workers)
         self._tasks = TaskCount()
         self._lock = threading.Lock()
-        self._active: set[Launch] = set()
+        self._active: dict[Launch, threading.Event] = {}
         self._closed = False
 
     def run(self, request: RunRequest) -> RunResult:
         """The verdict. HARNESS_ERROR is tried again twice; a wall-clock timeout counts once it happens to a run that
-        has the sandbox for itself, as the machine may have been busy."""
+        has the sandbox for itself, as the machine may have been busy. Raises `UserError` for an unusable suite."""
+        return self._run(request, threading.Event())
+
+    def _run(self, request: RunRequest, stop: threading.Event) -> RunResult:
         if request.tests.framework != "unittest":
             raise UserError(f"test framework: expected 'unittest', got {request.tests.framework!r}")
         if request.tests.n_tests < 1:
@@ -86,68 +90,71 @@ class PlainSandbox:
             return self._without_run(request, str(error))
         except UnicodeEncodeError as error:
             return self._without_run(request, "compile", f"a lone surrogate in the source ({error.reason})")
-        result = self._attempt(request, alone=False)
-        for _ in range(RETRIES):
-            if result.verdict != Verdict.HARNESS_ERROR or self._closed:
-                break
-            result = self._attempt(request, alone=False)
+        result = self._retried(request, stop, alone=False)
         if result.verdict == Verdict.TIMEOUT and result.detail == "wall":
-            result = self._attempt(request, alone=True)
+            result = self._retried(request, stop, alone=True)
         return result
 
     def run_many(self, requests: Iterable[RunRequest]) -> Iterator[RunResult]:
         """Results in the order of the requests; at most twice `workers` requests are read ahead."""
         waiting: deque[Future[RunResult]] = deque()
+        stop = threading.Event()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         try:
             for request in requests:
-                waiting.append(pool.submit(self.run, request))
+                waiting.append(pool.submit(self._run, request, stop))
                 if len(waiting) >= 2 * self.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except BaseException:  # also KeyboardInterrupt, and GeneratorExit when the caller stops early
-            for future in waiting:
-                future.cancel()
-            self._cancel()
-            raise
-        finally:
+        finally:  # early on KeyboardInterrupt, and when the caller wants no more
+            stop.set()
+            self._cancel(stop)
             pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """Ends all runs; what was running comes back as HARNESS_ERROR, and so does whatever is asked later."""
         self._closed = True
-        self._cancel()
+        self._cancel(None)
 
-    def _cancel(self) -> None:
+    def _cancel(self, stop: threading.Event | None) -> None:
         with self._lock:
-            for launch in self._active:
-                launch.cancel()
+            for launch, its_stop in self._active.items():
+                if stop is None or stop is its_stop:
+                    launch.cancel()
 
-    def _attempt(self, request: RunRequest, alone: bool) -> RunResult:
+    def _retried(self, request: RunRequest, stop: threading.Event, alone: bool) -> RunResult:
+        for _ in range(RETRIES):
+            result = self._attempt(request, stop, alone)
+            if result.verdict != Verdict.HARNESS_ERROR or self._closed or stop.is_set():
+                return result
+        return self._attempt(request, stop, alone)
+
+    def _attempt(self, request: RunRequest, stop: threading.Event, alone: bool) -> RunResult:
         with self._gate.enter(alone):
             started = time.perf_counter()
             uid = self._users.pick()
             try:
                 with Workspace(self._base, request.files, uid, self._users.own) as workspace:
-                    report = self._launch(request, workspace.folder, uid)
+                    report = self._launch(self._config(request, uid), stop, workspace.folder)
                     elapsed_ms = (time.perf_counter() - started) * 1000
                     return judge(request, report, str(workspace.folder), elapsed_ms, self.tier)
             except (LaunchError, OSError) as error:
                 elapsed_ms = (time.perf_counter() - started) * 1000
                 return self._result(Verdict.HARNESS_ERROR, str(error), "", 0, elapsed_ms)
 
-    def _launch(self, request: RunRequest, folder: Path, uid: int | None) -> dict[str, Any]:
-        if self._closed:
-            raise LaunchError("the sandbox is closed")
-        launch = Launch(folder, uid if self._users.own else None)
+    def _launch(self, config: dict[str, Any], stop: threading.Event, folder: Path) -> dict[str, Any]:
+        launch = Launch(folder, config["uid"] if config["own_uid"] else None)
         with self._lock:
-            self._active.add(launch)
+            self._active[launch] = stop
+        # Looked at after the launch is known to `_cancel`: whoever closes meanwhile ends it, or is seen here.
+        if self._closed or stop.is_set():
+            launch.cancel()
         try:
-            return launch.run(self._config(request, uid))
+            return launch.run(config)
         finally:
             with self._lock:
-                self._active.discard(launch)
+                del self._active[launch]
 
     def _config(self, request: RunRequest, uid: int | None) -> dict[str, Any]:
         limits = request.limits

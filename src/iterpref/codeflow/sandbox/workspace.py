@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from iterpref.schema import SourceFile
 
 NOBODY = 65534
 FIRST_OWN_UID, OWN_UID_BITS = 1 << 30, 29  # far above any account, below the signed 32 bits that all tools can read
+NEEDED_CAPABILITIES = (0, 1, 5, 6, 7)  # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID
 SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
@@ -59,15 +62,15 @@ class Users:
     """Whom runs run as: when we are root, each run gets a number of its own, which no account has.
 
     One user a run keeps RLIMIT_NPROC, signals and left-over files of neighbours apart. Where only some numbers are
-    mapped (a rootless container) all runs share `nobody`; where that is not mapped either, `pick` gives None.
+    mapped (a rootless container) all runs share `nobody`; where root may not step down at all, `pick` gives None.
     """
 
     def __init__(self) -> None:
         self._own = self._shared = False
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and sys.platform == "linux" and _may_step_down():
             ranges = [tuple(map(int, row.split())) for row in _read("/proc/self/uid_map").splitlines()]
-            self._own = any(first <= FIRST_OWN_UID and first + n >= 1 << 31 for first, _, n in ranges)
-            self._shared = not ranges or any(first <= NOBODY < first + n for first, _, n in ranges)
+            self._own = not ranges or any(first <= FIRST_OWN_UID and first + n >= 1 << 31 for first, _, n in ranges)
+            self._shared = any(first <= NOBODY < first + n for first, _, n in ranges)
 
     @property
     def own(self) -> bool:
@@ -77,6 +80,12 @@ class Users:
         if self._own:
             return FIRST_OWN_UID + secrets.randbits(OWN_UID_BITS)
         return NOBODY if self._shared else None
+
+
+def _may_step_down() -> bool:
+    """Root of a container may lack what it takes to become another user, and to clean up after that one."""
+    effective = next((row for row in _read("/proc/self/status").splitlines() if row.startswith("CapEff:")), "CapEff: 0")
+    return all(int(effective.split()[1], 16) >> bit & 1 for bit in NEEDED_CAPABILITIES)
 
 
 def _read(path: str) -> str:
@@ -123,28 +132,29 @@ class Workspace:
 
     def close(self) -> None:
         """Removes the folder, also when the program took away rights or nested thousands of folders."""
+        _remove(self.folder)
         if self._uid is not None:
             _remove_files_of(self._uid)
-        try:
-            shutil.rmtree(self.folder)
-        except FileNotFoundError:
-            return
-        except (OSError, RecursionError):
-            subprocess.run(["chmod", "-R", "u+rwX", "--", str(self.folder)], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["rm", "-rf", "--", str(self.folder)], check=False, stderr=subprocess.DEVNULL)
+
+
+def _remove(path: Path) -> None:
+    """Removes whatever stands at `path`; follows no link, as the program may have put one there."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path)
+    except (OSError, RecursionError):
+        if os.geteuid() != 0:  # root needs no rights
+            subprocess.run(["chmod", "-R", "u+rwX", "--", str(path)], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["rm", "-rf", "--", str(path)], check=False, stderr=subprocess.DEVNULL)
 
 
 def _remove_files_of(uid: int) -> None:
     """What a run left in the folders that everyone may write to; its user number tells it from everything else."""
     for folder in SHARED_FOLDERS:
-        try:
-            entries = [entry for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == uid]
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name.startswith("iterpref-run-"):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                Path(entry.path).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(folder)):
+                with contextlib.suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_uid == uid:
+                        _remove(Path(entry.path))

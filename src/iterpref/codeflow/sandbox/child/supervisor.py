@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHUNK = 1 << 16
-MAX_EVENT_BYTES = 8 << 20
 SWEEP_S = 2.0  # how long we go on killing a program that forks faster than we look
 
 
@@ -39,26 +38,6 @@ class Stream:
         room = self.limit - len(self.head)
         self.head += data[:room]
         self.exceeded = self.exceeded or len(data) > room
-
-
-class Events:
-    """Frames of the test process, checked as they come."""
-
-    def __init__(self, token: bytes) -> None:
-        self.frames: list[list[str]] = []
-        self.forged = False
-        self._decoder = wire.Decoder(token)
-        self._size = 0
-
-    def feed(self, data: bytes) -> None:
-        self._size += len(data)
-        if self.forged:
-            return
-        try:
-            self.frames += self._decoder.feed(data)
-        except wire.Forged:
-            self.forged = True
-        self.forged = self.forged or self._size > MAX_EVENT_BYTES
 
 
 def supervise(folder: str, lifeline: int, at_start: Collection[str]) -> Callable[[], None]:
@@ -116,8 +95,8 @@ class Watch:
         self.pid, self.config, self.lifeline, self.parent = pid, config, lifeline, parent
         self.started = time.monotonic()
         self.out, self.err = (Stream(config["output_kb"] << 10) for _ in range(2))
-        self.events = Events(token)
-        self.open: dict[int, Stream | Events] = dict(zip(pipes, (self.out, self.err, self.events), strict=True))
+        self.events = wire.Decoder(token)
+        self.open: dict[int, Stream | wire.Decoder] = dict(zip(pipes, (self.out, self.err, self.events), strict=True))
         self.status: int | None = None
         self.usage: resource.struct_rusage | None = None
         self.killed = ""

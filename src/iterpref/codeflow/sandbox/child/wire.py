@@ -29,10 +29,7 @@ MEMORY, PROCESSES = "memory", "processes"
 
 TOKEN_BYTES = 16
 MAX_FRAME = 1 << 16
-
-
-class Forged(Exception):
-    """Bytes that the collector did not write."""
+MAX_TOTAL = 8 << 20
 
 
 def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
@@ -52,22 +49,27 @@ def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
 
 
 class Decoder:
-    """Bytes in, frames out; raises `Forged`."""
+    """Bytes in, `frames` out, up to the first byte that the collector did not write: from there on it is `forged`."""
 
     def __init__(self, token: bytes) -> None:
+        self.frames: list[list[str]] = []
+        self.forged = False
         self._token = token
         self._rest = b""
+        self._size = 0
 
-    def feed(self, data: bytes) -> list[list[str]]:
+    def feed(self, data: bytes) -> None:
+        self._size += len(data)
         self._rest += data
-        frames = []
         head = TOKEN_BYTES + 4
-        while len(self._rest) >= head:
+        while len(self._rest) >= head and not self.forged:
             size = int.from_bytes(self._rest[TOKEN_BYTES:head], "big")
-            if self._rest[:TOKEN_BYTES] != self._token or size > MAX_FRAME:
-                raise Forged
-            if len(self._rest) < head + size:
+            if self._rest[:TOKEN_BYTES] != self._token or size > MAX_FRAME or self._size > MAX_TOTAL:
+                self.forged = True
+            elif len(self._rest) < head + size:
                 break
-            frames.append(self._rest[head : head + size].decode("utf-8").split("\0"))
-            self._rest = self._rest[head + size :]
-        return frames
+            else:
+                self.frames.append(self._rest[head : head + size].decode("utf-8", "replace").split("\0"))
+                self._rest = self._rest[head + size :]
+        if self.forged:
+            self._rest = b""  # a flood must not fill our memory
