@@ -30,8 +30,11 @@ _ROWS_PER_GROUP = 4096
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hex digits of sha256 over the parts as canonical JSON: equal configurations, and only those, share it."""
-    text = json.dumps([SCHEMA_VERSION, *parts], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    """16 hex digits of sha256 over the parts as canonical JSON: equal configurations, and only those, share it.
+
+    Raises `TypeError` for a part that is no plain JSON type: its `str` may differ from process to process.
+    """
+    text = json.dumps([SCHEMA_VERSION, *parts], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -111,6 +114,8 @@ def publish(
     (partial / "manifest.json").write_text(text + "\n")
     for path in (*partial.iterdir(), partial):
         _fsync(path)
+    # Nothing finished stands there, or the caller would have found it; a folder without its manifest may.
+    shutil.rmtree(stage_folder / key, ignore_errors=True)
     partial.rename(stage_folder / key)
     _fsync(stage_folder)
     found = find(stage_folder, key)

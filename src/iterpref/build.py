@@ -20,6 +20,4 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
 
 
 def build_limits(config: SandboxConfig) -> Limits:
-    return Limits(
-        wall_s=config.wall_s, cpu_s=config.cpu_s, memory_mb=config.memory_mb, output_kb=config.output_kb
-    )
+    return Limits(wall_s=config.wall_s, cpu_s=config.cpu_s, memory_mb=config.memory_mb, output_kb=config.output_kb)

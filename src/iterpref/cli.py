@@ -16,9 +16,11 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
 from iterpref.errors import UserError
@@ -46,22 +48,20 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group.lstrip("/")
         root = key.split(".")[0].split("/")[0]
+        if override.is_delete() and root != "hydra":
+            raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
         if root in _GROUPS_ANYWHERE and (root == "hydra" or key in groups):
             if root == "experiment":
                 if "problems" not in sections:
                     raise UserError(_no_effect(command, override.input_line or key))
-                _check_choice(key, override.value(), groups)
+                _check_choices(override, groups)
             continue
-        if override.is_delete() or (key in keys and key not in groups and root not in sections) or (
-            key in groups and key not in sections
-        ):  # fmt: skip
+        if key not in keys and key not in groups:
+            raise unknown_key(key, groups)
+        if root not in sections:
             raise UserError(_no_effect(command, override.input_line or key))
-        if key in groups and isinstance(override.value(), str):
-            _check_choice(key, override.value(), groups)
-        elif key not in keys and key not in groups:
-            if "." not in key and nearest(key, [*groups, *keys]):
-                raise UserError(f"unknown option '{key}'{nearest(key, [*groups, *(k for k in keys if '.' not in k)])}")
-            raise unknown_key(key)
+        if key in groups:
+            _check_choices(override, groups)
 
 
 def _no_effect(command: str, line: str) -> str:
@@ -71,10 +71,15 @@ def _no_effect(command: str, line: str) -> str:
     )
 
 
-def _check_choice(group: str, value: Any, groups: dict[str, list[str]]) -> None:
-    if isinstance(value, str) and value not in groups[group]:
-        known = ", ".join(groups[group])
-        raise UserError(f"{group}={value}: no such choice{nearest(value, groups[group])} The choices are: {known}")
+def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
+    """A choice, or each choice of a sweep: a grid must not find out at its last job that it cannot run."""
+    group, value = override.key_or_group, override.value()
+    known = groups[group]
+    for choice in value.list if isinstance(value, ChoiceSweep) else [value]:
+        text = choice.text if isinstance(choice, QuotedString) else choice
+        if text is None or (isinstance(text, str) and text not in known):
+            shown = "null" if text is None else text
+            raise UserError(f"{group}={shown} is none of {', '.join(known)}{nearest(shown, known)}")
 
 
 def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | None = None) -> None:
@@ -96,11 +101,12 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         return task(config)
 
     try:
-        check_overrides(command, [a for a in arguments if "=" in a and not a.startswith("-")])
+        # Hydra's own flags take words of their own (`--info all`), which are no overrides.
+        check_overrides(command, [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))])
         under_hydra()
     except UserError as error:
         _stop(str(error))
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         _stop(" ".join(str(error).split()))
     except KeyboardInterrupt:
         _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
@@ -109,12 +115,20 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
 
 
 def run_folder_argument(argv: list[str] | None) -> list[str]:
-    """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the run folder."""
+    """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the run folder.
+
+    A folder of a sweep has `=` in its name, so a folder that is there counts as one.
+    """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
-        quoted = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
-        arguments[0] = f"paths.run='{quoted}'"
-    return arguments
+    if not arguments or arguments[0].startswith("-") or ("=" in arguments[0] and not Path(arguments[0]).is_dir()):
+        return arguments
+    return [f"paths.run={_quoted(arguments[0])}", *arguments[1:]]
+
+
+def _quoted(text: str) -> str:
+    # Hydra reads backslashes as escapes only where they stand before a quote, and the end of the text is such a place.
+    parts = text.split("'")
+    return "'" + "\\'".join(part + "\\" * (len(part) - len(part.rstrip("\\"))) for part in parts) + "'"
 
 
 def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> Config:
@@ -124,8 +138,18 @@ def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> C
     for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
         section, _, leaf = override.key_or_group.lstrip("+").partition(".")
         if section in sections:
-            merged[section] = {**merged[section], leaf: said[section][leaf]} if leaf else said[section]
+            value = override.value()
+            named = (
+                [leaf] if leaf else list(value) if isinstance(value, dict) else []
+            )  # none: a scalar or a whole group
+            merged[section] = {**merged[section], **{n: said[section][n] for n in named}} if named else said[section]
     return load(OmegaConf.create(merged))
+
+
+def is_overridden(key: str) -> bool:
+    """Whether this command line gives `key` a value."""
+    task = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return any(override.key_or_group == key for override in task)
 
 
 def register_schema() -> None:

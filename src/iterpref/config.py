@@ -69,7 +69,9 @@ class SandboxConfig:
 class DebugConfig:
     samples: int = option(2, "trajectories for each task", low=1)
     max_refinements: int = option(5, "revisions before a task is given up (paper: 5)", low=1)
-    verify_reference: bool = option(True, "run each task's reference on its own tests first, and drop the task if it fails")
+    verify_reference: bool = option(
+        True, "run each task's reference on its own tests first, and drop the task if it fails"
+    )
 
 
 @dataclass
@@ -101,9 +103,11 @@ class ModelConfig:
     revision: str | None = option(None, "hub revision, for source=pretrained")
     dtype: str = option("float32", "dtype of the policy's weights", choices=("float32", "bfloat16", "float16"))
     attention: str = option("sdpa", "attention implementation in transformers", choices=("sdpa", "eager"))
-    prompt_format: str = option("chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain"))
+    prompt_format: str = option(
+        "chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain")
+    )
     gradient_checkpointing: bool = option(False, "trade a second forward for activation memory")
-    hidden: int = option(64, "hidden size, for source=tiny", low=8)
+    hidden: int = option(64, "hidden size, for source=tiny; a multiple of 32", low=32)
     layers: int = option(2, "decoder layers, for source=tiny", low=1)
 
 
@@ -111,7 +115,9 @@ class ModelConfig:
 class LossConfig:
     beta: float = option(0.1, "inverse temperature of the preference term (paper: 0.1)", above=0)
     alpha: float = option(1.0, "weight of the NLL of y+ (paper: 1; 0 is Target-DPO)", low=0)
-    nll: str = option("mean", "NLL of y+ as mean over its tokens (public code) or sum (paper's eq. 7)", choices=("mean", "sum"))
+    nll: str = option(
+        "mean", "NLL of y+ as mean over its tokens (public code) or sum (paper's eq. 7)", choices=("mean", "sum")
+    )
     preference: float = option(1.0, "weight of the preference term; 0 with alpha > 0 is plain fine-tuning on y+", low=0)
 
 
@@ -121,8 +127,12 @@ class DataConfig:
                           choices=("padded", "shared"))  # fmt: skip
     global_batch: int = option(128, "pairs in one optimizer step over all devices (paper: 128)", low=1)
     micro_batch: int = option(4, "pairs in one forward pass on one device", low=1)
-    max_prompt_tokens: int = option(1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1)
-    max_completion_tokens: int = option(2048, "a pair with a longer y+ or y- is dropped and counted, tokens (paper: 2048)", low=1)
+    max_prompt_tokens: int = option(
+        1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1
+    )
+    max_completion_tokens: int = option(
+        2048, "a pair with a longer y+ or y- is dropped and counted, tokens (paper: 2048)", low=1
+    )
     max_train_pairs: int | None = option(None, "use only so many training pairs", low=1)
     max_validation_pairs: int | None = option(None, "use only so many validation pairs", low=1)
     max_test_pairs: int | None = option(None, "use only so many held-out pairs in the evaluation", low=1)
@@ -154,7 +164,9 @@ class TrainerConfig:
 
 @dataclass
 class LoggerConfig:
-    wandb: str = option("auto", "auto: online when logged in, else offline", choices=("auto", "online", "offline", "disabled"))
+    wandb: str = option(
+        "auto", "auto: online when logged in, else offline", choices=("auto", "online", "offline", "disabled")
+    )
     project: str = option("iterpref", "wandb project")
     group: str | None = option(None, "wandb group")
     tags: list[str] = option([], "wandb tags")
@@ -166,7 +178,7 @@ class EvaluateConfig:
     pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
     max_tasks: int | None = option(None, "score only so many tasks", low=1)
     max_new_tokens: int = option(256, "longest answer, tokens", low=1)
-    batch_size: int = option(16, "answers generated at once", low=1)
+    batch_size: int = option(32, "answers generated at once", low=1)
     highlighted_pairs: int = option(12, "pairs kept with per-token log-ratios for the report", low=0)
 
 
@@ -180,9 +192,11 @@ class ReportConfig:
 class Config:
     """Everything that one experiment is. Each command uses the sections listed in `SECTIONS`."""
 
-    seed: int = option(0, "seed of data, initial weights and order", low=0)
+    seed: int = option(0, "seed of data, initial weights and order", low=0, high=2**32 - 1)
     name: str = option("iterpref", "experiment name, in logs and reports")
-    reference: str = option("cached", "frozen reference: a second model in memory, or stored log-probs", choices=("live", "cached"))
+    reference: str = option(
+        "cached", "frozen reference: a second model in memory, or stored log-probs", choices=("live", "cached")
+    )
     ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
     paths: PathsConfig = field(default_factory=PathsConfig)
@@ -223,19 +237,20 @@ def schema_keys(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Any
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """`"; did you mean 'x'?"`, or an empty string when nothing is near."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(choices), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def unknown_key(key: str) -> UserError:
-    """The error for a key that the schema lacks; a leaf is looked for in its own section first, then everywhere."""
-    keys = [k for k, _ in schema_keys()]
-    section = key.rpartition(".")[0]
-    siblings = [k for k in keys if k.rpartition(".")[0] == section]
-    hint = nearest(key, siblings) or nearest(key, keys)
-    if not hint:
-        leaf = key.rpartition(".")[2]
-        hint = nearest(leaf, [k.rpartition(".")[2] for k in keys])
+def unknown_key(key: str, groups: Iterable[str] = ()) -> UserError:
+    """The error for a key that the schema lacks; its leaf is looked for in its own section first, then everywhere."""
+    keys = [*(k for k, _ in schema_keys()), *groups]
+    section, _, leaf = key.rpartition(".")
+    own = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == section}
+    every = {k.rpartition(".")[2]: k for k in reversed(keys)}  # of equal names the first one stays
+    for names in (own, every):
+        if close := difflib.get_close_matches(leaf, names, n=1):
+            return UserError(f"unknown option '{key}'; did you mean '{names[close[0]]}'?")
+    hint = f"; the options of {section} are {', '.join(own)}" if section and own else nearest(key, keys)
     return UserError(f"unknown option '{key}'{hint}")
 
 
@@ -243,20 +258,25 @@ def load(composed: DictConfig) -> Config:
     """Checks a composed config against the schema and the rules; raises `UserError` before any work is done."""
     from iterpref.config_rules import check_rules
 
-    plain = OmegaConf.to_container(composed, resolve=True)
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key} cannot be worked out: {str(error).splitlines()[0]}") from None
     assert isinstance(plain, dict)
-    known = {key for key, _ in schema_keys()}
+    known = dict(schema_keys())
     for key in _leaf_keys(plain):
         if key not in known:
             raise unknown_key(key)
         if _dig(plain, key) == "???":
             raise UserError(f"{key} has no value yet: give {key}=VALUE")
+    for key, item in known.items():
+        if is_dataclass(item.default_factory) and not isinstance(_dig(plain, key), dict):
+            raise UserError(f"{key}={_dig(plain, key)}: a section of options was expected; give {key}.OPTION=VALUE")
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
-        key = error.full_key or "?"
-        expected = getattr(dict(schema_keys()).get(key), "type", "another type")
-        raise UserError(f"{key}={_dig(plain, key)!r} has the wrong type: {expected} was expected") from None
+        key = str(error.full_key).partition("[")[0]
+        raise UserError(f"{key}={_dig(plain, key)!r} has the wrong type: {known[key].type} was expected") from None
     assert isinstance(config, Config)
     _check_ranges(config)
     check_rules(config)
@@ -286,15 +306,19 @@ def _check_ranges(config: Config) -> None:
         if value is None or not rule:
             continue
         if rule["choices"] and value not in rule["choices"]:
-            raise UserError(f"{key}={value} is none of {', '.join(rule['choices'])}{nearest(str(value), rule['choices'])}")
+            raise UserError(
+                f"{key}={value} is none of {', '.join(rule['choices'])}{nearest(str(value), rule['choices'])}"
+            )
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             low, high, above = rule["low"], rule["high"], rule["above"]
             # Written so that NaN fails too.
-            inside = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+            inside = (
+                (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+            )
             if not inside or value in (float("inf"), float("-inf")):
                 bounds = [f"at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
                 bounds += [f"at most {high}"] * (high is not None)
-                raise UserError(f"{key}={value} is out of range: {' and '.join(bounds) or 'a finite number'} was expected")
+                raise UserError(f"{key}={value} is out of range: {' and '.join([*bounds, 'finite'])} was expected")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -22,11 +22,15 @@ def check_rules(config: Config) -> None:
          f"model.path has no effect with model.source={c.model.source}: use model=pretrained model.path=NAME"),
         (c.model.source != "pretrained" and c.model.revision is not None,
          f"model.revision has no effect with model.source={c.model.source}: use model=pretrained"),
+        (c.model.source == "tiny" and c.model.hidden % 32 != 0,
+         f"model.hidden={c.model.hidden} is no multiple of 32, as the heads of the tiny model need: choose 32, 64, 96, ..."),
         (c.loss.preference == 0 and c.loss.alpha == 0,
          "loss.preference=0 with loss.alpha=0 leaves no loss: raise one of them"),
         (c.data.global_batch % (c.data.micro_batch * c.trainer.devices) != 0,
          f"data.global_batch={c.data.global_batch} is not a multiple of data.micro_batch * trainer.devices = "
          f"{c.data.micro_batch} * {c.trainer.devices}: change data.micro_batch or data.global_batch"),
+        (max(c.optim.beta1, c.optim.beta2) >= 1,
+         f"optim.beta1={c.optim.beta1} and optim.beta2={c.optim.beta2}: an average that never moves; choose values below 1"),
         (c.trainer.precision == "bf16-true" and c.model.dtype != "bfloat16",
          f"trainer.precision=bf16-true trains bf16 weights, but model.dtype={c.model.dtype}: set model.dtype=bfloat16, "
          "or trainer.precision=bf16-mixed to keep fp32 master weights"),

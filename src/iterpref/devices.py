@@ -22,12 +22,18 @@ def resolve_device(config: TrainerConfig) -> torch.device:
         raise UserError("trainer.accelerator=mps, but torch sees no Apple GPU here: set trainer.accelerator=auto")
     available = torch.cuda.device_count() if wanted == "gpu" else 1
     if config.devices > available:
-        kind = {"gpu": f"{available} GPU(s)", "mps": "one Apple GPU", "cpu": "a CPU and no GPU, which trains as one device"}[wanted]
-        raise UserError(f"trainer.devices={config.devices}, but this machine has {kind}: set trainer.devices={available}")
+        kind = {
+            "gpu": f"{available} GPU(s)",
+            "mps": "one Apple GPU",
+            "cpu": "a CPU and no GPU, which trains as one device",
+        }[wanted]
+        raise UserError(
+            f"trainer.devices={config.devices}, but this machine has {kind}: set trainer.devices={available}"
+        )
     return torch.device({"gpu": "cuda"}.get(wanted, wanted))
 
 
-def resolve_precision(config: TrainerConfig, device: torch.device) -> str:
+def resolve_precision(config: TrainerConfig, device: torch.device) -> Any:
     """`trainer.precision`, with `auto` made `bf16-mixed` where the device computes in bf16 and `32-true` elsewhere.
 
     A CPU without bf16 instructions emulates them some hundred times slower than fp32.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from iterpref.cli import merge_overrides, run_command, run_folder_argument
+from iterpref.cli import is_overridden, merge_overrides, run_command, run_folder_argument
 from iterpref.config import Config
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,16 @@ def evaluate(command: Config) -> dict[str, Any]:
     from iterpref.errors import UserError
 
     run = Path(command.paths.run)
-    config = merge_overrides(command, read_config(run), ("evaluate", "sandbox", "trainer"))
-    config.paths.run = str(run)
+    trained = read_config(run)
+    if is_overridden("paths.data"):
+        trained.paths.data = command.paths.data
+    config = merge_overrides(command, trained, ("evaluate", "sandbox", "trainer", "ops"))
     if not (run / "export").is_dir():
-        raise UserError(f"{run} has no trained model yet (no folder 'export'): finish it with python -m iterpref.train paths.run={run}")
-    scorer = Scorer(config)
+        raise UserError(
+            f"{run} has no trained model yet (no folder 'export'): finish it with python -m iterpref.train paths.run={run}"
+        )
+    # Another sandbox for the answers must not mean other trajectories, so the data keep the sandbox of the run.
+    scorer = Scorer(config, replace(config, sandbox=trained.sandbox))
     folder = run / "evaluation"
     folder.mkdir(exist_ok=True)
     record = RunRecord(run)
@@ -51,9 +57,9 @@ def evaluate(command: Config) -> dict[str, Any]:
 
 
 class Scorer:
-    """Scores model folders on the held-out tasks and pairs of one run."""
+    """Scores model folders on the held-out tasks and pairs of one run: `config` says how, `data` what."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, data: Config) -> None:
         from iterpref.codeflow.problems import load_problems
         from iterpref.data.datamodule import build_reference, pad_token_id, read_examples
         from iterpref.data.reference_cache import attach
@@ -63,13 +69,12 @@ class Scorer:
         self.config = config
         self.device = resolve_device(config.trainer)
         self.precision = resolve_precision(config.trainer, self.device)
-        self.prepared = prepare(config)
+        self.prepared = prepare(data)
         # The whole sample of the run, so that the reference cache of the training is found again.
-        examples = read_examples(config, self.prepared)
-        cache = build_reference(config, self.prepared, examples)
+        examples = read_examples(data, self.prepared)
+        cache = build_reference(data, self.prepared, examples)
         self.examples = [e for e in attach(examples, cache) if e.split == config.evaluate.split]
-        problems = [p for p in load_problems(config.problems) if p.split == config.evaluate.split]
-        self.problems = problems[: config.evaluate.max_tasks]
+        self.problems = load_problems(config.problems)
         self.pad_id = pad_token_id(self.prepared.model)
         self.highlighted: list[dict[str, Any]] = []
 
@@ -80,7 +85,7 @@ class Scorer:
         evaluation = {k: v for k, v in to_dict(self.config.evaluate).items() if k != "highlighted_pairs"}
         return {
             "evaluate": evaluation, "precision": self.precision, "device": self.device.type,
-            "pairs": len(self.examples), "tasks": len(self.problems), "tokens": self.prepared.tokens.fingerprint,
+            "pairs": len(self.examples), "problems": len(self.problems), "tokens": self.prepared.tokens.fingerprint,
         }  # fmt: skip
 
     def score(self, folder: Path, label: str) -> dict[str, Any]:
@@ -95,7 +100,7 @@ class Scorer:
         preference = self._preference(model, tokenizer, label) if self.examples else None
         seconds = {"preference": round(time.perf_counter() - begin, 1)}
         result: dict[str, Any] = {"pass_at_1": None, "verdicts": {}, "tasks": []}
-        if self.config.evaluate.pass_at_1 and self.problems:
+        if self.config.evaluate.pass_at_1:
             result = self._bank(model, tokenizer)
         result["seconds"] = {**seconds, **result.get("seconds", {})}
         return {"model": str(folder), "split": self.config.evaluate.split, "preference": preference, **result}
@@ -126,7 +131,9 @@ class Scorer:
 
         if label == "before":
             # The start model is the reference: what the cache holds is what it would compute again.
-            logps = [ReferenceLogps(e.pair_id, e.chosen_ref_logps or (), e.rejected_ref_logps or ()) for e in self.examples]
+            logps = [
+                ReferenceLogps(e.pair_id, e.chosen_ref_logps or (), e.rejected_ref_logps or ()) for e in self.examples
+            ]
         else:
             context = partial(autocast, self.device, self.precision)
             size = self.config.data.micro_batch
@@ -135,13 +142,21 @@ class Scorer:
                 row
                 for group in track(groups, len(groups), f"held-out pairs, {label}")
                 for row in batch_logps(
-                    model, group, packing=self.config.data.packing, pad_id=self.pad_id, backend=self.config.ops, autocast=context
+                    model,
+                    group,
+                    packing=self.config.data.packing,
+                    pad_id=self.pad_id,
+                    backend=self.config.ops,
+                    autocast=context,
                 )
             ]
             pairs = {p.pair_id: p for p in self.prepared.pairs.read("pairs", PreferencePair)}
             for example, row in list(zip(self.examples, logps, strict=True))[: self.config.evaluate.highlighted_pairs]:
                 pair = pairs[example.pair_id]
-                spans = {"chosen": completion_spans(tokenizer, pair.chosen), "rejected": completion_spans(tokenizer, pair.rejected)}
+                spans = {
+                    "chosen": completion_spans(tokenizer, pair.chosen),
+                    "rejected": completion_spans(tokenizer, pair.rejected),
+                }
                 self.highlighted.append(token_table(pair, example, row, spans))
         return summarise([preference_row(e, row) for e, row in zip(self.examples, logps, strict=True)])
 
@@ -160,7 +175,10 @@ def show(before: dict[str, Any], after: dict[str, Any]) -> None:
         table.add_row("pass@1", *cells)
     for name in (after["preference"] or {}) if before["preference"] else ():
         if name != "n_pairs":
-            cells = [f"{m['mean']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" for m in (before["preference"][name], after["preference"][name])]
+            cells = [
+                f"{m['mean']:.3f} [{m['low']:.3f}, {m['high']:.3f}]"
+                for m in (before["preference"][name], after["preference"][name])
+            ]
             table.add_row(name.replace("_", " "), *cells)
     Console().print(table)
 

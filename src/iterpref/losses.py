@@ -46,7 +46,12 @@ class LossParts(NamedTuple):
 
 
 def combine(
-    k_plus_P: Tensor, k_minus_P: Tensor, chosen_logps_P: Tensor, chosen_tokens_P: Tensor, config: LossConfig, step_pairs: int
+    k_plus_P: Tensor,
+    k_minus_P: Tensor,
+    chosen_logps_P: Tensor,
+    chosen_tokens_P: Tensor,
+    config: LossConfig,
+    step_pairs: int,
 ) -> LossParts:
     """Eq. 8: `sum_p (preference * L_focal + alpha * NLL) / step_pairs`.
 

@@ -16,7 +16,9 @@ def prepare_and_tell(config: Config) -> None:
     from iterpref.data.stages import prepare
 
     prepared = prepare(config)
-    debugged, paired, tokenised = (a.manifest["counts"] for a in (prepared.trajectories, prepared.pairs, prepared.tokens))
+    debugged, paired, tokenised = (
+        a.manifest["counts"] for a in (prepared.trajectories, prepared.pairs, prepared.tokens)
+    )
     rates = prepared.trajectories.manifest["pass_rate_by_iteration"]
     tell("tasks", debugged["problems"], debugged["problems_dropped"])
     tell("trajectories", debugged["trajectories"], debugged["status"])

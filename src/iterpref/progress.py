@@ -28,7 +28,13 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     from rich.console import Console
 
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         for item in items:

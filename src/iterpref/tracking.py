@@ -10,41 +10,59 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
 
 
-def build_loggers(config: Config, run: Path, resumed: bool) -> list[Logger]:
-    """`RUN/metrics.csv`, and a wandb run whose id comes from the run folder, so that a resumed run continues it."""
-    loggers: list[Logger] = [_csv(run, resumed)]
+def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
+    """`RUN/metrics.csv`, and a wandb run whose id comes from the run folder, so that a resumed run continues it.
+
+    Rows of the optimizer steps before `first_step`, the step that a resumed run goes on from, are kept.
+    """
+    loggers: list[Logger] = [_csv(run, first_step)]
     mode = wandb_mode(config.logger.wandb)
     if mode != "disabled":
         loggers.append(_wandb(config, run, mode))
     return loggers
 
 
-def _csv(run: Path, resumed: bool) -> CSVLogger:
-    path = run / "metrics.csv"
+def _csv(run: Path, first_step: int) -> CSVLogger:
+    logger = CSVLogger(save_dir=run, name="", version="", flush_logs_every_n_steps=1)
+    _open_csv(logger, run / "metrics.csv", first_step)
+    return logger
+
+
+@rank_zero_only
+def _open_csv(logger: CSVLogger, path: Path, first_step: int) -> None:
     rows: list[dict[str, Any]] = []
     if path.is_file():
         with path.open(newline="") as handle:
-            rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(handle)] if resumed else []
-        # Lightning would delete the file anyway, and warn; what a resumed run has logged so far is written again.
+            # What a killed run logged after its checkpoint comes once more; its last row may be half a row.
+            early = [
+                row
+                for row in csv.DictReader(handle)
+                if (row.get("step") or "").isdigit() and int(row["step"]) < first_step
+            ]
+        rows = [{k: v for k, v in row.items() if k and v} for row in early]
+        # Lightning would delete the file anyway, and warn.
         path.unlink()
-    logger = CSVLogger(save_dir=run, name="", version="", flush_logs_every_n_steps=1)
     with warnings.catch_warnings():
         # It warns that the folder is not empty and that old files go: the one that would go is read above.
         warnings.simplefilter("ignore", UserWarning)
         logger.experiment.metrics.extend(rows)
-    return logger
+    # At once, for a run that is killed again before its first step.
+    logger.save()
 
 
 def wandb_mode(wanted: str) -> str:
     """`online`, `offline` or `disabled`. `auto` is WANDB_MODE if set, online when a key is stored, else offline."""
     if wanted != "auto":
         if wanted == "online" and not _logged_in():
-            raise UserError("logger.wandb=online, but no wandb key is stored here: run `wandb login`, or set logger.wandb=offline")
+            raise UserError(
+                "logger.wandb=online, but no wandb key is stored here: run `wandb login`, or set logger.wandb=offline"
+            )
         return wanted
     asked = os.environ.get("WANDB_MODE", "")
     if asked in ("online", "offline", "disabled"):
@@ -92,4 +110,4 @@ def finish_wandb() -> None:
         import wandb
 
         if wandb.run is not None:
-            wandb.finish(quiet=True)
+            wandb.finish()

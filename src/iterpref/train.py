@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,10 @@ def train(config: Config) -> float | None:
     from iterpref.artifacts import fingerprint
 
     run = Path(config.paths.run)
-    key = fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in ("paths", "logger", "report", "evaluate", "resume")})
+    key = fingerprint(
+        "run",
+        {k: v for k, v in to_dict(config).items() if k not in ("paths", "logger", "report", "evaluate", "resume")},
+    )
     done = run / "done.json"
     if config.resume and done.is_file():
         finished = json.loads(done.read_text())
@@ -44,12 +48,17 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
     from iterpref.models.module import FocalDPOModule
+    from iterpref.models.optim import total_steps
     from iterpref.models.policy import check_model, export, load_model
     from iterpref.ops import resolve_backend
     from iterpref.tracking import finish_wandb
 
     device = resolve_device(config.trainer)
     checkpoint = last_checkpoint(run, key) if config.resume else None
+    if checkpoint is None:
+        # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
+        (run / "done.json").unlink(missing_ok=True)
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
     L.seed_everything(config.seed, workers=True, verbose=False)
     record = RunRecord.start(run, config)
     record.update(reference=config.reference, ops=resolve_backend(config.ops, device), config_fingerprint=key)
@@ -64,13 +73,22 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     policy = load_model(prepared.model, config.model)
     check_model(policy, config.model, config.data.packing, datamodule.longest())
     twin = load_model(prepared.model, config.model) if config.reference == "live" else None
-    module = FocalDPOModule(config, policy, twin)
-    trainer = build_trainer(config, run, device.type, resumed=checkpoint is not None)
+    train_pairs = len(datamodule.examples["train"])
+    module = FocalDPOModule(config, policy, twin, total_steps=total_steps(config, train_pairs))
+    first_step = checkpoint_step(checkpoint) if checkpoint else 0
+    trainer = build_trainer(config, run, device.type, train_pairs, first_step)
     if checkpoint:
-        log.info("going on from %s", checkpoint)
+        log.info("going on from step %d of %s", first_step, checkpoint)
     try:
         with record.stage("train"):
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
+            if (
+                datamodule.examples["validation"]
+                and not trainer.interrupted
+                and module.validated_step != trainer.global_step
+            ):
+                # The metric belongs to the weights that are exported.
+                trainer.validate(module, datamodule=datamodule, verbose=False)
     finally:
         finish_wandb()
     if trainer.interrupted:
@@ -85,7 +103,7 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     return value
 
 
-def build_trainer(config: Config, run: Path, device: str, resumed: bool) -> lightning.Trainer:
+def build_trainer(config: Config, run: Path, device: str, train_pairs: int, first_step: int = 0) -> lightning.Trainer:
     """The Lightning Trainer of this config: accumulation to the global batch, best and last checkpoint, loggers."""
     import lightning as L
     from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -95,6 +113,10 @@ def build_trainer(config: Config, run: Path, device: str, resumed: bool) -> ligh
     from iterpref.tracking import build_loggers
 
     t = config.trainer
+    accumulate = config.data.global_batch // (config.data.micro_batch * t.devices)
+    full_steps = train_pairs // config.data.global_batch
+    # Only between optimizer steps: a checkpoint holds no half-accumulated gradient.
+    between_validations = max(full_steps // t.validations_per_epoch, 1) * accumulate
     # Its notices on devices it found and on products of its maker are not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     best = ModelCheckpoint(
@@ -107,9 +129,10 @@ def build_trainer(config: Config, run: Path, device: str, resumed: bool) -> ligh
     return L.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, precision=resolve_precision(t, resolve_device(t)),
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
-        accumulate_grad_batches=config.data.global_batch // (config.data.micro_batch * t.devices),
-        val_check_interval=1.0 / t.validations_per_epoch, log_every_n_steps=t.log_every, num_sanity_val_steps=0,
-        logger=build_loggers(config, run, resumed), callbacks=callbacks, default_root_dir=run,
+        accumulate_grad_batches=accumulate,
+        val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
+        log_every_n_steps=t.log_every, num_sanity_val_steps=0,
+        logger=build_loggers(config, run, first_step), callbacks=callbacks, default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
 
@@ -125,6 +148,14 @@ def last_checkpoint(run: Path, key: str) -> Path | None:
             f"{run} holds checkpoints of another configuration: choose another paths.run=DIR, or start over there with resume=false"
         )
     return checkpoint
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """Optimizer steps done when the checkpoint was written."""
+    import torch
+
+    # Mapped, not read: the weights in it may be large.
+    return int(torch.load(checkpoint, mmap=True, weights_only=True, map_location="cpu")["global_step"])
 
 
 def main(argv: list[str] | None = None) -> Any:

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.artifacts import publish
+from iterpref.cli import run_folder_argument
 from iterpref.codeflow.pairs import completion_text
 from iterpref.config import ReportConfig
 from iterpref.errors import UserError
-from iterpref.report import main, with_run_folder
+from iterpref.report import main
 from iterpref.reporting.gather import gather, read_metrics
 from iterpref.reporting.page import varied, write_report
 from iterpref.schema import Attempt, SourceFile, TestSuite, Trajectory, Verdict
@@ -307,7 +308,7 @@ FOLDER_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], e
 @settings(max_examples=40, deadline=None)
 @given(FOLDER_NAMES.filter(lambda name: name[0] != "-"))
 def test_any_folder_name_survives_hydras_grammar(name: str) -> None:
-    (override,) = OverridesParser.create().parse_overrides(with_run_folder([name]))
+    (override,) = OverridesParser.create().parse_overrides(run_folder_argument([name]))
     assert override.key_or_group == "paths.run"
     value = override.value()
     assert getattr(value, "text", value) == name
@@ -315,5 +316,5 @@ def test_any_folder_name_survives_hydras_grammar(name: str) -> None:
 
 def test_overrides_and_flags_are_passed_on_as_they_are() -> None:
     for arguments in ([], ["--help"], ["paths.run=x"], ["runs/a=b/c"]):
-        assert with_run_folder(arguments) == arguments
-    assert with_run_folder(["x", "report.pairs=1"]) == ["paths.run='x'", "report.pairs=1"]
+        assert run_folder_argument(arguments) == arguments
+    assert run_folder_argument(["x", "report.pairs=1"]) == ["paths.run='x'", "report.pairs=1"]

@@ -21,7 +21,18 @@ import yaml
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
 
-_PACKAGES = ("iterpref", "torch", "triton", "lightning", "transformers", "datasets", "hydra-core", "omegaconf", "wandb", "rapidfuzz")
+_PACKAGES = (
+    "iterpref",
+    "torch",
+    "triton",
+    "lightning",
+    "transformers",
+    "datasets",
+    "hydra-core",
+    "omegaconf",
+    "wandb",
+    "rapidfuzz",
+)
 
 
 class RunRecord:
@@ -45,7 +56,11 @@ class RunRecord:
             "seed": config.seed,
             "finished": None,
         }
-        record.update(**fresh, started=record.content.get("started") or now(), stage_seconds=record.content.get("stage_seconds", {}))
+        record.update(
+            **fresh,
+            started=record.content.get("started") or now(),
+            stage_seconds=record.content.get("stage_seconds", {}),
+        )
         return record
 
     def update(self, **values: Any) -> None:
@@ -73,7 +88,9 @@ def read_config(run: Path) -> Config:
     """The config that `RUN` was made with; raises `UserError` when there is no run."""
     path = run / "config.yaml"
     if not path.is_file():
-        raise UserError(f"{run} is no run: there is no config.yaml in it; make one with: python -m iterpref.train paths.run={run}")
+        raise UserError(
+            f"{run} is no run: there is no config.yaml in it; make one with: python -m iterpref.train paths.run={run}"
+        )
     from omegaconf import OmegaConf
 
     from iterpref.config import load
@@ -87,13 +104,19 @@ def now() -> str:
 
 def git_state() -> dict[str, Any] | None:
     """Commit and cleanliness of the code's checkout; None when it is installed from a wheel."""
-    folder = Path(__file__).resolve().parent
+    file = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=file.parent, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()  # fmt: skip
+
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        # A wheel inside somebody's checkout is not that checkout's code.
+        git("ls-files", "--error-unmatch", file.name)
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
 
 
 def package_versions() -> dict[str, str]:

@@ -25,7 +25,9 @@ class Throughput(L.Callback):
         # Not at the end of the last step: validation and checkpoints are no training time.
         self._restart(trainer)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         self._pairs += batch.n_pairs
         self._tokens += batch.n_tokens
         if trainer.global_step == self._step:

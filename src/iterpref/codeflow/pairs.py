@@ -20,7 +20,9 @@ def completion_text(files: Sequence[SourceFile]) -> str:
     return "\n".join(f"<file>{f.name}</file>\n{fence}" for f, fence in zip(files, fences, strict=True))
 
 
-def make_pairs(trajectories: Iterable[Trajectory], config: PairsConfig, seed: int) -> tuple[list[PreferencePair], dict[str, int]]:
+def make_pairs(
+    trajectories: Iterable[Trajectory], config: PairsConfig, seed: int
+) -> tuple[list[PreferencePair], dict[str, int]]:
     """All pairs, and how many trajectories were dropped for which reason; kept + dropped = trajectories."""
     pairs: list[PreferencePair] = []
     drops: Counter[str] = Counter()

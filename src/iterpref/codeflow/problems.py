@@ -22,7 +22,9 @@ def load_problems(config: ProblemsConfig) -> list[Problem]:
     """All problems of the configured source in a fixed order; raises `UserError` when there are none."""
     problems = load_bank() if config.source == "bank" else read_jsonl(Path(str(config.path)))
     if not problems:
-        raise UserError(f"problems={config.source}: there is no task in {config.path or 'the bank'}; at least one was expected")
+        raise UserError(
+            f"problems={config.source}: there is no task in {config.path or 'the bank'}; at least one was expected"
+        )
     return take_evenly(problems, config.limit) if config.limit else problems
 
 
@@ -48,18 +50,21 @@ def read_jsonl(path: Path) -> list[Problem]:
         raise UserError(f"problems.path={path}: there is no such file")
     problems: list[Problem] = []
     seen: dict[str, int] = {}
-    with path.open(encoding="utf-8", errors="strict", newline="\n") as handle:
-        number = 0
-        try:
-            for number, line in enumerate(handle, 1):
-                if line.strip():
-                    problem = _parse_line(line, f"{path}:{number}")
-                    if problem.task_id in seen:
-                        raise UserError(f"{path}:{number}: task_id '{problem.task_id}' stands in line {seen[problem.task_id]} already")
-                    seen[problem.task_id] = number
-                    problems.append(problem)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: after line {number}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    with path.open("rb") as handle:
+        for number, raw in enumerate(handle, 1):
+            place = f"{path}:{number}"
+            try:
+                # Some editors put a byte order mark in front of the first line.
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(f"{place}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from None
+            if line.strip():
+                problem = _parse_line(line, place)
+                if problem.task_id in seen:
+                    earlier = seen[problem.task_id]
+                    raise UserError(f"{place}: task_id '{problem.task_id}' stands in line {earlier} already")
+                seen[problem.task_id] = number
+                problems.append(problem)
     return problems
 
 
@@ -70,6 +75,11 @@ def _parse_line(line: str, place: str) -> Problem:
         raise UserError(f"{place}: not a JSON object ({error}); mend or remove this line") from None
     if not isinstance(row, dict):
         raise UserError(f"{place}: a JSON object was expected, {type(row).__name__} came")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise UserError(f"{place}: {half!r} is half of a character, which no file can hold; mend this line") from None
     unknown = sorted(set(row) - set(_FIELDS))
     if unknown:
         raise UserError(f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}")
@@ -80,18 +90,23 @@ def _parse_line(line: str, place: str) -> Problem:
     if split not in SPLITS:
         raise UserError(f"{place}: split={split!r} is none of {', '.join(SPLITS)}")
     tests = _files(row.get("tests"), "test_solution.py", f"{place}: 'tests'")
-    n_tests = count_tests(tests)
+    try:
+        n_tests = count_tests(tests)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
     if n_tests == 0:
-        raise UserError(f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected")
+        raise UserError(
+            f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected"
+        )
     solution = row.get("solution")
     return Problem(
         task_id=row["task_id"],
         prompt=row["prompt"],
         tests=TestSuite(tests, "unittest", n_tests),
         reference=_files(solution, "solution.py", f"{place}: 'solution'") if solution else (),
-        source=str(row.get("source", "jsonl")),
-        license=str(row.get("license", "unknown")),
-        category=str(row.get("category", "")),
+        source=str(row.get("source") or "jsonl"),
+        license=str(row.get("license") or "unknown"),
+        category=str(row.get("category") or ""),
         split=split,
     )
 

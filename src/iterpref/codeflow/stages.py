@@ -41,12 +41,12 @@ def trajectories_stage(
         "trajectories", [p.to_dict() for p in problems], generator.fingerprint(), asdict(config), asdict(limits), seed
     )
     folder = data / "trajectories"
-    done = find(folder, key)
-    if done:
+    if done := find(folder, key):
         return done
     with building(folder, key):
-        done = find(folder, key)
-        return done or _build_trajectories(folder, key, problems, generator, open_sandbox(), limits, config, seed)
+        return find(folder, key) or _build_trajectories(
+            folder, key, problems, generator, open_sandbox(), limits, config, seed
+        )
 
 
 def _build_trajectories(
@@ -74,9 +74,10 @@ def _build_trajectories(
             "pass_rate_by_iteration": pass_rate_by_iteration(trajectories, config.max_refinements),
             "tier": sandbox.tier,
         }  # fmt: skip
-        artifact = publish(folder, key, {"trajectories": (Trajectory, trajectories)}, manifest)
-        # Durations differ from run to run, so they live apart from the records that must not.
+        # Durations differ from run to run, so they live apart from the records that must not; the stage is finished
+        # with its records, which therefore come last.
         publish(folder / "timings", key, {"timings": (Timing, store.timings())}, {"stage": "timings"})
+        artifact = publish(folder, key, {"trajectories": (Trajectory, trajectories)}, manifest)
     finally:
         store.close()
         sandbox.close()
@@ -101,21 +102,28 @@ def _verified(
     requests = [RunRequest(p.reference, p.tests, limits, measure_coverage=True) for p in todo]
     for problem, result in zip(todo, track(sandbox.run_many(requests), len(requests), "references"), strict=True):
         if result.verdict == Verdict.HARNESS_ERROR:
-            raise HarnessFailure(f"reference of {problem.task_id}: {result.detail}")
+            raise UserError(
+                f"the sandbox failed on the reference of {problem.task_id} ({result.detail}); "
+                "what is finished is kept: run the same command again to go on"
+            )
         first_line = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "")
-        outcome = {"verdict": result.verdict.value, "detail": result.detail or first_line, "coverage": result.coverage}
+        outcome: dict[str, object] = {
+            "verdict": result.verdict.value,
+            "detail": result.detail or first_line,
+            "coverage": result.coverage,
+        }
         store.add_check(problem.task_id, outcome)
         known[problem.task_id] = outcome
     kept: list[Problem] = []
     for problem in problems:
-        outcome = known.get(problem.task_id)
-        if outcome is None or outcome["verdict"] == Verdict.PASS:
-            kept.append(_with_coverage(problem, outcome["coverage"] if outcome else None))
+        check = known.get(problem.task_id)
+        if check is None or check["verdict"] == Verdict.PASS:
+            kept.append(_with_coverage(problem, check["coverage"] if check else None))
             continue
         drops["reference_fails"] += 1
         log.warning(
             "task %s is dropped: its reference fails its own tests (%s: %s); mend the task, or its tests",
-            problem.task_id, outcome["verdict"], outcome["detail"],
+            problem.task_id, check["verdict"], check["detail"],
         )  # fmt: skip
     if not kept:
         raise UserError(
@@ -129,7 +137,10 @@ def _with_coverage(problem: Problem, coverage: object) -> Problem:
     if coverage is None:
         return problem
     suite = problem.tests
-    row = {**problem.to_dict(), "tests": TestSuite(suite.files, suite.framework, suite.n_tests, float(str(coverage))).to_dict()}
+    row = {
+        **problem.to_dict(),
+        "tests": TestSuite(suite.files, suite.framework, suite.n_tests, float(str(coverage))).to_dict(),
+    }
     return Problem.from_dict(row)
 
 
@@ -163,6 +174,8 @@ def _debug_all(
         except BaseException:
             for future in futures:
                 future.cancel()
+            # Ends the runs that are going on: leaving the pool would wait for whole trajectories.
+            sandbox.close()
             raise
     if failures:
         raise UserError(
@@ -176,9 +189,10 @@ def pairs_stage(data: Path, trajectories: Artifact, config: PairsConfig, seed: i
     """One pair from each solved trajectory that passes the filters; raises `UserError` when none is left."""
     key = fingerprint("pairs", trajectories.fingerprint, asdict(config), seed)
     folder = data / "pairs"
+    if done := find(folder, key):
+        return done
     with building(folder, key):
-        done = find(folder, key)
-        if done:
+        if done := find(folder, key):
             return done
         records = trajectories.read("trajectories", Trajectory)
         pairs, drops = make_pairs(records, config, seed)

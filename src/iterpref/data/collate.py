@@ -79,7 +79,9 @@ def _column(rows: Sequence[tuple], index: int, dtype: torch.dtype) -> Tensor:
 def _sides(example: Example) -> list[tuple[Sequence[int], Sequence[float], Sequence[int], Sequence[float]]]:
     """(ids, weights, focal, reference log-probs) of the chosen side, then of the rejected side."""
     chosen_ref = example.chosen_ref_logps if example.chosen_ref_logps is not None else [0.0] * len(example.chosen_ids)
-    rejected_ref = example.rejected_ref_logps if example.rejected_ref_logps is not None else [0.0] * len(example.rejected_ids)
+    rejected_ref = (
+        example.rejected_ref_logps if example.rejected_ref_logps is not None else [0.0] * len(example.rejected_ids)
+    )
     return [
         (example.chosen_ids, example.chosen_mask, example.chosen_focal, chosen_ref),
         (example.rejected_ids, example.rejected_mask, example.rejected_focal, rejected_ref),

@@ -67,7 +67,9 @@ class CodeFlowDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> PairLoader:
         trainer = self.trainer
-        return self._loader("train", self.config.seed, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1)
+        return self._loader(
+            "train", self.config.seed, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1
+        )
 
     def val_dataloader(self) -> PairLoader | list[Any]:
         return self._loader("validation", None) if self.examples["validation"] else []
@@ -88,7 +90,11 @@ def read_examples(config: Config, prepared: Prepared) -> list[Example]:
     disable_progress_bars()
     table = Dataset.from_parquet(str(prepared.tokens.table("tokens")), cache_dir=str(prepared.data / "hf_cache"))
     enable_progress_bars()
-    limits = {"train": config.data.max_train_pairs, "validation": config.data.max_validation_pairs, "test": config.data.max_test_pairs}
+    limits = {
+        "train": config.data.max_train_pairs,
+        "validation": config.data.max_validation_pairs,
+        "test": config.data.max_test_pairs,
+    }
     wanted: list[int] = []
     for split in SPLITS:
         rows = [i for i, s in enumerate(table["split"]) if s == split]

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from iterpref.artifacts import fingerprint
+from iterpref.errors import UserError
 from iterpref.schema import Batch, Example
 
 
@@ -74,13 +76,17 @@ class PairLoader:
             yield self.make_batch([self.examples[i] for i in indices], step_pairs)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "next": self._next, "examples": len(self.examples), "seed": self.seed}
+        return {"epoch": self._epoch, "next": self._next, "plan": self._plan_key()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on after the last batch handed out; raises `ValueError` for the state of other data."""
-        if state["examples"] != len(self.examples) or state["seed"] != self.seed:
-            raise ValueError(
-                f"the checkpoint was made on {state['examples']} pairs with seed {state['seed']}, "
-                f"now there are {len(self.examples)} with seed {self.seed}"
+        """Goes on after the last batch handed out; raises `UserError` for the state of other pairs or other batches."""
+        if state["plan"] != self._plan_key():
+            raise UserError(
+                f"the checkpoint was made with other training pairs, or other batches of them, than the {len(self.examples)} pairs here: "
+                "start over with resume=false, or choose another paths.run=DIR"
             )
         self._epoch, self._next = state["epoch"], state["next"]
+
+    def _plan_key(self) -> str:
+        pairs = [(e.pair_id, e.prompt_ids, e.chosen_ids, e.rejected_ids) for e in self.examples]
+        return fingerprint(pairs, self.seed, self.global_batch, self.micro_batch, self.world_size)

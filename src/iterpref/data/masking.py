@@ -34,9 +34,13 @@ def tokenise_pairs(
         UserError: when the tokenizer has no offsets or no EOS, or its offsets do not give the text back.
     """
     if not tokenizer.is_fast:
-        raise UserError("this tokenizer gives no character offsets (it is not a fast one): focal masks need them; use a fast tokenizer")
+        raise UserError(
+            "this tokenizer gives no character offsets (it is not a fast one): focal masks need them; use a fast tokenizer"
+        )
     if tokenizer.eos_token_id is None:
-        raise UserError("this tokenizer has no eos_token: set one in its tokenizer_config.json, a completion must be able to end")
+        raise UserError(
+            "this tokenizer has no eos_token: set one in its tokenizer_config.json, a completion must be able to end"
+        )
     examples: list[Example] = []
     drops: dict[str, list[str]] = {}
     prompt_ids, _ = _encode(tokenizer, prompts)
@@ -44,13 +48,16 @@ def tokenise_pairs(
     rejected_ids, rejected_offsets = _encode(tokenizer, [p.rejected for p in pairs])
     for i, pair in enumerate(pairs):
         for text, offsets in ((pair.chosen, chosen_offsets[i]), (pair.rejected, rejected_offsets[i])):
-            check_offsets(text, offsets, f"{type(tokenizer).__name__}, pair {pair.pair_id}")
+            check_offsets(text, offsets, f"tokenizer {tokenizer.name_or_path}, pair {pair.pair_id}")
         longest = max(len(chosen_ids[i]), len(rejected_ids[i])) + 1
         reason = None
         if len(prompt_ids[i]) > limits.max_prompt_tokens:
             reason = f"prompt_over_{limits.max_prompt_tokens}_tokens"
         elif longest > limits.max_completion_tokens:
             reason = f"completion_over_{limits.max_completion_tokens}_tokens"
+        elif pair.d_minus and not any(focal_tokens(rejected_offsets[i], pair.d_minus_spans)):
+            # D- lies inside tokens of the line before it: there is none to blame, and an empty mask would hide that.
+            reason = "d_minus_starts_no_token"
         if reason:
             drops.setdefault(reason, []).append(pair.pair_id)
             continue
@@ -74,9 +81,6 @@ def make_example(
     """One tokenised pair: each completion ends with EOS, and each mask has one weight for each of its tokens."""
     focal_plus = focal_tokens(chosen[1], pair.d_plus_spans)
     focal_minus = focal_tokens(rejected[1], pair.d_minus_spans)
-    if any(span.end > span.start for span in pair.d_minus_spans) and not any(focal_minus):
-        # Only a D- inside one token of the line before can do this; it must be seen, not trained on.
-        raise UserError(f"pair {pair.pair_id}: D- has lines {list(pair.d_minus)} but no token starts in them; report this pair")
     return Example(
         pair_id=pair.pair_id,
         split=pair.split,
@@ -112,11 +116,12 @@ def focal_tokens(offsets: Offsets, spans: Sequence[Span]) -> list[int]:
 
 def check_offsets(text: str, offsets: Offsets, who: str) -> None:
     """Raises `UserError` unless the offsets are in order and cover every character of `text`."""
-    end = 0
+    start = end = 0
     for begin, stop in offsets:
-        if begin > end or stop < begin:
-            raise UserError(f"{who}: token offsets jump from character {end} to {begin}: they do not give the text back")
-        end = max(end, stop)
+        if not start <= begin <= min(end, stop):
+            jump = f"from character {start} to {begin}" if begin < start else f"over characters {end} to {begin}"
+            raise UserError(f"{who}: token offsets jump {jump}: they do not give the text back")
+        start, end = begin, max(end, stop)
     if end != len(text):
         raise UserError(f"{who}: token offsets cover {end} of {len(text)} characters: they do not give the text back")
 

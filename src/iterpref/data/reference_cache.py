@@ -48,12 +48,15 @@ def reference_stage(
         autocast: called for each batch; returns the context of its forward pass.
     """
     folder = data / "reference"
+    if done := find(folder, key):
+        return done
     with building(folder, key):
-        done = find(folder, key)
-        if done:
+        if done := find(folder, key):
             return done
         # Long pairs first: if memory is short, it shows at once.
-        order = sorted(examples, key=lambda e: (-len(e.chosen_ids) - len(e.rejected_ids) - len(e.prompt_ids), e.pair_id))
+        order = sorted(
+            examples, key=lambda e: (-len(e.chosen_ids) - len(e.rejected_ids) - len(e.prompt_ids), e.pair_id)
+        )
         shards = [order[i : i + _PAIRS_PER_SHARD] for i in range(0, len(order), _PAIRS_PER_SHARD)]
         keys = [f"{key}-{i:05d}" for i in range(len(shards))]
         parts = folder / "shards"
@@ -68,7 +71,9 @@ def reference_stage(
         found = [find(parts, shard_key) for shard_key in keys]
         rows = [row for part in found if part for row in part.read("reference", ReferenceLogps)]
         rows.sort(key=lambda row: row.pair_id)
-        artifact = publish(folder, key, {"reference": (ReferenceLogps, rows)}, {"stage": "reference", "counts": {"pairs": len(rows)}})
+        artifact = publish(
+            folder, key, {"reference": (ReferenceLogps, rows)}, {"stage": "reference", "counts": {"pairs": len(rows)}}
+        )
         for part in found:
             if part:
                 _remove(part.folder)
@@ -102,6 +107,8 @@ def attach(examples: Sequence[Example], cache: Artifact) -> list[Example]:
     """The examples with their reference columns."""
     rows = {row.pair_id: row for row in cache.read("reference", ReferenceLogps)}
     return [
-        replace(e, chosen_ref_logps=rows[e.pair_id].chosen_ref_logps, rejected_ref_logps=rows[e.pair_id].rejected_ref_logps)
+        replace(
+            e, chosen_ref_logps=rows[e.pair_id].chosen_ref_logps, rejected_ref_logps=rows[e.pair_id].rejected_ref_logps
+        )
         for e in examples
     ]

@@ -54,14 +54,20 @@ def prepare(config: Config) -> Prepared:
 
 
 def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Artifact:
-    """Token ids and masks of every pair that is not too long; raises `UserError` when none is left."""
-    limits = {"max_prompt_tokens": config.data.max_prompt_tokens, "max_completion_tokens": config.data.max_completion_tokens}
+    """Token ids and masks of every pair that `tokenise_pairs` does not drop; raises `UserError` when none is left."""
+    limits = {
+        "max_prompt_tokens": config.data.max_prompt_tokens,
+        "max_completion_tokens": config.data.max_completion_tokens,
+    }
     tokenizer_hash = tokenizer_key(model)
-    key = fingerprint("tokens", pairs.fingerprint, asdict(config.mask), limits, tokenizer_hash, config.model.prompt_format)
+    key = fingerprint(
+        "tokens", pairs.fingerprint, asdict(config.mask), limits, tokenizer_hash, config.model.prompt_format
+    )
     folder = data / "tokens"
+    if done := find(folder, key):
+        return done
     with building(folder, key):
-        done = find(folder, key)
-        if done:
+        if done := find(folder, key):
             return done
         # Late: a second run with the same configuration never pays for these imports.
         from iterpref.data.masking import describe_drops, tokenise_pairs
@@ -72,11 +78,11 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
         prompts = render_prompts(tokenizer, [p.prompt for p in records], config.model)
         examples, drops = tokenise_pairs(records, prompts, tokenizer, config.mask, config.data)
         if drops:
-            log.warning("pairs dropped for their length: %s; limits: data.max_prompt_tokens, data.max_completion_tokens",
+            log.warning("pairs dropped: %s; limits on length: data.max_prompt_tokens, data.max_completion_tokens",
                         describe_drops(drops))  # fmt: skip
         if not examples:
             raise UserError(
-                f"all {len(records)} pairs are too long ({describe_drops(drops)}): "
+                f"all {len(records)} pairs are dropped ({describe_drops(drops)}): "
                 "raise data.max_prompt_tokens or data.max_completion_tokens"
             )
         manifest = {

@@ -51,19 +51,26 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return {"n_pairs": len(rows), **{name: bootstrap_mean([row[name] for row in rows]) for name in rows[0]}}
 
 
-def token_table(pair: PreferencePair, example: Example, policy: ReferenceLogps, offsets: dict[str, list[Span]]) -> dict[str, Any]:
+def token_table(
+    pair: PreferencePair, example: Example, policy: ReferenceLogps, offsets: dict[str, list[Span]]
+) -> dict[str, Any]:
     """One held-out pair with its per-token log-probs, as the report shows it."""
-    sides = {
+    sides: dict[str, tuple[Any, ...]] = {
         "chosen": (example.chosen_mask, example.chosen_focal, policy.chosen_ref_logps, example.chosen_ref_logps),
-        "rejected": (example.rejected_mask, example.rejected_focal, policy.rejected_ref_logps, example.rejected_ref_logps),
+        "rejected": (
+            example.rejected_mask,
+            example.rejected_focal,
+            policy.rejected_ref_logps,
+            example.rejected_ref_logps,
+        ),
     }
-    row = preference_row(example, policy)
+    margins = preference_row(example, policy)
     return {
         "pair_id": pair.pair_id, "task_id": pair.task_id, "note": pair.note, "prompt": pair.prompt,
         "chosen": pair.chosen, "rejected": pair.rejected, "d_minus": list(pair.d_minus), "d_plus": list(pair.d_plus),
         "k_plus": _dot(example.chosen_mask, _difference(*sides["chosen"][2:])),
         "k_minus": _dot(example.rejected_mask, _difference(*sides["rejected"][2:])),
-        "focal_margin": row["focal_margin"],
+        "focal_margin": margins["focal_margin"],
         "tokens": {
             side: [
                 {"start": span.start, "end": span.end, "mask": mask, "focal": focal, "logp": round(logp, 4), "ref_logp": round(ref or 0.0, 4)}

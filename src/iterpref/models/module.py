@@ -25,11 +25,12 @@ class FocalDPOModule(L.LightningModule):
     The reference is kept out of the module tree: it is in no checkpoint, no optimizer and no `parameters()`.
     """
 
-    def __init__(self, config: Config, policy: Any, reference: Any | None = None) -> None:
+    def __init__(self, config: Config, policy: Any, reference: Any | None = None, *, total_steps: int) -> None:
         super().__init__()
         # A plain dict: a DictConfig in the checkpoint would not load under torch's weights_only default.
         self.save_hyperparameters(to_dict(config))
         self.config = config
+        self.total_steps = total_steps
         self.policy = policy
         # In a tuple, so that torch does not see it as a submodule.
         self._reference: tuple[Any, ...] = (reference.eval().requires_grad_(False),) if reference is not None else ()
@@ -40,7 +41,9 @@ class FocalDPOModule(L.LightningModule):
         for model in self._reference:
             model.to(self.device)
         backend = resolve_backend(self.config.ops, self.device)
-        self.print(f"log-ratio op: {backend} (ops={self.config.ops}); reference: {self.config.reference}; device: {self.device}")
+        self.print(
+            f"log-ratio op: {backend} (ops={self.config.ops}); reference: {self.config.reference}; device: {self.device}"
+        )
 
     def ratios(self, batch: Batch) -> TokenLogRatio:
         """Per-token log-ratios [R] of the batch's scored rows."""
@@ -80,7 +83,9 @@ class FocalDPOModule(L.LightningModule):
         self._step(batch, self._val_meter)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self._val_meter.means().items()}, prog_bar=False, sync_dist=True)
+        self.log_dict(
+            {f"val/{name}": value for name, value in self._val_meter.means().items()}, prog_bar=False, sync_dist=True
+        )
         self.validated_step = self.trainer.global_step
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
@@ -91,7 +96,8 @@ class FocalDPOModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.policy, self.config.optim)
-        schedule = build_schedule(optimizer, self.config.optim, int(self.trainer.estimated_stepping_batches))
+        # Not the trainer's estimate: asking for it here opens the loader before its place in the epoch is restored.
+        schedule = build_schedule(optimizer, self.config.optim, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from iterpref.config import OptimConfig
+from iterpref.config import Config, OptimConfig
 
 
 def build_optimizer(model: torch.nn.Module, config: OptimConfig) -> AdamW:
@@ -20,6 +20,12 @@ def build_optimizer(model: torch.nn.Module, config: OptimConfig) -> AdamW:
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     return AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def total_steps(config: Config, train_pairs: int) -> int:
+    """Optimizer steps of the whole run: `min(max_steps, epochs * ceil(train_pairs / global_batch))`."""
+    steps = config.trainer.epochs * math.ceil(train_pairs / config.data.global_batch)
+    return min(steps, config.trainer.max_steps or steps)
 
 
 def build_schedule(optimizer: Optimizer, config: OptimConfig, total_steps: int) -> LambdaLR:

@@ -30,7 +30,9 @@ def load_tokenizer(folder: Path) -> Any:
         with quiet_transformers():
             return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} holds no tokenizer that transformers can read ({type(error).__name__}: {error})") from None
+        raise UserError(
+            f"{folder} holds no tokenizer that transformers can read ({type(error).__name__}: {error})"
+        ) from None
 
 
 def load_model(folder: Path, config: ModelConfig) -> Any:
@@ -43,7 +45,9 @@ def load_model(folder: Path, config: ModelConfig) -> Any:
                 folder, dtype=DTYPES[config.dtype], attn_implementation=config.attention
             )
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} holds no model that transformers can read ({type(error).__name__}: {error})") from None
+        raise UserError(
+            f"{folder} holds no model that transformers can read ({type(error).__name__}: {error})"
+        ) from None
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     # from_pretrained returns eval mode, in which gradient checkpointing stays off.
@@ -75,7 +79,8 @@ def render_prompts(tokenizer: Any, prompts: Sequence[str], config: ModelConfig) 
             f"model {config.name} has no chat template: set model.prompt_format=plain, or put a chat_template into its tokenizer"
         )
     return [
-        tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True) for p in prompts
+        tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
+        for p in prompts
     ]
 
 

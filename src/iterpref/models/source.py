@@ -36,7 +36,9 @@ def resolve_model(config: ModelConfig, data: Path, seed: int) -> Path:
     models = data / "models"
     if config.source == "tiny":
         if config.hidden % _TINY_HEAD:
-            raise UserError(f"model.hidden={config.hidden}: the tiny model has heads of {_TINY_HEAD}; choose a multiple of {_TINY_HEAD}")
+            raise UserError(
+                f"model.hidden={config.hidden}: the tiny model has heads of {_TINY_HEAD}; choose a multiple of {_TINY_HEAD}"
+            )
         tokenizer = [_digest(_TINY_TOKENIZER / name) for name in _TINY_FILES]
         key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, tokenizer)}"
         return _once(models, key, lambda folder: _build_tiny(folder, config, seed))
@@ -82,7 +84,7 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
-        LlamaForCausalLM(llama).to(torch.float32).save_pretrained(folder)
+        LlamaForCausalLM(llama).float().save_pretrained(folder)
 
 
 def _find_wheel() -> Path:
@@ -131,7 +133,11 @@ def _pretrained(config: ModelConfig) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(str(config.path), revision=config.revision, ignore_patterns=["*.gguf", "*.onnx", "original/*"]))
+        return Path(
+            snapshot_download(
+                str(config.path), revision=config.revision, ignore_patterns=["*.gguf", "*.onnx", "original/*"]
+            )
+        )
     except (OSError, HFValidationError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(

@@ -1,0 +1,75 @@
+"""What several test files build: tiny models whose every parameter is large enough to matter, and random pairs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from iterpref.schema import Example
+
+VOCABULARY = 48
+EOS = 1
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., Any]:
+    """`tiny_model("qwen3", dtype, seed)`: a fresh two-layer model. Its weights are not small, so that no token looks like another."""
+    import torch
+    from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Qwen2Config, Qwen3Config
+
+    # Tensors this small are faster on one thread, much faster on a busy machine, and repeat to the bit.
+    torch.set_num_threads(1)
+    configs = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config}
+
+    def build(kind: str = "llama", dtype: torch.dtype = torch.float32, seed: int = 0, **settings: Any) -> Any:
+        sizes = {
+            "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128, "tie_word_embeddings": kind != "qwen3",
+            "bos_token_id": None, "eos_token_id": EOS, "pad_token_id": 0,
+        }  # fmt: skip
+        model = AutoModelForCausalLM.from_config(
+            configs[kind](**{**sizes, **settings}),
+            dtype=dtype,
+            attn_implementation="eager" if kind == "gemma2" else "sdpa",
+        )
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(dtype)
+                parameter.copy_(0.25 * noise + (parameter.ndim == 1 and parameter.mean() > 0.5))
+        return model
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_examples() -> Callable[..., list[Example]]:
+    """`make_examples(n, seed)`: pairs that share some prefix, differ, and end with EOS; D- and D+ are where they differ."""
+
+    def build(
+        n: int, seed: int = 0, vocabulary: int = VOCABULARY, split: str = "train", longest: int = 8
+    ) -> list[Example]:
+        rng = random.Random(seed)
+
+        def tokens(low: int) -> list[int]:
+            return [rng.randrange(2, vocabulary) for _ in range(rng.randint(low, longest))]
+
+        examples = []
+        for i in range(n):
+            prefix, chosen, rejected, tail = tokens(0), tokens(1), tokens(0), tokens(0)
+            focal = {
+                side: (*(0 for _ in prefix), *(1 for _ in middle), *(0 for _ in tail), 0)
+                for side, middle in (("chosen", chosen), ("rejected", rejected))
+            }
+            examples.append(Example(
+                pair_id=f"{split}/{i:02d}", split=split, prompt_ids=tuple(tokens(1)),
+                chosen_ids=(*prefix, *chosen, *tail, EOS), rejected_ids=(*prefix, *rejected, *tail, EOS),
+                chosen_mask=(1.0,) * len(focal["chosen"]), rejected_mask=tuple(map(float, focal["rejected"])),
+                chosen_focal=focal["chosen"], rejected_focal=focal["rejected"],
+            ))  # fmt: skip
+        return examples
+
+    return build

@@ -1,0 +1,237 @@
+"""`python -m iterpref.train` from tasks to an exported model, once for real; then what happens around that run.
+
+One prepared data folder serves all of them, so that the sandbox works only once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iterpref.config import Config
+from iterpref.errors import UserError
+
+HEAVY = ("torch", "transformers", "lightning", "datasets", "wandb", "triton")
+# Two steps of two micro-batches an epoch, two epochs.
+OVERRIDES = ["experiment=smoke", "problems.limit=4", "data.global_batch=2", "data.micro_batch=1", "model.hidden=32"]
+
+# A policy that kills its own process in the third micro-batch of the second epoch, one logged step after the checkpoint.
+KILLED = """
+import os, signal, sys
+from iterpref.models.module import FocalDPOModule
+
+step = FocalDPOModule.training_step
+
+def training_step(self, batch, batch_idx):
+    if self.trainer.current_epoch == 1 and batch_idx == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+
+FocalDPOModule.training_step = training_step
+from iterpref.train import main
+main(sys.argv[1:])
+"""
+LOADED = f"""
+import sys
+from iterpref.train import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    # One thread: the runs are compared to the bit.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+def overrides(work: Path, run: str) -> list[str]:
+    return [*OVERRIDES, f"paths.data={work / 'data'}", f"paths.run={work / run}"]
+
+
+@pytest.fixture(scope="module")
+def finished(work: Path) -> Path:
+    """The one real run, through the command line."""
+    done = python("-m", "iterpref.train", *overrides(work, "run"), cwd=work)
+    assert done.returncode == 0, done.stderr
+    return work / "run"
+
+
+@pytest.fixture
+def in_process() -> Iterator[Any]:
+    """`train(config)` here, on one thread; what it sets in torch is put back."""
+    import torch
+
+    from iterpref.train import train
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    yield train
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def config_of(run: Path, **changes: Any) -> Config:
+    """The config of the finished run, moved to another folder, and changed."""
+    from iterpref.callbacks.run_record import read_config
+
+    config = read_config(run.parent / "run")
+    config.paths.run = str(run)
+    for key, value in changes.items():
+        section, _, leaf = key.rpartition("__")
+        setattr(getattr(config, section) if section else config, leaf, value)
+    return config
+
+
+def rows(run: Path, *columns: str) -> list[tuple[str, ...]]:
+    with (run / "metrics.csv").open(newline="") as handle:
+        return [tuple(row[c] for c in columns) for row in csv.DictReader(handle) if all(row[c] for c in columns)]
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "export" / "model.safetensors").read_bytes()
+
+
+def test_a_run_folder_has_all_that_a_reader_needs(finished: Path) -> None:
+    names = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml", "run.json", "metrics.csv", "done.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "export/config.json",
+        "export/model.safetensors", "export/tokenizer.json",
+    } <= names  # fmt: skip
+    record = json.loads((finished / "run.json").read_text())
+    assert record["finished"] is not None
+    assert record["pairs"]["train"] == 4
+    assert set(record["stage_seconds"]) == {"prepare", "train", "export"}
+    assert "experiment=smoke" in record["command"]
+    assert [step for step, _ in rows(finished, "step", "train/loss")] == ["0", "1", "2", "3"]
+    validated = rows(finished, "step", "val/loss")
+    assert [step for step, _ in validated] == ["1", "3"]
+    done = json.loads((finished / "done.json").read_text())
+    assert done["metric"] == pytest.approx(float(validated[-1][1]))
+
+
+def test_the_export_loads_as_it_is_and_is_the_trained_policy(finished: Path, work: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    exported = AutoModelForCausalLM.from_pretrained(finished / "export").state_dict()
+    trained = torch.load(finished / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert {f"policy.{name}" for name in exported} == set(trained)
+    for name, weight in exported.items():
+        assert torch.equal(weight, trained[f"policy.{name}"]), name
+    (start,) = (path for path in (work / "data" / "models").glob("tiny-*"))
+    before = AutoModelForCausalLM.from_pretrained(start).state_dict()
+    assert not any(torch.equal(weight, before[name]) for name, weight in exported.items())
+    assert AutoTokenizer.from_pretrained(finished / "export").chat_template
+
+
+def test_the_same_command_again_does_nothing_and_loads_nothing(finished: Path, work: Path) -> None:
+    before = {
+        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file() and ".hydra" not in path.parts
+    }
+    again = python("-c", LOADED, *overrides(work, "run"), cwd=work)
+    assert again.returncode == 0, again.stderr
+    assert "LOADED []" in again.stdout
+    assert "is finished with this configuration" in again.stdout + again.stderr
+    after = {path: path.stat().st_mtime_ns for path in before if path.name != "cli.log"}
+    assert after == {path: time for path, time in before.items() if path.name != "cli.log"}
+
+
+def test_a_killed_run_goes_on_to_the_weights_of_an_undisturbed_one(finished: Path, work: Path, in_process: Any) -> None:
+    killed = python("-c", KILLED, *overrides(work, "killed"), cwd=work)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run = work / "killed"
+    assert not (run / "done.json").exists()
+    assert not (run / "export").exists()
+    assert [step for (step,) in rows(run, "step") if step] == ["0", "1", "1", "2"] or rows(run, "step", "train/loss")[
+        -1
+    ][0] == "2"
+    metric = in_process(config_of(run))
+    assert weights(run) == weights(finished)
+    assert metric == json.loads((finished / "done.json").read_text())["metric"]
+    columns = ("step", "train/loss", "train/grad_norm", "train/lr")
+    assert rows(run, *columns) == rows(finished, *columns)
+
+
+def test_a_run_killed_before_its_last_word_still_has_its_metric(finished: Path, work: Path, in_process: Any) -> None:
+    run = work / "nearly"
+    shutil.copytree(finished, run)
+    (run / "done.json").unlink()
+    shutil.rmtree(run / "export")
+    assert in_process(config_of(run)) == pytest.approx(json.loads((finished / "done.json").read_text())["metric"])
+    assert weights(run) == weights(finished)
+    assert len(rows(run, "step", "train/loss")) == 4
+
+
+def test_the_metric_of_a_run_that_stops_early_is_that_of_its_last_weights(
+    finished: Path, work: Path, in_process: Any
+) -> None:
+    metric = in_process(config_of(work / "short", trainer__max_steps=1))
+    assert rows(work / "short", "step", "train/loss")[-1][0] == "0"
+    assert float(rows(work / "short", "val/loss")[-1][0]) == pytest.approx(metric)
+
+
+def test_the_folder_of_another_configuration_is_refused(finished: Path, in_process: Any) -> None:
+    with pytest.raises(UserError, match=r"another configuration.*paths\.run=DIR.*resume=false"):
+        in_process(config_of(finished, optim__lr=5e-4))
+    assert (finished / "done.json").is_file()
+
+
+def test_starting_over_leaves_nothing_that_a_kill_could_mistake_for_its_own(
+    finished: Path, work: Path, in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from iterpref.data.datamodule import CodeFlowDataModule
+
+    run = work / "over"
+    shutil.copytree(finished, run)
+
+    def killed(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CodeFlowDataModule, "prepare_data", killed)
+    with pytest.raises(KeyboardInterrupt):
+        in_process(config_of(run, optim__lr=5e-4, resume=False))
+    assert not (run / "done.json").exists()
+    assert not (run / "checkpoints").exists()
+
+
+def test_more_devices_than_a_cpu_is_names_the_override(tmp_path: Path) -> None:
+    refused = python(
+        "-m", "iterpref.train", *overrides(tmp_path, "run"), "data.global_batch=8", "trainer.devices=4", cwd=tmp_path
+    )
+    assert refused.returncode == 2
+    assert "trainer.devices=4" in refused.stderr
+    assert "set trainer.devices=1" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_help_waits_for_no_heavy_import(tmp_path: Path) -> None:
+    shown = python("-c", LOADED, "--help", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "LOADED []" in shown.stdout

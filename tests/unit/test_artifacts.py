@@ -1,0 +1,189 @@
+"""Finished stages on disk: repeatable bytes, whole or absent, every record type there and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from iterpref import artifacts
+from iterpref.artifacts import arrow_schema, building, find, fingerprint, publish
+from iterpref.errors import UserError
+from iterpref.schema import (
+    Attempt,
+    Draft,
+    Example,
+    FilterResult,
+    PreferencePair,
+    Problem,
+    Record,
+    SourceFile,
+    Span,
+    TestSuite,
+    Timing,
+    Trajectory,
+    Verdict,
+)
+
+FILE = SourceFile("a.py", "x = 'é\u2028😀\r\n'\x00")
+SUITE = TestSuite((FILE,), "unittest", 3, 0.5)
+ATTEMPT = Attempt(0, None, (FILE, FILE), SUITE.sha256, Verdict.EARLY_EXIT, "d", 1, 2, "out", "err", "note")
+TRAJECTORY = Trajectory(
+    "t#0", "t", "p", "bank", "MIT", "c", "train", SUITE, (ATTEMPT, replace(ATTEMPT, i=1, parent=0)), "solved", 2**47
+)
+PAIR = PreferencePair(
+    "t#0", "t", "train", "c", "p", "good", "bad", 1, 0, SUITE.sha256, (0, 2), (), (Span(0, 3),), (),
+    "lcs", "literal", False, "n", (FilterResult("comment_only", True, ""), FilterResult("ast_equal", False, "why")),
+)  # fmt: skip
+EXAMPLE = Example("t#0", "test", (1, 2), (3,), (4, 5), (0.5,), (1.0, 0.0), (0,), (1, 0), (-0.25,), (-1.5, 0.0))
+BARE = [
+    replace(EXAMPLE, prompt_ids=(), chosen_ref_logps=None, rejected_ref_logps=()),
+    replace(PAIR, d_minus=(), d_minus_spans=(), filters=()),
+    replace(TRAJECTORY, iterations=(), tests=TestSuite((), "unittest", 0)),
+    Problem("t", "p", SUITE),
+    Draft(()),
+    Timing("t#0", 0, 1.5, None, "plain"),
+]
+FULL = [FILE, SUITE, Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n"), ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
+        Timing("t#0", 1, 0.25, 8.0, "plain"), Span(1, 2), FilterResult("n", True)]  # fmt: skip
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("row", [*FULL, *BARE], ids=lambda row: type(row).__name__)
+def test_every_record_comes_back_as_it_went(tmp_path: Path, row: Record) -> None:
+    artifact = publish(tmp_path, "k", {"rows": (type(row), [row, row])}, {})
+    assert artifact.read("rows", type(row)) == [row, row]
+    assert type(row).from_dict(json.loads(json.dumps(row.to_dict()))) == row
+
+
+def test_the_cases_above_are_all_the_records() -> None:
+    assert {type(row) for row in FULL} == {r for r in Record.__subclasses__() if r.__module__ == "iterpref.schema"}
+
+
+@pytest.mark.parametrize("record", [type(row) for row in FULL])
+def test_a_table_without_rows_keeps_its_columns(tmp_path: Path, record: type[Record]) -> None:
+    artifact = publish(tmp_path, "k", {"rows": (record, [])}, {})
+    assert artifact.read("rows", record) == []
+    assert pq.read_schema(artifact.table("rows")).names == [f.name for f in fields(record)]  # type: ignore[arg-type]
+
+
+def test_a_missing_field_is_named() -> None:
+    with pytest.raises(KeyError, match="Span needs the field"):
+        Span.from_dict({"start": 1})
+
+
+def test_verdicts_come_back_as_verdicts(tmp_path: Path) -> None:
+    artifact = publish(tmp_path, "k", {"rows": (Trajectory, [TRAJECTORY])}, {})
+    assert artifact.read("rows", Trajectory)[0].iterations[1].verdict is Verdict.EARLY_EXIT
+
+
+def test_log_probs_are_stored_as_fp32() -> None:
+    schema = arrow_schema(Example)
+    assert {str(schema.field(name).type) for name in ("chosen_mask", "chosen_ref_logps")} == {
+        str(pa.list_(pa.float32()))
+    }
+    assert "double" not in str(schema)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"pairs": (PreferencePair, [PAIR] * 5000), "t": (Trajectory, [TRAJECTORY])}
+    first = publish(tmp_path / "a", "k", tables, {"counts": {"b": 1, "a": 2}})
+    second = publish(tmp_path / "b", "k", tables, {"counts": {"a": 2, "b": 1}})
+    assert digest(first.folder) == digest(second.folder)
+
+
+def test_an_artifact_is_found_under_its_key_only(tmp_path: Path) -> None:
+    made = publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {"stage": "s"})
+    found = find(tmp_path, "k")
+    assert found is not None
+    assert (found, found.fingerprint) == (made, "k")
+    assert found.manifest == {"stage": "s", "fingerprint": "k", "schema_version": 1}
+    assert find(tmp_path, "other") is None
+    assert [p.name for p in tmp_path.iterdir()] == ["k"]
+
+
+@pytest.mark.parametrize("killed_in", ["write_table", "_fsync"])
+def test_a_killed_writer_leaves_nothing_that_looks_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    calls: list[int] = []
+
+    def kill(*_: object, **__: object) -> None:
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq if killed_in == "write_table" else artifacts, killed_in, kill)
+        with pytest.raises(KeyboardInterrupt):
+            publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {})
+    assert calls
+    assert find(tmp_path, "k") is None
+    (tmp_path / ".k.partial" / "rubbish").write_text("of the killed run")
+    whole = publish(tmp_path, "k", {"rows": (Span, [Span(3, 4)])}, {})
+    assert sorted(p.name for p in whole.folder.iterdir()) == ["manifest.json", "rows.parquet"]
+    assert not (tmp_path / ".k.partial").exists()
+
+
+@pytest.mark.parametrize("leftover", ["rows.parquet", "manifest.json/x"])
+def test_a_folder_without_its_manifest_is_replaced(tmp_path: Path, leftover: str) -> None:
+    broken = tmp_path / "k" / leftover
+    broken.parent.mkdir(parents=True)
+    broken.write_text("half")
+    assert find(tmp_path, "k") is None
+    assert publish(tmp_path, "k", {"rows": (Span, [Span(3, 4)])}, {}).read("rows", Span) == [Span(3, 4)]
+
+
+def test_a_manifest_that_is_no_json_names_the_folder_to_delete(tmp_path: Path) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "manifest.json").write_text('{"stage": ')
+    with pytest.raises(UserError, match=r"manifest\.json is not valid JSON .*: delete .*k and run again"):
+        find(tmp_path, "k")
+
+
+def test_only_one_builds_at_a_time(tmp_path: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    with building(tmp_path / "stage", "k"):
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / "stage" / ".k.lock").acquire(timeout=0.05)
+        with building(tmp_path / "stage", "other"):
+            pass
+    FileLock(tmp_path / "stage" / ".k.lock").acquire(timeout=0.05).lock.release()
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    part = "{'b': [1, 2.5, None, True], 'a': 'é', 'v': __import__('iterpref.schema').schema.Verdict.PASS}"
+    program = f"from iterpref.artifacts import fingerprint; print(fingerprint('s', {part}))"
+    results = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in (1, 2)
+    }
+    assert results == {fingerprint("s", {"v": Verdict.PASS, "a": "é", "b": (1, 2.5, None, True)})}
+
+
+def test_a_fingerprint_is_pinned_and_moves_with_any_part() -> None:
+    # A change here throws away everybody's finished stages: it must be meant.
+    assert fingerprint("s", {"a": 1}) == hashlib.sha256(b'[1,"s",{"a":1}]').hexdigest()[:16]
+    assert len({fingerprint("s", {"a": v}) for v in (1, 2, "1", 1.5, None, True, [1])}) == 7
+
+
+def test_a_part_whose_text_may_differ_between_processes_is_refused() -> None:
+    with pytest.raises(TypeError):
+        fingerprint("s", {"a", "b"})

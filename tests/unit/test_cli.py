@@ -1,0 +1,298 @@
+"""The command line: overrides are checked before anything runs, and what a person can mend ends with a sentence."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from iterpref.cli import (
+    check_overrides,
+    config_groups,
+    explain_os_error,
+    merge_overrides,
+    run_command,
+    run_folder_argument,
+)
+from iterpref.config import Config
+from iterpref.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    # Hydra logs to the stream of this test, which is closed in the next one.
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def refused(command: str, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        check_overrides(command, overrides)
+    return str(caught.value)
+
+
+def stopped(capsys: pytest.CaptureFixture[str], command: str, *arguments: str, code: int = 2) -> str:
+    """What `command` says before it ends with `code`, without having called its task."""
+
+    def never(config: Config) -> None:
+        raise AssertionError("the task was called")
+
+    with pytest.raises(SystemExit) as caught:
+        run_command(command, never, list(arguments))
+    assert caught.value.code == code
+    return capsys.readouterr().err
+
+
+def ran(command: str, *arguments: str) -> list[Config]:
+    seen: list[Config] = []
+    run_command(command, seen.append, [*arguments])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("loss.betta=1", "unknown option 'loss.betta'; did you mean 'loss.beta'?"),
+        ("+loss.x=1", "unknown option 'loss.x'; the options of loss are"),
+        ("++loss.x=1", "unknown option 'loss.x'"),
+        ("+new=1", "unknown option 'new'"),
+        ("losss=sft", "unknown option 'losss'; did you mean 'loss'?"),
+        ("experimnt=smoke", "unknown option 'experimnt'; did you mean 'experiment'?"),
+        ("beta=0.1,0.3", "unknown option 'beta'; did you mean 'loss.beta'?"),
+        ("model=smolm2", "model=smolm2 is none of pretrained, smollm2_135m, tiny; did you mean 'smollm2_135m'?"),
+        ("model='smolm2'", "model=smolm2 is none of"),
+        ("loss=null", "loss=null is none of sft, target_dpo, target_rpo"),
+        ("experiment=smok", "experiment=smok is none of demo, smoke; did you mean 'smoke'?"),
+        ("mask=paper,offical", "mask=offical is none of full, official, paper, symmetric; did you mean 'official'?"),
+        ("mask=choice(paper,offical)", "mask=offical is none of"),
+        ("experiment=smoke,dmo", "experiment=dmo is none of demo, smoke; did you mean 'demo'?"),
+        ("~loss.beta", "'~loss.beta': no option can be taken away; give loss.beta=VALUE"),
+        ("~loss.beta=0.1", "'~loss.beta=0.1': no option can be taken away"),
+        ("~loss", "'~loss': no option can be taken away"),
+        ("~experiment", "'~experiment': no option can be taken away"),
+    ],
+)
+def test_an_override_that_names_nothing_is_refused_with_the_nearest(override: str, expected: str) -> None:
+    assert expected in refused("train", override)
+
+
+@pytest.mark.parametrize(
+    ("command", "override"),
+    [
+        ("prepare", "loss.beta=0.3"),
+        ("prepare", "loss=sft"),
+        ("prepare", "optim={lr: 1}"),
+        ("evaluate", "loss.beta=0.3"),
+        ("evaluate", "experiment=smoke"),
+        ("evaluate", "seed=1"),
+        ("report", "model=tiny"),
+        ("report", "evaluate.max_tasks=1"),
+    ],
+)
+def test_an_override_without_effect_is_refused(command: str, override: str) -> None:
+    message = refused(command, override)
+    assert message.startswith(f"'{override}' has no effect on iterpref.{command}, which uses only: ")
+    assert "paths" in message
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "loss.beta=0.1,0.3", "loss.beta=interval(0.1,0.5)", "mask=paper,official", "mask=glob(*)",
+        "loss=choice(sft,target_dpo)", "hydra.run.dir=x", "hydra/launcher=basic", "~hydra.job_logging",
+        "hydra.job.name='x=1'", "name='a,b'", 'name="x=1 [b]"', "logger.tags=[a,'b,c']", "model=[tiny]",
+        "model.path=null", "problems.path='/a b/[1]{2}.jsonl'", "debug={samples: 3}", "++loss.beta=1",
+        "experiment=smoke", "+experiment=smoke",
+    ],
+)  # fmt: skip
+def test_what_has_a_meaning_passes(override: str) -> None:
+    check_overrides("train", [override])
+
+
+def test_groups_are_the_folders_and_choices_their_files() -> None:
+    groups = config_groups()
+    assert groups["problems"] == ["bank", "jsonl"]
+    assert "." not in groups
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["loss.beta=abc"], "loss.beta='abc' has the wrong type: float was expected"),
+        (["~loss.beta"], "no option can be taken away"),
+        (["data.global_batch=7"], "data.global_batch=7 is not a multiple of"),
+        (["loss.beta=0.1,0.3"], "Ambiguous value for argument 'loss.beta=0.1,0.3'"),
+        (["loss.beta=[1"], "no viable alternative"),
+        (["+loss.beta=1"], "Could not append to config"),
+        (["loss={betta: 1}"], "Could not override 'loss'"),
+        (["name=${nope}"], "'nope'"),
+        (["loss.beta"], "missing EQUAL"),
+    ],
+)
+def test_a_command_stops_with_2_and_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    message = stopped(capsys, "train", *arguments).rpartition("\niterpref: ")[2]
+    assert expected in message
+    assert "Traceback" not in message
+    assert message.count("\n") == 1
+
+
+def test_a_command_gets_its_config() -> None:
+    (config,) = ran("prepare", "paths.data='d,[e]'", "seed=3", "mask=official", "seed=4")
+    assert (config.paths.data, config.seed, config.mask.chosen) == ("d,[e]", 4, "fence")
+
+
+def test_hydra_flags_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("train", "--cfg", "job", "--package", "loss") == []
+    assert "beta: 0.1" in capsys.readouterr().out
+
+
+def test_a_sweep_runs_each_job_in_a_folder_of_its_own() -> None:
+    configs = ran("train", "--multirun", "loss.beta=0.1,0.3", "hydra.sweep.dir=sweep")
+    assert [c.loss.beta for c in configs] == [0.1, 0.3]
+    assert [Path(c.paths.run).name for c in configs] == ["loss.beta=0.1", "loss.beta=0.3"]
+
+
+def test_a_sweep_over_several_devices_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    message = stopped(capsys, "train", "-m", "loss.beta=0.1,0.3", "trainer.devices=2", "hydra.sweep.dir=sweep")
+    assert "sweep with trainer.devices=1" in message
+
+
+def test_an_error_of_ours_is_no_user_error() -> None:
+    def task(config: Config) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_command("prepare", task, ["paths.data=d"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (UserError("mend this"), 2, "iterpref: mend this\n"),
+        (KeyboardInterrupt(), 130, "run the same command again to go on"),
+        (OSError(errno.ENOSPC, "full", "/d/x"), 2, "the disk is full while writing /d/x"),
+    ],
+)
+def test_a_task_that_fails_ends_with_its_sentence(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, expected: str
+) -> None:
+    def task(config: Config) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_command("prepare", task, ["paths.data=d"])
+    assert caught.value.code == code
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "no permission"),
+        (errno.EPERM, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "cannot be made or found"),
+        (errno.ENOTDIR, "a file stands where a folder is needed"),
+        (errno.EEXIST, "a file stands where a folder is needed"),
+    ],
+)
+def test_an_error_of_the_disk_names_the_place_and_the_remedy(number: int, expected: str) -> None:
+    message = explain_os_error(OSError(number, os.strerror(number), "/some/place"))
+    assert expected in message
+    assert "/some/place" in message
+    assert "paths.data=DIR" in message
+
+
+def test_an_unknown_error_of_the_system_is_raised_again() -> None:
+    with pytest.raises(OSError, match="pipe"):
+        explain_os_error(OSError(errno.EPIPE, "pipe"))
+
+
+def test_a_path_that_is_a_file_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    message = stopped(capsys, "prepare", "paths.data=file/data")
+    assert "a file stands where a folder is needed" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/a b", "it's", "back\\slash", "end\\", "q\\'x", "loss.beta=0.1,mask=paper", "[1]{2}$"]
+)
+def test_a_run_folder_of_any_name_may_come_first(name: str) -> None:
+    Path(name).mkdir(parents=True)
+    first, second = run_folder_argument([name, "report.pairs=3"])
+    (override,) = OverridesParser.create().parse_overrides([first])
+    assert (override.key_or_group, override.value(), second) == ("paths.run", name, "report.pairs=3")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["paths.run=x"], ["loss.beta=1", "x"]])
+def test_a_first_word_that_is_an_override_is_left_alone(arguments: list[str]) -> None:
+    assert run_folder_argument(arguments) == arguments
+
+
+def test_a_run_keeps_its_options_where_this_command_line_says_nothing() -> None:
+    run = Config()
+    run.evaluate.batch_size, run.evaluate.max_new_tokens, run.trainer.epochs, run.loss.beta = 3, 77, 9, 0.5
+    merged: list[Config] = []
+
+    def task(config: Config) -> None:
+        merged.append(merge_overrides(config, run, ("evaluate", "trainer", "ops")))
+
+    arguments = [
+        "evaluate={max_tasks: 2}",
+        "evaluate.batch_size=4",
+        "trainer.log_every=5",
+        "ops=torch",
+        "sandbox.wall_s=1",
+    ]
+    run_command("evaluate", task, arguments)
+    (config,) = merged
+    assert (config.evaluate.max_tasks, config.evaluate.batch_size, config.evaluate.max_new_tokens) == (2, 4, 77)
+    assert (config.trainer.log_every, config.trainer.epochs, config.ops) == (5, 9, "torch")
+    assert (config.loss.beta, config.sandbox.wall_s) == (0.5, 10.0)
+
+
+def test_a_group_replaces_the_section_of_a_run() -> None:
+    merged: list[Config] = []
+
+    def task(config: Config) -> None:
+        merged.append(merge_overrides(config, Config(), ("trainer",)))
+
+    run_command("evaluate", task, ["trainer=cpu_exact"])
+    assert (merged[0].trainer.accelerator, merged[0].trainer.deterministic) == ("cpu", True)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    program = (
+        "import iterpref.train, iterpref.prepare, iterpref.evaluate, iterpref.report, sys; print(*sorted(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "iterpref.cli" in loaded
+    assert not {"torch", "transformers", "lightning", "pyarrow", "matplotlib"} & set(loaded)
+
+
+def test_messages_name_options_that_exist() -> None:
+    from iterpref.config import schema_keys
+
+    keys = {key for key, _ in schema_keys()}
+    text = "".join((Path(__file__).parents[2] / "src/iterpref" / f).read_text() for f in ("cli.py", "config_rules.py"))
+    named = set(re.findall(r"\b(?:paths|data|trainer|model|problems|loss|optim|generate)\.[a-z_0-9]+(?==)", text))
+    assert named
+    assert named <= keys

@@ -1,0 +1,203 @@
+"""The schema and its rules: what a composed config may be, and what a wrong one says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from iterpref.cli import CONFIG_DIR, config_groups, register_schema
+from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
+from iterpref.errors import UserError
+
+COMMANDS = tuple(SECTIONS)
+NEEDS_A_VALUE = {
+    ("problems", "jsonl"): ["problems.path=tasks.jsonl"],
+    ("model", "pretrained"): ["model.path=some/model"],
+}
+CHOICES = [(group, choice) for group, choices in config_groups().items() for choice in choices]
+
+
+def composed(command: str, *overrides: str) -> Config:
+    register_schema()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONFIG_DIR)):
+        return load(compose(command, list(overrides)))
+
+
+def changed(**values: Any) -> Config:
+    """The defaults with `section__field=value`, loaded as if composed."""
+    plain = OmegaConf.create(to_dict(Config()))
+    for key, value in values.items():
+        OmegaConf.update(plain, key.replace("__", "."), value, force_add=True)
+    return load(plain)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_a_config_that_loads(command: str) -> None:
+    assert composed(command).loss.beta == 0.1
+
+
+@pytest.mark.parametrize("turn", range(max(map(len, config_groups().values()))))
+def test_each_choice_of_each_group_composes_and_loads(turn: int) -> None:
+    # A composition costs a quarter of a second: each takes one choice of every group, until all have had their turn.
+    chosen = {group: choices[turn % len(choices)] for group, choices in config_groups().items()}
+    extra = [override for item in chosen.items() for override in NEEDS_A_VALUE.get(item, [])]
+    config = to_dict(composed("train", *(f"{group}={choice}" for group, choice in chosen.items()), *extra))
+    for group, choice in chosen.items():
+        if group != "experiment":
+            stated: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{choice}.yaml"))
+            assert {k: v for k, v in config[group].items() if k in stated and v != stated[k]}.keys() <= {"path"}, group
+
+
+def test_every_yaml_is_a_command_the_base_or_a_choice() -> None:
+    top = {path.stem for path in CONFIG_DIR.glob("*.yaml")}
+    assert top == {*COMMANDS, "base"}
+    assert len(list(CONFIG_DIR.rglob("*.yaml"))) == len(top) + len(CHOICES)
+
+
+@pytest.mark.parametrize(("group", "choice"), NEEDS_A_VALUE)
+def test_a_choice_that_needs_a_value_asks_for_it(group: str, choice: str) -> None:
+    with pytest.raises(UserError, match=rf"add {group}\.path="):
+        composed("train", f"{group}={choice}")
+
+
+def test_the_smoke_experiment_replaces_model_trainer_and_logger() -> None:
+    config = composed("train", "experiment=smoke", "optim.lr=0.5")
+    assert (config.model.source, config.trainer.accelerator, config.logger.wandb) == ("tiny", "cpu", "disabled")
+    assert (config.problems.limit, config.optim.lr) == (12, 0.5)
+
+
+def test_yaml_states_the_paper_numbers() -> None:
+    config = composed("train")
+    assert (config.loss.beta, config.loss.alpha, config.data.global_batch) == (0.1, 1.0, 128)
+    assert (config.optim.warmup_ratio, config.debug.max_refinements, config.pairs.max_d_minus_lines) == (0.03, 5, 20)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("loss__alpha", True, r"loss\.alpha=True has the wrong type: float was expected"),
+        ("loss__beta", [1], r"loss\.beta=\[1\] has the wrong type: float was expected"),
+        ("loss__beta", "abc", r"loss\.beta='abc' has the wrong type: float was expected"),
+        ("seed", 1.5, r"seed=1\.5 has the wrong type: int was expected"),
+        ("seed", None, r"seed=None has the wrong type: int was expected"),
+        ("name", None, r"name=None has the wrong type: str was expected"),
+        ("trainer__deterministic", 1.5, r"trainer\.deterministic=1\.5 has the wrong type: bool"),
+        ("logger__tags", "a", r"logger\.tags='a' has the wrong type: list\[str\]"),
+        ("logger__tags", ["a", None], r"logger\.tags=\['a', None\] has the wrong type: list\[str\]"),
+        ("problems__limit", "many", r"problems\.limit='many' has the wrong type: int \| None"),
+    ],
+)
+def test_a_wrong_type_names_the_key_the_value_and_the_type(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        changed(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("loss__beta", 0, r"loss\.beta=0\.0 is out of range: above 0"),
+        ("loss__beta", math.nan, r"loss\.beta=nan is out of range"),
+        ("loss__beta", math.inf, r"loss\.beta=inf is out of range: above 0 and finite"),
+        ("loss__alpha", -1, r"loss\.alpha=-1\.0 is out of range: at least 0"),
+        ("generate__wrong_repair", 1.01, r"generate\.wrong_repair=1\.01 is out of range: at least 0 and at most 1"),
+        ("seed", 2**32, r"seed=4294967296 is out of range"),
+        ("seed", -1, r"seed=-1 is out of range"),
+        ("problems__limit", 0, r"problems\.limit=0 is out of range: at least 1"),
+        ("mask__chosen", "focall", r"mask\.chosen=focall is none of full, fence, focal; did you mean 'focal'\?"),
+        ("pairs__diff", "xyz", r"pairs\.diff=xyz is none of lcs, ndiff, prefix_suffix$"),
+    ],
+)
+def test_a_value_out_of_range_names_the_key_and_the_range(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        changed(**{key: value})
+
+
+@pytest.mark.parametrize(
+    "key", [k for k, item in schema_keys() if item.metadata and item.type in ("float", "float | None")]
+)
+def test_nan_is_refused_by_every_number(key: str) -> None:
+    with pytest.raises(UserError, match=rf"{key.replace('.', '[.]')}=nan"):
+        changed(**{key.replace(".", "__"): math.nan})
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"generate__bugs_min": 5}, r"generate\.bugs_min=5 is above generate\.bugs_max=4"),
+        ({"problems__source": "jsonl"}, r"add problems\.path=FILE\.jsonl"),
+        ({"problems__path": "a.jsonl"}, r"problems\.path has no effect with problems\.source=bank: use problems=jsonl"),
+        ({"model__source": "pretrained"}, r"add model\.path=NAME"),
+        ({"model__path": "x"}, r"model\.path has no effect with model\.source=wheel: use model=pretrained"),
+        ({"model__revision": "x"}, r"model\.revision has no effect"),
+        ({"loss__preference": 0, "loss__alpha": 0}, r"leaves no loss"),
+        ({"data__global_batch": 7}, r"data\.global_batch=7 is not a multiple of .* 4 \* 1"),
+        ({"data__global_batch": 4, "trainer__devices": 2}, r"data\.global_batch=4 is not a multiple of .* 4 \* 2"),
+        ({"trainer__precision": "bf16-true"}, r"model\.dtype=float32: set model\.dtype=bfloat16"),
+        ({"model__dtype": "bfloat16"}, r"model\.dtype=bfloat16 would make low-precision master weights"),
+        ({"trainer__accelerator": "cpu", "trainer__devices": 2}, r"trainer\.devices=2 on the CPU"),
+        ({"optim__beta2": 1.0}, r"optim\.beta2=1\.0.*below 1"),
+    ],
+)
+def test_a_combination_without_meaning_names_what_to_change(values: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        changed(**values)
+
+
+def test_bf16_weights_are_allowed_with_bf16_arithmetic() -> None:
+    assert changed(trainer__precision="bf16-true", model__dtype="bfloat16").model.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("loss.betta", "did you mean 'loss.beta'?"),
+        ("losss.beta", "did you mean 'loss.beta'?"),
+        ("beta", "did you mean 'loss.beta'?"),
+        ("lr", "did you mean 'optim.lr'?"),
+        ("model.lr", "did you mean 'optim.lr'?"),
+        ("nmae", "did you mean 'name'?"),
+        ("loss.beta.x", "did you mean 'loss.beta'?"),
+        ("loss.qqq", "the options of loss are beta, alpha, nll, preference"),
+        ("zzzqqq", ""),
+    ],
+)
+def test_an_unknown_key_comes_with_the_nearest_one(key: str, hint: str) -> None:
+    assert str(unknown_key(key)) == f"unknown option '{key}'" + (f"; {hint}" if hint else "")
+    with pytest.raises(UserError, match=f"unknown option '{key}'"):
+        changed(**{key.replace(".", "__"): 1})
+
+
+def test_nothing_near_gives_no_hint() -> None:
+    assert nearest("qqqq", ["alpha", "beta"]) == ""
+
+
+@pytest.mark.parametrize("section", ["paths", "loss"])
+def test_a_section_that_is_no_section_is_named(section: str) -> None:
+    with pytest.raises(UserError, match=rf"{section}=foo: a section of options .* {section}\.OPTION=VALUE"):
+        changed(**{section: "foo"})
+
+
+def test_a_reference_to_nothing_names_the_key() -> None:
+    with pytest.raises(UserError, match=r"name cannot be worked out: .*'nope'"):
+        changed(name="${nope}")
+
+
+def test_a_missing_value_is_asked_for() -> None:
+    with pytest.raises(UserError, match=r"give loss\.beta=VALUE"):
+        changed(loss__beta="???")
+
+
+def test_a_loaded_config_survives_the_way_through_plain_types() -> None:
+    config = composed("train", "experiment=smoke")
+    assert load(OmegaConf.create(to_dict(config))) == config
+
+
+def test_every_option_has_a_sentence_and_every_section_a_command() -> None:
+    sections = {key for names in SECTIONS.values() for key in names}
+    for key, item in schema_keys():
+        assert key.split(".")[0] in sections, key
+        assert "." not in key or item.metadata["help"], key

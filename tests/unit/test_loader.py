@@ -1,0 +1,138 @@
+"""The order of pairs is a function of (seed, epoch), each pair comes once, and a stopped epoch goes on where it was."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iterpref.data.loader import PairLoader
+from iterpref.errors import UserError
+from iterpref.schema import Example
+
+SIZES = st.integers(1, 40)
+
+
+def examples(n: int, name: str = "p") -> list[Example]:
+    """Pair i has 1 + (7 i mod 11) completion tokens."""
+    return [
+        Example(
+            f"{name}{i}",
+            "train",
+            (5,),
+            ids := (3,) * (1 + 7 * i % 11),
+            ids,
+            *((0.0,) * len(ids),) * 2,
+            *((0,) * len(ids),) * 2,
+        )
+        for i in range(n)
+    ]
+
+
+def loader(n: int, global_batch: int = 4, micro_batch: int = 2, seed: int | None = 0, **settings: Any) -> PairLoader:
+    def make_batch(chunk: list[Example], step_pairs: int) -> Any:
+        return SimpleNamespace(ids=[e.pair_id for e in chunk], step_pairs=step_pairs)
+
+    return PairLoader(
+        examples(n), make_batch, global_batch=global_batch, micro_batch=micro_batch, seed=seed, **settings
+    )
+
+
+def epoch(pairs: PairLoader) -> list[tuple[list[str], int]]:
+    return [(batch.ids, batch.step_pairs) for batch in pairs]
+
+
+@given(n=SIZES, micro=st.integers(1, 4), times=st.integers(1, 4), seed=st.none() | st.integers(0, 9))
+def test_every_pair_comes_exactly_once_an_epoch(n: int, micro: int, times: int, seed: int | None) -> None:
+    pairs = loader(n, micro * times, micro, seed)
+    for _ in range(2):
+        batches = epoch(pairs)
+        assert sorted(i for ids, _ in batches for i in ids) == sorted(e.pair_id for e in examples(n))
+        assert len(batches) == len(pairs)
+
+
+@given(n=SIZES, micro=st.integers(1, 3), times=st.integers(1, 3))
+def test_micro_batches_of_a_step_know_how_many_pairs_it_has(n: int, micro: int, times: int) -> None:
+    batches = epoch(loader(n, micro * times, micro))
+    full = n // (micro * times)
+    steps = [batches[i * times : (i + 1) * times] for i in range(full)] + (
+        [batches[full * times :]] if n % (micro * times) else []
+    )
+    for step in steps:
+        assert {step_pairs for _, step_pairs in step} == {sum(len(ids) for ids, _ in step)}
+
+
+@given(n=SIZES, micro=st.integers(1, 3), times=st.integers(1, 3), seed=st.integers(0, 3), data=st.data())
+def test_a_stopped_epoch_goes_on_with_exactly_the_rest(n: int, micro: int, times: int, seed: int, data: Any) -> None:
+    whole = loader(n, micro * times, micro, seed)
+    wanted = epoch(whole) + epoch(whole) + epoch(whole)
+    stop = data.draw(st.integers(1, 2 * len(whole)))
+    first, found = loader(n, micro * times, micro, seed), []
+    while len(found) < stop:
+        for batch in first:
+            found.append((batch.ids, batch.step_pairs))
+            if len(found) == stop:
+                break
+    second = loader(n, micro * times, micro, seed)
+    second.load_state_dict(first.state_dict())
+    while len(found) < len(wanted):
+        found += epoch(second)
+    assert found == wanted
+
+
+def test_the_next_epoch_begins_when_the_last_batch_is_out_though_nobody_asks_for_more() -> None:
+    pairs = loader(6)
+    iterator = iter(pairs)
+    first = [next(iterator).ids for _ in range(len(pairs))]
+    assert pairs.state_dict()["epoch"] == 1
+    assert [ids for ids, _ in epoch(pairs)] != first
+
+
+def test_the_order_changes_with_the_epoch_and_with_the_seed_and_with_nothing_else() -> None:
+    pairs = loader(40)
+    first, second = epoch(pairs), epoch(pairs)
+    assert first != second
+    assert epoch(loader(40)) == first
+    assert epoch(loader(40, seed=1)) != first
+
+
+def test_without_a_seed_the_given_order_stays() -> None:
+    assert [i for ids, _ in epoch(loader(7, seed=None)) for i in ids] == [f"p{i}" for i in range(7)]
+
+
+def test_within_a_step_pairs_go_by_length_and_steps_stay_random() -> None:
+    lengths = {e.pair_id: len(e.chosen_ids) for e in examples(12)}
+    batches = [[lengths[i] for i in ids] for ids, _ in epoch(loader(12, global_batch=12, micro_batch=3))]
+    assert [n for batch in batches for n in batch] == sorted(lengths.values())
+
+
+@given(n=SIZES, world=st.integers(2, 4), micro=st.integers(1, 3), times=st.integers(1, 2))
+def test_ranks_are_disjoint_and_take_the_same_number_of_equal_steps(n: int, world: int, micro: int, times: int) -> None:
+    ranks = [loader(n, world * micro * times, micro, rank=r, world_size=world) for r in range(world)]
+    epochs = [epoch(rank) for rank in ranks]
+    ids = [i for batches in epochs for batch, _ in batches for i in batch]
+    assert len(ids) == len(set(ids)) == n - (n % (world * micro * times)) % world
+    assert len({len(batches) for batches in epochs}) == 1
+    assert all(len(batches) == len(rank) for batches, rank in zip(epochs, ranks, strict=True))
+    for together in zip(*epochs, strict=True):
+        assert len({(len(batch), step_pairs) for batch, step_pairs in together}) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [loader(9), loader(8, seed=1), loader(8, micro_batch=1), loader(8, global_batch=8), loader(8, world_size=2)],
+    ids=["other number of pairs", "other seed", "other micro-batch", "other global batch", "other world size"],
+)
+def test_the_state_of_another_plan_is_refused(other: PairLoader) -> None:
+    with pytest.raises(UserError, match=r"resume=false.*paths\.run=DIR"):
+        loader(8).load_state_dict(other.state_dict())
+
+
+def test_the_state_of_other_pairs_of_the_same_number_is_refused() -> None:
+    other = loader(8)
+    other.examples = examples(8, "q")
+    with pytest.raises(UserError, match="other training pairs"):
+        loader(8).load_state_dict(other.state_dict())

@@ -1,0 +1,158 @@
+"""Loading, refusing, scoring and exporting a policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from iterpref.config import ModelConfig
+from iterpref.data.collate import attention_mask, collate
+from iterpref.errors import UserError
+from iterpref.models.policy import (
+    check_model,
+    export,
+    load_model,
+    load_tokenizer,
+    render_prompts,
+    scored_logits,
+    scored_rows_only,
+)
+from iterpref.models.source import resolve_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return resolve_model(ModelConfig(source="tiny", hidden=16, layers=1), tmp_path_factory.mktemp("data"), seed=0)
+
+
+def test_a_tokenizer_without_chat_template_asks_for_plain_prompts() -> None:
+    with pytest.raises(UserError, match=r"model\.prompt_format=plain"):
+        render_prompts(SimpleNamespace(chat_template=None), ["hello"], ModelConfig(name="m"))
+    assert render_prompts(SimpleNamespace(chat_template=None), ["hello"], ModelConfig(prompt_format="plain")) == [
+        "hello"
+    ]
+
+
+def test_a_chat_prompt_is_the_user_turn_and_the_opening_of_the_answer(folder: Path) -> None:
+    (text,) = render_prompts(load_tokenizer(folder), ["Sort it."], ModelConfig())
+    assert text == "<|user|>\nSort it.\n<|assistant|>\n"
+
+
+def model_with(**config: Any) -> Any:
+    return SimpleNamespace(config=SimpleNamespace(**{"model_type": "llama", "max_position_embeddings": 64, **config}))
+
+
+def test_a_pair_longer_than_the_model_names_the_limits() -> None:
+    check_model(model_with(), ModelConfig(), "padded", longest=64)
+    with pytest.raises(
+        UserError, match=r"65 tokens.*ends at 64.*data\.max_prompt_tokens and data\.max_completion_tokens"
+    ):
+        check_model(model_with(), ModelConfig(), "padded", longest=65)
+
+
+@pytest.mark.parametrize(
+    "config", [{"model_type": "gemma2"}, {"model_type": "mistral"}, {"model_type": "qwen2", "sliding_window": 32}]
+)
+def test_shared_packing_is_refused_where_it_is_not_proven(config: dict[str, Any]) -> None:
+    check_model(model_with(**config), ModelConfig(), "padded", longest=8)
+    with pytest.raises(UserError, match=r"set data\.packing=padded"):
+        check_model(model_with(**config), ModelConfig(), "shared", longest=8)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+def test_shared_packing_is_taken_by_the_proven_models(kind: str, tiny_model: Any) -> None:
+    check_model(tiny_model(kind), ModelConfig(), "shared", longest=8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "packing"),
+    [(k, p) for k in ("llama", "qwen2", "qwen3") for p in ("padded", "shared")] + [("gemma2", "padded")],
+)
+def test_scored_logits_are_the_full_logits_at_those_rows(
+    kind: str, packing: str, tiny_model: Any, make_examples: Any
+) -> None:
+    model = tiny_model(kind, **({"final_logit_softcapping": 1.5} if kind == "gemma2" else {}))
+    batch = collate(make_examples(3), packing=packing, pad_id=0)
+    with torch.no_grad():
+        full = model(
+            input_ids=batch.input_ids_ST,
+            position_ids=batch.position_ids_ST,
+            attention_mask=attention_mask(batch, model.dtype),
+        ).logits
+        found = scored_logits(model, batch)
+    torch.testing.assert_close(found, full.flatten(0, 1)[batch.rows_R], rtol=1e-5, atol=1e-5)
+    assert found.shape == (len(batch.rows_R), model.config.vocab_size)
+    if kind == "gemma2":
+        assert found.abs().max() < 1.5
+        assert found.abs().max() > 1.0  # the cap is at work
+
+
+def test_the_head_sees_every_row_again_after_an_error(tiny_model: Any) -> None:
+    model = tiny_model()
+    with pytest.raises(RuntimeError, match="inside"), scored_rows_only(model, torch.tensor([1])):
+        raise RuntimeError("inside")
+    assert model(input_ids=torch.tensor([[2, 3, 4]])).logits.shape == (1, 3, model.config.vocab_size)
+
+
+@pytest.mark.parametrize("packing", ["padded", "shared"])
+def test_scoring_works_under_bf16_autocast(packing: str, tiny_model: Any, make_examples: Any) -> None:
+    model, batch = tiny_model(), collate(make_examples(2), packing=packing, pad_id=0)
+    with torch.no_grad():
+        exact = scored_logits(model, batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = scored_logits(model, batch)
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - exact).abs().mean() < 0.05 * exact.abs().mean()
+
+
+def test_weights_have_the_configured_dtype_whatever_the_file_has(folder: Path, tmp_path: Path) -> None:
+    half = load_model(folder, ModelConfig(dtype="bfloat16"))
+    assert half.dtype == torch.bfloat16
+    half.save_pretrained(tmp_path)
+    assert load_model(tmp_path, ModelConfig()).dtype == torch.float32
+
+
+def test_a_loaded_model_is_in_train_mode_and_can_checkpoint_its_activations(folder: Path, make_examples: Any) -> None:
+    torch.set_num_threads(1)
+    batch = collate(make_examples(2), packing="shared", pad_id=0)
+    gradients = []
+    for checkpointing in (False, True):
+        model = load_model(folder, ModelConfig(gradient_checkpointing=checkpointing))
+        assert model.training
+        assert model.is_gradient_checkpointing == checkpointing
+        scored_logits(model, batch).square().mean().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(checkpointed, plain)
+
+
+def test_a_folder_without_model_or_tokenizer_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model that transformers can read"):
+        load_model(tmp_path, ModelConfig())
+    with pytest.raises(UserError, match="no tokenizer that transformers can read"):
+        load_tokenizer(tmp_path)
+
+
+def test_an_export_is_the_policy_and_replaces_an_older_one_whole(folder: Path, tmp_path: Path) -> None:
+    model = load_model(folder, ModelConfig())
+    out = tmp_path / "export"
+    (tmp_path / ".export.partial").mkdir()
+    (tmp_path / ".export.partial" / "half").touch()
+    out.mkdir()
+    (out / "stale.safetensors").touch()
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    assert export(model, folder, out) == out
+    assert {path.name for path in tmp_path.iterdir()} == {"export"}
+    assert not {"stale.safetensors", "half"} & {path.name for path in out.iterdir()}
+    for (name, mine), theirs in zip(
+        model.state_dict().items(), load_model(out, ModelConfig()).state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs), name
+    text = "def f(x):\n    return x\n"
+    assert load_tokenizer(out)(text)["input_ids"] == load_tokenizer(folder)(text)["input_ids"]
+    assert load_tokenizer(out).chat_template == load_tokenizer(folder).chat_template

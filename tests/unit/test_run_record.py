@@ -1,0 +1,111 @@
+"""`run.json` and `config.yaml`: whole at every moment, continued by a resumed run, read back as the same config."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from iterpref.callbacks import run_record
+from iterpref.callbacks.run_record import RunRecord, git_state, hardware, package_versions, read_config, write_whole
+from iterpref.config import Config
+from iterpref.errors import UserError
+
+
+def config_in(run: Path) -> Config:
+    config = Config(seed=7, name="caf\u00e9")
+    config.paths.run, config.loss.beta, config.generate.kinds, config.logger.group = str(run), 0.3, ["off_by_one"], None
+    return config
+
+
+def test_a_config_comes_back_as_it_was(tmp_path: Path) -> None:
+    RunRecord.start(tmp_path, config_in(tmp_path))
+    assert read_config(tmp_path) == config_in(tmp_path)
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is no run.*python -m iterpref\.train paths\.run="):
+        read_config(tmp_path)
+
+
+def test_the_record_names_command_versions_hardware_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["iterpref-train", "name=a b"])
+    RunRecord.start(tmp_path, config_in(tmp_path))
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert found["command"] == "iterpref-train 'name=a b'"
+    assert found["versions"] == package_versions()
+    assert {"python", "torch", "lightning", "transformers", "iterpref"} <= set(found["versions"])
+    assert found["hardware"] == hardware()
+    assert found["hardware"]["cores"] >= 1
+    assert (found["seed"], found["finished"], found["stage_seconds"]) == (7, None, {})
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["started"])
+
+
+def test_a_resumed_run_keeps_its_beginning_and_adds_its_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 2.0, 10.0, 13.5])
+    monkeypatch.setattr(run_record.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(run_record, "now", lambda: "first")
+    first = RunRecord.start(tmp_path, config_in(tmp_path))
+    with first.stage("train"):
+        pass
+    monkeypatch.setattr(run_record, "now", lambda: "second")
+    second = RunRecord.start(tmp_path, config_in(tmp_path))
+    with second.stage("train"):
+        pass
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert found["started"] == "first"
+    assert found["stage_seconds"] == {"train": 5.5}
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.json"
+    write_whole(path, "old")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    monkeypatch.undo()
+    write_whole(path, "new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("run.json", "new")]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which the package's file is committed."""
+    (tmp_path / "run_record.py").touch()
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(run_record, "__file__", str(tmp_path / "run_record.py"))
+    return tmp_path
+
+
+def test_the_commit_and_its_cleanliness_are_those_of_the_code(checkout: Path) -> None:
+    state = git_state()
+    assert state is not None
+    assert re.fullmatch("[0-9a-f]{40}", state["commit"])
+    assert state["dirty"] is False
+    (checkout / "run_record.py").write_text("changed")
+    assert git_state() == {**state, "dirty": True}
+
+
+def test_an_installed_package_inside_another_checkout_has_no_commit(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = checkout / "venv"
+    site.mkdir()
+    monkeypatch.setattr(run_record, "__file__", str(site / "run_record.py"))
+    assert git_state() is None
+
+
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert git_state() is None

@@ -1,0 +1,158 @@
+"""Loggers: wandb never asks and obeys WANDB_MODE, the CSV of a resumed run has each step once."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from iterpref.config import Config
+from iterpref.errors import UserError
+from iterpref.tracking import build_loggers, finish_wandb, wandb_mode
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    # Lightning and wandb set variables of their own; these come off again with the others.
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
+    (tmp_path / "home").mkdir()
+
+
+def log_in(tmp_path: Path, host: str = "api.wandb.ai") -> None:
+    (tmp_path / "home" / ".netrc").write_text(f"machine {host}\n  login user\n  password 0123\n")
+
+
+def test_without_a_login_auto_is_offline() -> None:
+    assert wandb_mode("auto") == "offline"
+
+
+def test_with_a_stored_key_auto_is_online(tmp_path: Path) -> None:
+    log_in(tmp_path)
+    assert wandb_mode("auto") == "online"
+
+
+def test_a_key_in_the_environment_counts_as_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123")
+    assert wandb_mode("auto") == "online"
+
+
+def test_a_key_for_another_host_is_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(tmp_path)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org:8080/api")
+    assert wandb_mode("auto") == "offline"
+    log_in(tmp_path, "wandb.example.org")
+    assert wandb_mode("auto") == "online"
+
+
+def test_an_unreadable_netrc_is_no_login(tmp_path: Path) -> None:
+    (tmp_path / "home" / ".netrc").write_text("machine\n")
+    assert wandb_mode("auto") == "offline"
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_wandb_mode_of_the_environment_is_honoured_even_when_logged_in(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert wandb_mode("auto") == mode
+
+
+def test_wandb_mode_online_without_a_login_writes_offline_and_does_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert wandb_mode("auto") == "offline"
+
+
+def test_online_by_name_without_a_login_says_what_to_do() -> None:
+    with pytest.raises(UserError, match="wandb login.*logger.wandb=offline"):
+        wandb_mode("online")
+
+
+def settings(mode: str) -> Config:
+    config = Config(name="n")
+    config.logger.wandb = mode
+    return config
+
+
+def test_disabled_writes_nothing_of_wandb(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (logger,) = build_loggers(settings("disabled"), run, 0)
+    assert isinstance(logger, CSVLogger)
+    assert not [path.name for path in run.rglob("*wandb*")]
+
+
+def test_offline_logs_into_the_run_folder_without_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("wandb asked"))
+    run = tmp_path / "run"
+    _, logger = build_loggers(settings("auto"), run, 0)
+    logger.log_metrics({"train/loss": 1.5, "trainer/global_step": 3})
+    assert logger.experiment.settings._offline
+    finish_wandb()
+    (folder,) = (run / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(logger.version)
+    finish_wandb()  # nothing is open: nothing happens
+
+
+def test_the_wandb_id_belongs_to_the_run_folder(tmp_path: Path) -> None:
+    ids = []
+    for folder in ("a", "b", "a"):
+        _, logger = build_loggers(settings("offline"), tmp_path / folder, 0)
+        assert isinstance(logger, WandbLogger)
+        ids.append(logger._id)
+    assert ids[0] == ids[2] != ids[1]
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as handle:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(handle)]
+
+
+def logged(run: Path, first_step: int, *steps: int, **more: float) -> None:
+    (logger,) = build_loggers(settings("disabled"), run, first_step)
+    for step in steps:
+        logger.log_metrics({"train/loss": step / 10, **more}, step)
+    logger.finalize("success")
+
+
+def test_a_resumed_run_keeps_earlier_rows_and_has_each_step_once(tmp_path: Path) -> None:
+    logged(tmp_path, 0, 0, 1, 2, 3)
+    # The checkpoint was written after step 1: steps 2 and 3 come again.
+    logged(tmp_path, 2, 2, 3, 4, **{"train/nll": 7.0})
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1", "2", "3", "4"]
+    assert rows(tmp_path)[1] == {"step": "1", "train/loss": "0.1"}
+    assert rows(tmp_path)[2] == {"step": "2", "train/loss": "0.2", "train/nll": "7.0"}
+
+
+def test_a_run_killed_before_its_first_step_loses_no_row(tmp_path: Path) -> None:
+    logged(tmp_path, 0, 0, 1)
+    build_loggers(settings("disabled"), tmp_path, 2)
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+def test_a_half_written_last_row_does_not_stop_the_run(tmp_path: Path) -> None:
+    logged(tmp_path, 0, 0, 1)
+    with (tmp_path / "metrics.csv").open("a") as handle:
+        handle.write("2")
+    logged(tmp_path, 2, 2)
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1", "2"]
+
+
+def test_a_fresh_run_in_an_old_folder_begins_with_an_empty_csv(tmp_path: Path) -> None:
+    logged(tmp_path, 0, 0, 1)
+    logged(tmp_path, 0, 0)
+    assert [row["step"] for row in rows(tmp_path)] == ["0"]
+
+
+def test_only_rank_zero_touches_the_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged(tmp_path, 0, 0, 1)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    logged(tmp_path, 0, 5)
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1"]
