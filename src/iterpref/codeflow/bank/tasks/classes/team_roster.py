@@ -1,8 +1,8 @@
 """Write a dataclass `Roster(club, shirts={})` for a handball team, where `shirts` maps shirt numbers (1 to 99) to
 player names and is copied. `sign(name, number=None)` gives the player that number, or the lowest free one, and
-returns it; an invalid or taken number, a name already listed, or a full roster raises ValueError. `trade(number,
-other)` moves the player to another roster, under the same number if free there, else the lowest free one, and returns
-the new number; unknown numbers raise KeyError. Failed calls change nothing."""
+returns it; an invalid or taken number, a name already listed, or a full roster raises ValueError.
+`trade(number, other)` moves the player to another roster, under the same number if free there, else the lowest free
+one, and returns the new number; unknown numbers raise KeyError. Failed calls change nothing."""
 
 from dataclasses import dataclass, field
 

@@ -1,7 +1,7 @@
 """Write `office_meeting_times(start, offices)`. `start` is a timezone-aware datetime; `offices` maps an office name
-to its fixed offset from UTC in minutes. Return a dict from office name to the local time as "HH:MM", followed by "
-(+1)" if the local date there is one day after the date of `start` in its own zone, " (-1)" if it is one day before,
-and so on. Keep the order of `offices`. A naive `start` raises ValueError."""
+to its fixed offset from UTC in minutes. Return a dict from office name to the local time as "HH:MM". If the local
+date there is one day after the date of `start` in its own zone, " (+1)" follows, " (-1)" if it is one day before, and
+so on. Keep the order of `offices`. A naive `start` raises ValueError."""
 
 from datetime import datetime, timedelta, timezone
 

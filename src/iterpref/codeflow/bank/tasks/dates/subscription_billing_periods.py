@@ -1,7 +1,7 @@
-"""Write `billing_periods(signed_up, until)` for a subscription billed monthly. Return a list of `(first_day,
-last_day)` dates, both inclusive. Each period begins on the day of the month of `signed_up`; in a shorter month it
-begins on that month's last day, and later months return to the original day. A period ends the day before the next
-one begins. List every period that begins on or before `until`, the last one in full. If `until` is before
+"""Write `billing_periods(signed_up, until)` for a subscription billed monthly. Return a list of
+`(first_day, last_day)` dates, both inclusive. Each period begins on the day of the month of `signed_up`; in a shorter
+month it begins on that month's last day, and later months return to the original day. A period ends the day before
+the next one begins. List every period that begins on or before `until`, the last one in full. If `until` is before
 `signed_up`, return an empty list."""
 
 import calendar

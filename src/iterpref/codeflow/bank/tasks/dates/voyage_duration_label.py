@@ -1,5 +1,5 @@
-"""Write `voyage_duration_label(minutes)` for a ferry timetable. Turn a whole number of minutes into a text such as "1
-day 2 h 5 min". Leave out the parts that are zero; use "days" for two days or more. Zero minutes gives "0 min". A
+"""Write `voyage_duration_label(minutes)` for a ferry timetable. Turn a whole number of minutes into a text such as
+"1 day 2 h 5 min". Leave out the parts that are zero; use "days" for two days or more. Zero minutes gives "0 min". A
 negative number raises ValueError."""
 
 

@@ -1,7 +1,8 @@
 """Write `folder_report(root)` for an architects' office. For each direct subfolder of `root` sum the bytes of all
-files in it, at any depth; files directly in `root` count for the name ".". Return a list of text lines "<size>
-<name>", largest first, ties by name. The size is "N B" below 1024 bytes, else "N.N KiB" with one decimal below 1024 *
-1024 bytes, else "N.N MiB". Empty subfolders appear with "0 B"; "." appears only when `root` directly holds a file."""
+files in it, at any depth; files directly in `root` count for the name ".". Return a list of text lines
+"<size> <name>", largest first, ties by name. The size is "N B" below 1024 bytes, else "N.N KiB" with one decimal
+below 1024 * 1024 bytes, else "N.N MiB". Empty subfolders appear with "0 B"; "." appears only when `root` directly
+holds a file."""
 
 from pathlib import Path
 

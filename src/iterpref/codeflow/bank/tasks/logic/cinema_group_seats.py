@@ -1,7 +1,7 @@
-"""Write `group_seats(rows, size)` for a cinema. `rows` lists the rows from the screen backwards, each a text with
-"." for a free and "x" for a taken seat. Find `size` free seats side by side in one row and return `(row, first,
-last)`, counted from 1, or None. Prefer the place whose middle is nearest to the middle of its row; among equal ones
-the row farther back, then the place farther left. A `size` below 1 raises ValueError."""
+"""Write `group_seats(rows, size)` for a cinema. `rows` lists the rows from the screen backwards, each a text with "."
+for a free and "x" for a taken seat. Find `size` free seats side by side in one row and return `(row, first, last)`,
+counted from 1, or None. Prefer the place whose middle is nearest to the middle of its row; among equal ones the row
+farther back, then the place farther left. A `size` below 1 raises ValueError."""
 
 
 def group_seats(rows: list[str], size: int) -> tuple[int, int, int] | None:

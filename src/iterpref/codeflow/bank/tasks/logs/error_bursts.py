@@ -1,8 +1,8 @@
 """Write `error_bursts(events, gap, least)` for a toll bridge. `events` is a list of `(second, level)` in any order.
-Looking only at events of level "ERROR" in order of time, errors belong to one burst while each follows the one
-before by at most `gap` seconds. Return the bursts with at least `least` errors as a list of `(first_second,
-last_second, count)`, in order of time. Errors in the same second all count. `events` stays unchanged; no errors
-give an empty list; a negative `gap` raises ValueError."""
+Looking only at events of level "ERROR" in order of time, errors belong to one burst while each follows the one before
+by at most `gap` seconds. Return the bursts with at least `least` errors as a list of
+`(first_second, last_second, count)`, in order of time. Errors in the same second all count. `events` stays unchanged;
+no errors give an empty list; a negative `gap` raises ValueError."""
 
 
 def error_bursts(events: list[tuple[int, str]], gap: int, least: int) -> list[tuple[int, int, int]]:

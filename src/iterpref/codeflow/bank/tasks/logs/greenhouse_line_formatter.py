@@ -1,7 +1,7 @@
 """Write a logging formatter `GreenhouseFormatter`. A record becomes "LEVEL | zone | message": the level name padded
 on the right to 8 characters, the record's attribute `zone` ("-" when missing or empty), and the message with its
-arguments filled in. Spaces and line breaks at both ends of the message are removed, line breaks inside become " /
-". A line longer than `width` characters (default 60) is cut to exactly `width` characters, the last three being
+arguments filled in. Spaces and line breaks at both ends of the message are removed, line breaks inside become
+" / ". A line longer than `width` characters (default 60) is cut to exactly `width` characters, the last three being
 "..."."""
 
 import logging

@@ -1,7 +1,7 @@
 """Write expand_knitting_row(pattern), which lists the single stitches of a row. A pattern is items joined by commas.
-An item is "k" or "p" followed by a count ("k2"), or a pattern in parentheses followed by "x" and a count ("(p1, k1)
-x3"); a count left out, with or without the x, means 1, and 0 gives no stitches. Groups may nest. Blanks are ignored;
-a blank pattern gives []. Any other text, an empty item or unbalanced parentheses raises ValueError."""
+An item is "k" or "p" followed by a count ("k2"), or a pattern in parentheses followed by "x" and a count
+("(p1, k1) x3"); a count left out, with or without the x, means 1, and 0 gives no stitches. Groups may nest. Blanks
+are ignored; a blank pattern gives []. Any other text, an empty item or unbalanced parentheses raises ValueError."""
 
 
 def expand_knitting_row(pattern: str) -> list[str]:

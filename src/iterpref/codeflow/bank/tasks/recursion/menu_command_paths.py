@@ -1,7 +1,7 @@
 """Write `menu_command_paths(menu, separator=" > ")`. `menu` maps a label to a command (a text) or to a submenu of the
-same kind. Return a dict from command to the path of labels that leads to it, joined by `separator`, such as "File >
-Export > As PDF", in the order of the menu from top to bottom. A command that appears several times keeps its first
-path. Empty submenus add nothing."""
+same kind. Return a dict from command to the path of labels that leads to it, joined by `separator`, such as
+"File > Export > As PDF", in the order of the menu from top to bottom. A command that appears several times keeps its
+first path. Empty submenus add nothing."""
 
 Menu = dict[str, "str | Menu"]
 

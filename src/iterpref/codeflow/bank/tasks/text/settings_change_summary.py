@@ -1,8 +1,7 @@
-"""Write `settings_change_summary(old, new)`. Both texts hold lines "key = value"; spaces around key and value
-do not matter, only the first "=" separates, blank lines and lines beginning with "#" are ignored, and for a
-repeated key the last line counts. Return a list sorted by key: "+ key = value" for a key only in `new`, "- key
-= value" for one only in `old`, "~ key: before -> after" for a changed value. A line without "=" raises
-ValueError."""
+"""Write `settings_change_summary(old, new)`. Both texts hold lines "key = value"; spaces around key and value do not
+matter, only the first "=" separates, blank lines and lines beginning with "#" are ignored, and for a repeated key the
+last line counts. Return a list sorted by key: "+ key = value" for a key only in `new`, "- key = value" for one only
+in `old`, "~ key: before -> after" for a changed value. A line without "=" raises ValueError."""
 
 
 def read_settings(text: str) -> dict[str, str]:
