@@ -10,6 +10,8 @@ def check_rules(config: Config) -> None:
     """Raises `UserError` for the first combination that has no meaning. Cheap: no import of torch, no disk."""
     c = config
     rules = [
+        (c.trainer.accelerator == "cpu" and c.trainer.devices > 1,
+         f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
         (c.generate.bugs_min > c.generate.bugs_max,
          f"generate.bugs_min={c.generate.bugs_min} is above generate.bugs_max={c.generate.bugs_max}: lower the first or raise the second"),
         (c.problems.source == "jsonl" and not c.problems.path,
@@ -37,8 +39,6 @@ def check_rules(config: Config) -> None:
         (c.trainer.precision != "bf16-true" and c.model.dtype != "float32",
          f"model.dtype={c.model.dtype} would make low-precision master weights under trainer.precision={c.trainer.precision}: "
          "set model.dtype=float32, or trainer.precision=bf16-true with model.dtype=bfloat16"),
-        (c.trainer.accelerator == "cpu" and c.trainer.devices > 1,
-         f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
     ]  # fmt: skip
     for broken, message in rules:
         if broken:

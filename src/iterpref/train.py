@@ -93,10 +93,12 @@ def _train(config: Config, run: Path, key: str) -> float | None:
         finish_wandb()
     if trainer.interrupted:
         raise KeyboardInterrupt
-    with record.stage("export"):
-        export(policy, prepared.model, run / "export")
     metric = trainer.callback_metrics.get("val/loss")
     value = None if metric is None else float(metric)
+    if not trainer.is_global_zero:
+        return value
+    with record.stage("export"):
+        export(policy, prepared.model, run / "export")
     write_whole(run / "done.json", json.dumps({"config": key, "metric_name": "val/loss", "metric": value}) + "\n")
     record.update(finished=now())
     log.info("trained %d steps; the model is in %s", trainer.global_step, run / "export")
