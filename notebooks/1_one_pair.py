@@ -81,7 +81,11 @@ folder = resolve_model(config.model, Path(tempfile.mkdtemp()), seed=0)
 tokenizer = load_tokenizer(folder)
 prompts = render_prompts(tokenizer, [pair.prompt], config.model)
 (example,), drops = tokenise_pairs([pair], prompts, tokenizer, config.mask, config.data)
-blamed = [tokenizer.decode([token]) for token, weight in zip(example.rejected_ids, example.rejected_mask, strict=True) if weight]
+blamed = [
+    tokenizer.decode([token])
+    for token, weight in zip(example.rejected_ids, example.rejected_mask, strict=True)
+    if weight
+]
 print(len(example.rejected_ids), "rejected tokens, blamed:", blamed)
 
 # %% [markdown]

@@ -89,14 +89,24 @@ def test_a_model_without_chat_template_names_the_override(tmp_path):
     (folder / "config.json").write_text("{}")
     overrides = [o for o in SMALL if not o.startswith("model=")]
     done = run(
-        "prepare", tmp_path, "problems=jsonl", tasks(tmp_path / "t.jsonl", GOOD), "model=pretrained", f"model.path={folder}", *overrides
+        "prepare",
+        tmp_path,
+        "problems=jsonl",
+        tasks(tmp_path / "t.jsonl", GOOD),
+        "model=pretrained",
+        f"model.path={folder}",
+        *overrides,
     )
     assert_told(done, "no chat template", "model.prompt_format=plain")
 
 
-@pytest.mark.skipif(os.environ.get("CUDA_VISIBLE_DEVICES", "") != "" or shutil.which("nvidia-smi") is not None, reason="has a GPU")
+@pytest.mark.skipif(
+    os.environ.get("CUDA_VISIBLE_DEVICES", "") != "" or shutil.which("nvidia-smi") is not None, reason="has a GPU"
+)
 def test_four_devices_on_a_cpu_machine_stop_before_any_work(tmp_path):
-    done = run("train", tmp_path, "experiment=smoke", "trainer.accelerator=auto", "trainer.devices=4", "data.global_batch=16")
+    done = run(
+        "train", tmp_path, "experiment=smoke", "trainer.accelerator=auto", "trainer.devices=4", "data.global_batch=16"
+    )
     assert_told(done, "trainer.devices=4", "trainer.devices=1")
     assert not (tmp_path / "data_cache").exists()
 

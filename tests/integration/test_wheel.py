@@ -25,18 +25,27 @@ def installed(tmp_path_factory):
 
 def run(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_every_file_that_is_no_code_is_in_the_wheel(installed):
     package = installed / "iterpref"
     shipped = {path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml")}
     assert {path.relative_to(package / "configs") for path in (package / "configs").rglob("*.yaml")} == shipped
-    for name in ("codeflow/bank/splits.json", "models/tiny/tokenizer.json", "models/tiny/chat_template.jinja", "reporting/page.html.j2"):
+    for name in (
+        "codeflow/bank/splits.json",
+        "models/tiny/tokenizer.json",
+        "models/tiny/chat_template.jinja",
+        "reporting/page.html.j2",
+    ):
         assert (package / name).is_file(), name
     source = ROOT / "src" / "iterpref" / "codeflow" / "bank" / "tasks"
     tasks = {path.relative_to(source) for path in source.rglob("*.py")}
-    assert {path.relative_to(package / "codeflow/bank/tasks") for path in (package / "codeflow/bank/tasks").rglob("*.py")} == tasks
+    assert {
+        path.relative_to(package / "codeflow/bank/tasks") for path in (package / "codeflow/bank/tasks").rglob("*.py")
+    } == tasks
 
 
 def test_the_installed_command_composes_its_configs_outside_the_repository(installed, tmp_path):
