@@ -158,8 +158,8 @@ def test_the_same_command_again_does_nothing_and_loads_nothing(finished: Path, w
     assert again.returncode == 0, again.stderr
     assert "LOADED []" in again.stdout
     assert "is finished with this configuration" in again.stdout + again.stderr
-    after = {path: path.stat().st_mtime_ns for path in before if path.name != "cli.log"}
-    assert after == {path: time for path, time in before.items() if path.name != "cli.log"}
+    after = {path: path.stat().st_mtime_ns for path in before if path.name != "train.log"}
+    assert after == {path: time for path, time in before.items() if path.name != "train.log"}
 
 
 def test_a_killed_run_goes_on_to_the_weights_of_an_undisturbed_one(finished: Path, work: Path, in_process: Any) -> None:

@@ -348,7 +348,10 @@ def test_a_closed_sandbox_ends_what_runs_and_gives_no_label() -> None:
 @ON_LINUX
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_death_of_the_parent_ends_its_runs_and_removes_their_folders(base: Path, how: signal.Signals) -> None:
+    # A background job of a shell inherits an ignored SIGINT, and Python then installs no handler of its own.
     script = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from iterpref.codeflow.sandbox.plain import PlainSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest
 from iterpref.schema import SourceFile, TestSuite
