@@ -110,7 +110,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     log.info("converting %s, once", gguf.name)
     # The converter draws bars of its own: what it says goes to a buffer, what it raises comes through.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         # transformers refuses to save a model that it read from GGUF: copy the weights into a fresh one.
         config = loaded.config.__class__(
@@ -119,6 +119,10 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         fresh.load_state_dict(loaded.state_dict())
         fresh.save_pretrained(folder)
+        # Some releases of transformers take another token for the end of a turn than the weights were trained with.
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(config.eos_token_id)
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+        tokenizer.save_pretrained(folder)
 
 
 def _pretrained(config: ModelConfig) -> Path:
