@@ -1,185 +1,124 @@
 """From the child's report to a verdict. The rules, first match wins:
 
-HARNESS_ERROR  the walls did not stand before the task's first line
+HARNESS_ERROR  the walls did not stand before the task's first line, or we ended the run ourselves
 TAMPER         frames that are not the collector's, or out of order
 OUTPUT_LIMIT   a stream went over its limit; tests are then not listed, as how far they came is chance
 PROC_LIMIT     killed at the wall limit with all allowed processes alive
-TIMEOUT        killed at the CPU or the wall limit
+TIMEOUT, OOM   killed at the CPU, the wall or the memory limit
+CRASH          killed by a signal
 ERROR          a file does not compile
 EARLY_EXIT     SystemExit, or the process ended by itself before its last test
-CRASH          killed by a signal
 (exception outside the tests)  OOM, PROC_LIMIT or ERROR
-TAMPER         a judge was replaced, or a test that must fail did not
+FAIL           an assertion, or what it compares with, was replaced
+TAMPER         another judge was replaced, or a test that must fail did not
 OOM, PROC_LIMIT  some test met the limit
-FAIL           some assertion was wrong, or a test was skipped; also if other tests raised
+FAIL           some assertion or value was wrong, or a test was skipped; also if other tests raised
 ERROR          some test raised
 FAIL           more or fewer tests ran than the suite has
 PASS
+
+A whole program (`StdioCases`) may end as it likes: ERROR for an exception or a status that is not 0, then its output.
 """
 
 from __future__ import annotations
 
+import re
 import signal
-from dataclasses import dataclass, field
 from typing import Any
 
 from iterpref.codeflow.sandbox.child import wire
-from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, TestOutcome
+from iterpref.codeflow.sandbox.protocol import (
+    FunctionCases,
+    Limits,
+    RunRequest,
+    RunResult,
+    StdioCases,
+    TestOutcome,
+    n_tests,
+)
 from iterpref.codeflow.sandbox.report import clean, failures
+from iterpref.codeflow.sandbox.story import Story, read
 from iterpref.schema import Verdict
 
-RANK = {"fail": 3, "error": 2, "skip": 1, "pass": 0}  # one test may tell several outcomes: the first of these counts
-
-
-@dataclass
-class Story:
-    """The frames of one run, read in order."""
-
-    tests: list[TestOutcome] = field(default_factory=list)
-    ready: bool = False
-    done: bool = False
-    coverage: float | None = None
-    compile_error: str = ""
-    abort: tuple[str, str, str] | None = None  # kind, message, cause
-    exit: str = ""
-    tamper: str = ""
-    causes: list[str] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)  # types of the exceptions that tests raised
-    running: str = ""
-    n_fixtures: int = 0  # outcomes of class and module fixtures, which are no tests
+COMPARISONS = re.compile(r"^(builtins|math|operator)\.|\.(assert|fail)\w*$")
+BY_CAUSE = {wire.MEMORY: (Verdict.OOM, "memory"), wire.PROCESSES: (Verdict.PROC_LIMIT, "processes")}
+BY_LIMIT = {"cpu": Verdict.TIMEOUT, "wall": Verdict.TIMEOUT, "memory": Verdict.OOM}
 
 
 def judge(request: RunRequest, report: dict[str, Any], folder: str, duration_ms: float, tier: str) -> RunResult:
-    """The verdict on one report of a child; pure."""
-    story = read(report["frames"], report["n_canaries"], report["forged"], folder)
-    verdict, detail = decide(request, report, story)
+    """The verdict on one report of a child; pure. A request of `StdioCases` has one case."""
+    tests = request.tests
+    outside = isinstance(tests, (FunctionCases, StdioCases))
+
+    def judge_value(i: int, value: Any) -> str:
+        assert isinstance(tests, FunctionCases)
+        return tests.compare(value, tests.expected[i]) if tests.expected is not None else ""
+
+    story = read(report, folder, 0 if outside else report["n_canaries"], judge_value)
+    if isinstance(tests, StdioCases):
+        verdict, detail = _program(tests, request.limits, report, story, folder)
+    else:
+        verdict, detail = decide(request, report, story)
     detail = clean(detail, folder)
-    tests = () if verdict == Verdict.OUTPUT_LIMIT else tuple(story.tests)
-    n_pass = sum(test.status == "pass" for test in tests)
-    if verdict in (Verdict.TAMPER, Verdict.HARNESS_ERROR):
+    expected = 0 if verdict == Verdict.HARNESS_ERROR else n_tests(tests)
+    shown = () if verdict == Verdict.OUTPUT_LIMIT else tuple(story.tests)
+    n_pass = min(sum(test.status == "pass" for test in shown), expected)
+    if verdict in (Verdict.TAMPER, Verdict.HARNESS_ERROR) or story.tamper:
         n_pass = 0
-    expected = 0 if verdict == Verdict.HARNESS_ERROR else request.tests.n_tests
     own = clean(report["stderr"], folder) if verdict != Verdict.OUTPUT_LIMIT else ""
     return RunResult(
         verdict=verdict,
         detail=detail,
-        n_pass=min(n_pass, expected),
-        n_fail=max(expected - n_pass, 0),
-        tests=tests,
+        n_pass=n_pass,
+        n_fail=expected - n_pass,
+        tests=shown,
         stdout=clean(report["stdout"], folder),
-        stderr=failures(tests, _headline(verdict, detail, story, request.limits, folder), own),
-        duration_ms=duration_ms,
-        peak_memory_mb=report["peak_mb"],
-        tier=tier,
+        stderr=failures(shown, _headline(verdict, detail, story, request.limits, folder), own),
+        judged="outside" if outside else "inside",
+        values=tuple(story.values) if isinstance(tests, FunctionCases) else None,
         coverage=story.coverage,
+        tier=tier,
+        duration_ms=duration_ms,
+        cpu_ms=report["cpu_s"] * 1000,
+        waited_ms=report["waited_s"] * 1000,
+        peak_memory_mb=report["peak_mb"],
     )
-
-
-def read(frames: list[list[str]], n_canaries: int, forged: bool, folder: str) -> Story:
-    """Outcomes of the tests; anything that the collector would not have said in this order is tampering."""
-    story = Story(tamper="report" if forged else "")
-    try:
-        _read_frames(story, frames, n_canaries, folder)
-    except (IndexError, KeyError, ValueError):
-        story.tamper = "report"  # frames with the token that lack what the collector puts into them
-    return story
-
-
-def _read_frames(story: Story, frames: list[list[str]], n_canaries: int, folder: str) -> None:
-    outcomes: list[tuple[str, str]] = []
-    canaries: list[str] | None = None
-    for kind, *values in frames:
-        if story.done or (kind == wire.READY) == story.ready:
-            story.tamper = story.tamper or "report"
-        if kind == wire.READY:
-            story.ready = True
-        elif kind == wire.START and not story.running:
-            story.running, outcomes = values[0], []
-        elif kind == wire.STOP and story.running:
-            status, message = _one(outcomes)
-            if canaries is not None:
-                canaries.append(status)
-            else:
-                story.tests.append(TestOutcome(clean(story.running, folder), status, clean(message, folder)))
-            if [status for status, _ in outcomes].count("pass") > 1:
-                story.tamper = story.tamper or f"{story.running} passed twice"
-            story.running = ""
-        elif kind in (wire.PASS, wire.FAIL, wire.SKIP, wire.ERROR):
-            if kind == wire.ERROR and canaries is None:
-                story.kinds.append(values[1])
-                story.causes.append(values[3])
-            outcome = (kind, "" if kind == wire.PASS else values[2 if kind == wire.ERROR else 1])
-            if story.running:
-                outcomes.append(outcome)
-            elif kind == wire.PASS:
-                story.tamper = story.tamper or "report"
-            else:
-                story.n_fixtures += 1
-                story.tests.append(TestOutcome(clean(values[0], folder), kind, clean(outcome[1], folder)))
-        elif kind == wire.CANARIES and not story.running:
-            canaries = []
-        elif kind == wire.DONE and canaries is not None:
-            story.done = True
-            if canaries != ["fail"] * n_canaries:
-                story.tamper = story.tamper or "a test that must fail passed"
-            if values and int(values[1]):
-                story.coverage = int(values[0]) / int(values[1])
-        else:
-            _read_end(story, kind, values)
-
-
-def _read_end(story: Story, kind: str, values: list[str]) -> None:
-    if kind == wire.COMPILE:
-        story.compile_error = values[0]
-    elif kind == wire.ABORT:
-        story.abort = (values[0], values[1], values[2])
-    elif kind == wire.EXIT:
-        story.exit = values[0]
-    else:
-        story.tamper = story.tamper or (values[0] if kind == wire.TAMPER else "report")
-
-
-def _one(outcomes: list[tuple[str, str]]) -> tuple[str, str]:
-    """One status and message for a test with subtests, or with an error in its tearDown."""
-    if not outcomes:
-        return "error", "ended without an outcome"
-    status = max((status for status, _ in outcomes), key=RANK.__getitem__)
-    return status, "\n".join(message for _, message in outcomes if message)[:2000]
 
 
 def decide(request: RunRequest, report: dict[str, Any], story: Story) -> tuple[Verdict, str]:
     """Verdict and detail, by the rules above."""
-    limits = request.limits
-    if not story.ready:
-        words = f"exit {report['exit']}, signal {report['signal']}, {report['stderr'][-300:]}"
-        return Verdict.HARNESS_ERROR, f"the test process ended before the run: {words}"
-    if report["killed"] in ("cancelled", "orphan"):
-        return Verdict.HARNESS_ERROR, report["killed"]
-    if story.tamper == "report":
-        return Verdict.TAMPER, "report"
-    if report["exceeded"]:
-        return Verdict.OUTPUT_LIMIT, report["exceeded"][0]
-    if report["killed"] == "wall":
-        if report["processes"] >= limits.processes - 1:
-            return Verdict.PROC_LIMIT, "processes"
-        return Verdict.TIMEOUT, "wall"
-    if report["signal"]:
-        return _killed(report, limits)
+    stopped = _stopped(request.limits, report, story)
+    if stopped is not None:
+        return stopped
     if story.compile_error:
         return Verdict.ERROR, "compile"
     if story.exit or not (story.done or story.abort):
         return Verdict.EARLY_EXIT, story.exit or f"exit status {report['exit']}"
     if story.abort is not None:
         kind, _, cause = story.abort
-        return _BY_CAUSE.get(cause, (Verdict.ERROR, kind))
+        return BY_CAUSE.get(cause, (Verdict.ERROR, kind))
     return _finished(request, story)
 
 
-_BY_CAUSE = {wire.MEMORY: (Verdict.OOM, "memory"), wire.PROCESSES: (Verdict.PROC_LIMIT, "processes")}
-
-
-def _killed(report: dict[str, Any], limits: Limits) -> tuple[Verdict, str]:
+def _stopped(limits: Limits, report: dict[str, Any], story: Story) -> tuple[Verdict, str] | None:
+    """The verdict on a run that did not end by itself."""
+    if not story.ready:
+        words = f"exit {report['exit']}, signal {report['signal']}, {report['stderr'][-300:]}"
+        return Verdict.HARNESS_ERROR, f"the test process ended before the run: {words}"
+    killed = report["killed"]
+    if killed in ("cancelled", "orphan"):
+        return Verdict.HARNESS_ERROR, killed
+    if story.tamper == "report":
+        return Verdict.TAMPER, "report"
+    if report["exceeded"]:
+        return Verdict.OUTPUT_LIMIT, report["exceeded"][0]
+    if killed in ("wall", "cpu") and report["processes"] >= limits.processes - 1:
+        return Verdict.PROC_LIMIT, "processes"
+    if killed in BY_LIMIT:
+        return BY_LIMIT[killed], killed
     number = report["signal"]
+    if not number:
+        return None
     if number in (signal.SIGKILL, signal.SIGXCPU) and report["cpu_s"] >= limits.cpu_s - 0.1:
         return Verdict.TIMEOUT, "cpu"
     try:
@@ -190,8 +129,9 @@ def _killed(report: dict[str, Any], limits: Limits) -> tuple[Verdict, str]:
 
 def _finished(request: RunRequest, story: Story) -> tuple[Verdict, str]:
     if story.tamper:
-        return Verdict.TAMPER, story.tamper
-    for cause, result in _BY_CAUSE.items():
+        replaced = COMPARISONS.search(story.tamper)
+        return (Verdict.FAIL, f"patched {story.tamper}") if replaced else (Verdict.TAMPER, story.tamper)
+    for cause, result in BY_CAUSE.items():
         if cause in story.causes:
             return result
     first = next((test for test in story.tests if test.status in ("fail", "skip")), None)
@@ -199,12 +139,35 @@ def _finished(request: RunRequest, story: Story) -> tuple[Verdict, str]:
         return Verdict.FAIL, first.name if first.status == "fail" else f"skipped {first.name}"
     if story.kinds:
         return Verdict.ERROR, story.kinds[0]
-    n_run = len(story.tests) - story.n_fixtures
-    if n_run != request.tests.n_tests:
-        return Verdict.FAIL, f"{n_run} tests ran, expected {request.tests.n_tests}"
+    n_run, expected = len(story.tests) - story.n_fixtures, n_tests(request.tests)
+    if n_run != expected:
+        return Verdict.FAIL, f"{n_run} tests ran, expected {expected}"
     if any(test.status != "pass" for test in story.tests):
         return Verdict.ERROR, "ended without an outcome"
     return Verdict.PASS, ""
+
+
+def _program(
+    tests: StdioCases, limits: Limits, report: dict[str, Any], story: Story, folder: str
+) -> tuple[Verdict, str]:
+    """A program that read its input and printed; adds its one case to the story."""
+    verdict, detail = _stopped(limits, report, story) or (Verdict.PASS, "")
+    message = ""
+    if verdict != Verdict.PASS:
+        pass
+    elif story.compile_error:
+        verdict, detail = Verdict.ERROR, "compile"
+    elif story.abort is not None:
+        kind, message, cause = story.abort
+        verdict, detail = BY_CAUSE.get(cause, (Verdict.ERROR, kind))
+    elif report["exit"]:
+        verdict, detail = Verdict.ERROR, f"exit status {report['exit']}"
+    elif message := tests.compare(report["stdout"], tests.outputs[0]):
+        verdict, detail = Verdict.FAIL, "case 0"
+    if verdict != Verdict.HARNESS_ERROR:
+        status = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}.get(verdict, "error")
+        story.tests.append(TestOutcome("case 0", status, clean(message or detail, folder)))
+    return verdict, detail
 
 
 def _headline(verdict: Verdict, detail: str, story: Story, limits: Limits, folder: str) -> str:
@@ -225,6 +188,8 @@ def _headline(verdict: Verdict, detail: str, story: Story, limits: Limits, folde
         return f"The program started more than {limits.processes} processes and threads."
     if verdict == Verdict.TAMPER:
         return f"The program changed what judges it: {detail}."
+    if verdict == Verdict.FAIL and detail.startswith("patched "):
+        return f"The program replaced what its tests compare with: {detail.removeprefix('patched ')}."
     if story.compile_error:
         return clean(story.compile_error, folder)
     return clean(story.abort[1], folder) if story.abort else ""

@@ -20,7 +20,7 @@ LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 
 def clean(text: str, folder: str) -> str:
     """`text` without addresses, thread numbers, our folders and control characters."""
-    text = text.replace(folder, ".").replace(LIBRARY, "<python>")
+    text = text.replace(f"{folder}/work", ".").replace(f"{folder}/tmp", "/tmp").replace(LIBRARY, "<python>")
     # How the child reaches a library that its user cannot see by name.
     text = re.sub(r"/proc/self/fd/\d+/", "<python>/", text)
     text = THREAD.sub(r"\1", ADDRESS.sub(" at 0x...", text))

@@ -1,4 +1,4 @@
-"""The folder that one run lives in, and the user that it runs as."""
+"""Names of a task's files, the folder that a run lives in, and the user that it runs as."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from iterpref.codeflow.sandbox.child.confine import FIRST_OWN_UID
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile
 
 NOBODY = 65534
-FIRST_OWN_UID, OWN_UID_BITS = 1 << 30, 29  # far above any account, below the signed 32 bits that all tools can read
+OWN_UID_BITS = 29  # numbers below the signed 32 bits that all tools can read
 NEEDED_CAPABILITIES = (0, 1, 5, 6, 7)  # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID
 SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
@@ -104,27 +105,16 @@ def base_folder(drops: bool) -> Path:
     raise UserError(f"expected a temporary folder that every user may enter, found none; tried {SHARED_FOLDERS}")
 
 
-class Workspace:
-    """A fresh folder with the solution's files; the tests are never written. Use as a context manager."""
+class RunFolder:
+    """A fresh folder on the machine's own disk, for tiers that have no other. Use as a context manager."""
 
-    def __init__(self, base: Path, files: Sequence[SourceFile], uid: int | None, own_uid: bool) -> None:
+    def __init__(self, base: Path, uid: int | None, own_uid: bool) -> None:
         self._uid = uid if own_uid else None
-        # A prefix that no other program uses: the folder's path marks the run's processes.
-        self.folder = Path(tempfile.mkdtemp(prefix="iterpref-run-", dir=base))
-        try:
-            for file in files:
-                path = self.folder / file.name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(file.text.encode("utf-8"))
-            if uid is not None:
-                for folder, folders, names in os.walk(self.folder):
-                    for name in (".", *folders, *names):
-                        os.chown(os.path.join(folder, name), uid, uid)
-        except BaseException:
-            self.close()
-            raise
+        self.path = Path(tempfile.mkdtemp(prefix="iterpref-run-", dir=base))
+        if uid is not None:
+            os.chown(self.path, uid, uid)
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,7 +122,7 @@ class Workspace:
 
     def close(self) -> None:
         """Removes the folder, also when the program took away rights or nested thousands of folders."""
-        _remove(self.folder)
+        _remove(self.path)
         if self._uid is not None:
             _remove_files_of(self._uid)
 

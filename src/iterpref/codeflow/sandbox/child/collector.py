@@ -30,6 +30,7 @@ class Collector:
         "_moduleSetUpFailed",
         "_previousTestClass",
         "_seals",
+        "_silent",
         "_sources",
         "_testRunEntered",
         "shouldStop",
@@ -50,6 +51,11 @@ class Collector:
         self._previousTestClass = None
         self._testRunEntered = False
         self.shouldStop = False
+        self._silent = False
+
+    def be_silent(self) -> None:
+        """From now on only whether a test fails is of interest, not why."""
+        self._silent = True
 
     def name(self, test: Any) -> str:
         """`Class.test_method`, with its module in front when the suite has several test files."""
@@ -78,7 +84,11 @@ class Collector:
         error = err[1]
         if isinstance(error, SystemExit):
             self.leave_early(error)
-        self._emit(wire.ERROR, self.name(test), type(error).__name__, self._text(error), cause_of(error))
+        self.error(self.name(test), error)
+
+    def error(self, name: str, error: BaseException) -> None:
+        """Something raised, and what it belongs to goes on."""
+        self._emit(wire.ERROR, name, type(error).__name__, self._text(error), cause_of(error))
 
     def addSubTest(self, test: Any, subtest: Any, err: ErrorInfo | None) -> None:
         if err is None:
@@ -116,7 +126,7 @@ class Collector:
 
     def _text(self, error: BaseException) -> str:
         try:
-            return describe(error, self._sources)
+            return "" if self._silent else describe(error, self._sources)
         except MemoryError:
             return type(error).__name__
 

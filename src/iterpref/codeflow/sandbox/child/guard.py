@@ -38,11 +38,12 @@ COMPARED = (*SEQUENCES, "MultiLineEqual", "In", "Less", "LessEqual", "Greater", 
 class Probe:
     """`probe(value)` returns `value`, or raises AssertionError if anything in it equals a stranger.
 
-    `trusted` holds the paths of the test files: a matcher that the frozen suite defines may equal what it likes, and
-    `unittest.mock.ANY` may if the suite itself mentions it.
+    Made before the fork, and armed after it, so that no two runs have the same strangers.
     """
 
-    def __init__(self, trusted: Iterable[str], any_is_meant: bool) -> None:
+    def arm(self, trusted: Iterable[str], any_is_meant: bool) -> None:
+        """`trusted` holds the paths of the test files: a matcher that the frozen suite defines may equal what it likes,
+        and `unittest.mock.ANY` may if the suite itself mentions it."""
         noise = int.from_bytes(os.urandom(7), "big")
         self._strangers = (object(), noise, noise + 0.5, f"stranger {noise}")
         self._far = noise + 0.25
@@ -117,65 +118,111 @@ def _with_probe(original: Callable[..., Any], probe: Probe, numeric: bool) -> Ca
     return assertion
 
 
+# Ours before any program can put its own in their place.
+_tuple, _map, _id, _len = tuple, map, id, len
+
+
+class _Seal:
+    """One namespace, with the objects that its names stood for when this was made."""
+
+    __slots__ = ("_before", "_ids", "label", "namespace")
+
+    def __init__(self, label: str, namespace: Any, names: Iterable[str] | None = None) -> None:
+        self.label, self.namespace = label, namespace
+        self._before = dict(namespace) if names is None else {name: namespace[name] for name in names}
+        self._ids = _tuple(_map(_id, namespace.values()))
+
+    def objects(self) -> Iterable[tuple[str, Any]]:
+        return self._before.items()
+
+    def broken(self) -> str:
+        """The first name that stands for something else now, or ""."""
+        # At C's speed first: this is asked after every test.
+        if _tuple(_map(_id, self.namespace.values())) == self._ids:
+            return ""
+        absent = object()
+        for name, item in self._before.items():
+            if self.namespace.get(name, absent) is not item:
+                return f"{self.label}.{name}"
+        return ""
+
+    def added(self, names: set[str]) -> str:
+        """The first of `names` that is new here, or ""."""
+        if _len(self.namespace) == _len(self._ids):
+            return ""
+        return next((f"{self.label}.{name}" for name in names & self.namespace.keys() - self._before.keys()), "")
+
+
 class Seals:
     """The names of what judges a program, with the objects that they stood for when this was made.
 
-    `own_equalities`: the suite registers type-specific comparisons itself (`addTypeEqualityFunc`).
+    Made once before the fork: nothing here belongs to one suite, but what `add_tests` adds.
     """
 
-    def __init__(self, own: Iterable[type], own_equalities: bool) -> None:
-        self._judges: list[tuple[str, Any, dict[str, Any]]] = []
-        modules = (unittest, unittest.case, unittest.suite, unittest.loader, unittest.util)
-        for module in modules:
-            self._seal(module.__name__, vars(module))
+    def __init__(self, own: Iterable[type]) -> None:
+        self._judges = [_Seal(item.__qualname__, vars(item)) for item in (unittest.TestCase, *own)]
+        for module in (unittest, unittest.case, unittest.suite, unittest.loader, unittest.util):
+            self._judges.append(_Seal(module.__name__, vars(module)))
             for item in list(vars(module).values()):
                 if isinstance(item, type) and item.__module__ == module.__name__:
-                    self._seal(item.__qualname__, vars(item))
-        for item in own:
-            self._seal(item.__qualname__, vars(item))
-        self._rest: list[tuple[str, Any, dict[str, Any]]] = []
-        for module in (builtins, math, operator):
-            self._rest.append((module.__name__, vars(module), dict(vars(module))))
-        self._codes = [
-            (f"{label}.{name}", function, function.__code__, function.__defaults__, function.__kwdefaults__)
-            for label, _, before in self._judges
-            for name, item in before.items()
-            for function in (item, getattr(item, "__wrapped__", None))
+                    self._judges.append(_Seal(item.__qualname__, vars(item)))
+        self._n_close = 1 + len(list(own))
+        self._rest = [_Seal(module.__name__, vars(module)) for module in (builtins, math, operator)]
+        functions = {
+            f"{seal.label}.{name}": function
+            for seal in self._judges
+            for name, item in seal.objects()
+            for function in (getattr(item, "__wrapped__", None), item)
             if isinstance(function, FunctionType)
-        ]
-        self._tests: list[tuple[str, Any, dict[str, Any]]] = []
+        }
+        # A method and what it wraps have one label: either of them changed is the same finding.
+        wrapped = [f.__wrapped__ for f in functions.values() if isinstance(getattr(f, "__wrapped__", None), FunctionType)]
+        self._functions = [*functions.values(), *wrapped]
+        self._labels = [*functions, *(f"{f.__qualname__}" for f in wrapped)]
+        self._parts = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+        self._bodies = [self._parts(function) for function in self._functions]
+        self._tests: list[_Seal] = []
         # What decides, and what a test has no cause to replace; `self.id = 5` in a setUp is none of these.
         self._methods = {"__call__", "run", "failureException"}
         self._methods |= {name for name in vars(unittest.TestCase) if name.startswith(("assert", "fail"))}
         self._methods |= {
             name for name, item in vars(unittest.TestCase).items() if name[0] == "_" != name[1] and callable(item)
         }
-        self._equalities = None if own_equalities else vars(unittest.TestCase())["_type_equality_funcs"]
+        self._equalities = vars(unittest.TestCase())["_type_equality_funcs"]
 
-    def add_tests(self, classes: Iterable[type]) -> None:
-        """Seals the methods of the suite's own classes, once they are loaded."""
+    def add_tests(self, classes: Iterable[type], own_equalities: bool) -> None:
+        """Seals the methods of the suite's own classes, once they are loaded.
+
+        `own_equalities`: the suite registers type-specific comparisons itself (`addTypeEqualityFunc`).
+        """
+        if own_equalities:
+            self._equalities = None
         for item in classes:
             names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
-            self._tests.append((item.__qualname__, vars(item), {name: vars(item)[name] for name in names}))
-
-    def _seal(self, label: str, namespace: Any) -> None:
-        self._judges.append((label, namespace, dict(namespace)))
+            self._tests.append(_Seal(item.__qualname__, vars(item), names))
 
     def broken(self, everything: bool) -> str:
-        """Name of the first changed judge, or "". `everything` looks at builtins, math and operator too, which a test
-        may patch for a while, and must not leave patched."""
-        absent = object()
-        for label, namespace, before in self._judges + self._tests + (self._rest if everything else []):
-            for name, item in before.items():
-                if namespace.get(name, absent) is not item:
-                    return f"{label}.{name}"
-        for label, namespace, before in self._tests:
-            for name in self._methods & namespace.keys() - before.keys():
-                return f"{label}.{name}"
-        for label, function, code, defaults, kwdefaults in self._codes:
-            now = (function.__code__, function.__defaults__, function.__kwdefaults__)
-            if now[0] is not code or now[1] is not defaults or now[2] is not kwdefaults:
-                return label
+        """Name of the first changed judge, or "".
+
+        After each test TestCase, the collector and the suite's own classes are looked at, for a program may put things
+        back later. `everything` adds the rest of unittest, what functions are made of, and what a test may patch for
+        a while and must not leave patched: builtins, math and operator.
+        """
+        judges = self._judges if everything else self._judges[: self._n_close]
+        for seal in [*judges, *self._tests, *(self._rest if everything else ())]:
+            if found := seal.broken():
+                return found
+        for seal in self._tests:
+            if found := seal.added(self._methods):
+                return found
+        return self._changed_body() if everything else ""
+
+    def _changed_body(self) -> str:
+        parts, bodies = self._parts, self._bodies
+        for i, function in enumerate(self._functions):
+            now, before = parts(function), bodies[i]
+            if now[0] is not before[0] or now[1] is not before[1] or now[2] is not before[2]:
+                return self._labels[i]
         return ""
 
     def shadowed(self, test: Any) -> str:

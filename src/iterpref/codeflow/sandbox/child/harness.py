@@ -1,8 +1,7 @@
-"""Start of the child: `python -s -S -P -B -c BOOT FOLDER LIFELINE`, with code, request and nonce on standard input.
+"""Start of a fork server: `python -s -S -P -B -c BOOT MARKER`, with code, setup and requests on standard input.
 
-Not `-I`: it would make Python ignore PYTHONHASHSEED. The environment holds nothing but what our parent chose, so `-s`
-and `-P` isolate as well. BOOT runs this file with `CODES`, the bytecode of its neighbours: no run compiles it again,
-and nothing of ours lies in a folder that the task could import from.
+BOOT runs this file with `CODES`, the bytecode of its neighbours: nothing of ours lies in a folder that a task could
+import from.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CODES = globals()["CODES"]  # module name -> code object; BOOT put it there
-AT_START = frozenset(sys.modules)  # what every Python has loaded; a task's file may shadow what came later
+AT_START = frozenset(sys.modules)  # what every Python has loaded; a task's file may stand in for what came later
 PACKAGE = "_harness"
 
 
@@ -41,14 +40,17 @@ class Importer:
 def main() -> None:
     importer = Importer()
     sys.meta_path.insert(0, importer)
-    from _harness.supervisor import supervise
+    from _harness.server import serve
 
-    begin = supervise(sys.argv[-2], int(sys.argv[-1]), AT_START)
-    # Only the forked test process comes back here, so that no frame below it holds anything of the supervisor's.
-    sys.meta_path.remove(importer)
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
-    sys.modules["__main__"] = type(sys)("__main__")
+    def forget() -> None:
+        """A program finds nothing of ours by name."""
+        sys.meta_path.remove(importer)
+        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+            del sys.modules[name]
+        sys.modules["__main__"] = type(sys)("__main__")
+
+    begin = serve(AT_START, forget)
+    # Only a forked test process comes back here, so that no frame below it holds anything of the zygote's.
     begin()
 
 

@@ -6,7 +6,7 @@ Also pins what an import would draw from the clock or the kernel: the seed of `r
 from __future__ import annotations
 
 import ast
-import importlib
+import opcode
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,13 +36,26 @@ class TaskFile:
 
     def compile(self, coverage: Coverage | None) -> CodeType:
         """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply)."""
-        tree = ast.parse(self.text.encode("utf-8"), self.path)
-        if self.is_test:
-            tree = ast.fix_missing_locations(_ProbeComparisons().visit(tree))
-        code = compile(tree, self.path, "exec", dont_inherit=True)
+        source = self.text.encode("utf-8")
+        code = compile(source, self.path, "exec", dont_inherit=True)
+        if self.is_test and _compares(code):
+            tree = ast.fix_missing_locations(_ProbeComparisons().visit(ast.parse(source, self.path)))
+            code = compile(tree, self.path, "exec", dont_inherit=True)
         if coverage is not None and not self.is_test:
-            coverage.add(self.path, tree, code)
+            coverage.add(self.path, ast.parse(source, self.path), code)
         return code
+
+
+COMPARING = frozenset({opcode.opmap["COMPARE_OP"], opcode.opmap["CONTAINS_OP"]})
+
+
+def _compares(code: CodeType) -> bool:
+    """Whether a comparison may be among the instructions: most suites leave them to unittest's own methods, and need
+    not be compiled again."""
+    # Instructions lie at even places; what looks like one at an inline cache's place costs a second look, no more.
+    return not COMPARING.isdisjoint(code.co_code[::2]) or any(
+        _compares(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )
 
 
 class _ProbeComparisons(ast.NodeTransformer):
@@ -152,9 +165,8 @@ def install(importer: TaskImporter, files: Sequence[TaskFile], folder: str, at_s
     """Puts the task first on the path, and forgets modules that we loaded and that the task's files replace."""
     sys.meta_path.insert(0, importer)  # type: ignore[arg-type]
     sys.path.insert(0, folder)
-    importlib.invalidate_caches()
     for file in files:
         name = file.module.partition(".")[0]
-        if name not in at_start and name != "unittest":
+        if name in sys.modules and name not in at_start and name != "unittest":
             for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
                 del sys.modules[loaded]

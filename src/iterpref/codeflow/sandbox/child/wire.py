@@ -6,13 +6,20 @@ token keeps bytes that a program sprays over every open descriptor from passing 
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # First field of a frame; what follows it in brackets.
 READY = "ready"  # [] the walls stand, no line of the task ran yet
 COMPILE = "compile"  # [message] a file is not Python
 ABORT = "abort"  # [kind, message, cause] an exception outside of any test: while importing, or a KeyboardInterrupt
+VALUE = "value"  # [index, JSON of the tagged value] what one call returned
 START = "start"  # [test]
 STOP = "stop"  # [test]
 PASS = "pass"  # [test]
@@ -28,8 +35,69 @@ DONE = "done"  # [lines run, executable lines]
 MEMORY, PROCESSES = "memory", "processes"
 
 TOKEN_BYTES = 16
-MAX_FRAME = 1 << 16
-MAX_TOTAL = 8 << 20
+
+# Between the parent, the supervisor and the zygote, one byte each.
+RUN, LOOK, KILL = b"R", b"L", b"K"
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """`os.write` until all is written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_part(descriptor: int, data: bytes) -> None:
+    """One message: its length in 8 bytes, then itself."""
+    write_all(descriptor, len(data).to_bytes(8, "big") + data)
+
+
+def read_line(channel: socket.socket) -> dict[str, Any]:
+    """One line of JSON; empty where the other side has gone."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = channel.recv(1 << 16)
+        if not data:
+            return {}
+        line += data
+    message: dict[str, Any] = json.loads(line)
+    return message
+
+
+def read_part(descriptor: int) -> bytes:
+    """One message. On the bare descriptor: a buffered reader would take along what the next reader is meant to read.
+    Ends the process where the other side has gone."""
+    data, size = b"", 8
+    while len(data) < size:
+        part = os.read(descriptor, min(size - len(data), 1 << 20))
+        if not part:
+            os._exit(4)
+        data += part
+        if size == 8 and len(data) == 8:
+            size += int.from_bytes(data, "big")
+    return data[8:]
+
+
+
+def file_of(data: bytes) -> int:
+    """An open file without a name."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("task")
+    else:
+        import tempfile  # here: it takes milliseconds, and Linux needs it not
+
+        descriptor, name = tempfile.mkstemp()
+        os.unlink(name)
+    write_all(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def read_file(descriptor: int) -> bytes:
+    """All of an open file."""
+    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    while len(data) < os.fstat(descriptor).st_size:
+        data += os.pread(descriptor, 1 << 30, len(data))
+    return data
 
 
 def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
@@ -51,12 +119,13 @@ def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
 class Decoder:
     """Bytes in, `frames` out, up to the first byte that the collector did not write: from there on it is `forged`."""
 
-    def __init__(self, token: bytes) -> None:
+    def __init__(self, token: bytes, limit: int) -> None:
         self.frames: list[list[str]] = []
         self.forged = False
         self._token = token
         self._rest = b""
         self._size = 0
+        self._limit = limit
 
     def feed(self, data: bytes) -> None:
         self._size += len(data)
@@ -64,7 +133,7 @@ class Decoder:
         head = TOKEN_BYTES + 4
         while len(self._rest) >= head and not self.forged:
             size = int.from_bytes(self._rest[TOKEN_BYTES:head], "big")
-            if self._rest[:TOKEN_BYTES] != self._token or size > MAX_FRAME or self._size > MAX_TOTAL:
+            if self._rest[:TOKEN_BYTES] != self._token or self._size > self._limit:
                 self.forged = True
             elif len(self._rest) < head + size:
                 break

@@ -1,0 +1,195 @@
+"""What a run does with the task: a unittest suite, free-form asserts, calls whose values leave, or a whole program.
+
+The first two judge inside, under seals and canaries; the last two only tell what came out, and are judged outside.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import json
+import os
+import sys
+import threading
+import unittest
+from collections.abc import Callable
+
+from . import tagged, wire
+from .collector import flush
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
+
+    from .collector import Collector
+    from .guard import Probe, Seals
+    from .lines import Coverage
+    from .modules import TaskFile
+
+LEAVE = os._exit
+LOAD = unittest.defaultTestLoader.loadTestsFromTestCase
+# A solution's own functions of these names must not stand in for the ones that free-form asserts compare with.
+JUDGES = {name: getattr(builtins, name) for name in ("abs", "all", "any", "isinstance", "round")}
+
+
+class Task:
+    """What an entry needs; made in the test process before any code of the task runs."""
+
+    def __init__(
+        self,
+        files: list[TaskFile],
+        emit: Callable[..., None],
+        collector: Collector,
+        seals: Seals,
+        probe: Probe,
+        canaries: unittest.TestSuite,
+        coverage: Coverage | None,
+    ) -> None:
+        self.files, self.emit, self.collector, self.seals = files, emit, collector, seals
+        self.probe, self.canaries, self.coverage = probe, canaries, coverage
+
+    def finish(self, broken: str, with_canaries: bool) -> None:
+        """The last words: nothing of the task, `atexit` included, has a say after them."""
+        if broken:
+            self.emit(wire.TAMPER, broken)
+        self.emit(wire.CANARIES)
+        if with_canaries:
+            self.collector.be_silent()
+            self.canaries.run(self.collector)  # type: ignore[arg-type]
+        flush()
+        counts = self.coverage.counts() if self.coverage is not None else ()
+        self.emit(wire.DONE, *(str(count) for count in counts))
+        LEAVE(0)
+
+    def give_up(self, error: BaseException) -> None:
+        """An exception that nothing catches ends the run."""
+        self.collector.abort(error)
+        flush()
+        LEAVE(0)
+
+
+def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
+    """Imports the test modules and runs all they hold."""
+    tests = [file for file in task.files if file.is_test]
+    if task.coverage is not None:
+        task.coverage.start()
+    try:
+        modules = [_import(file.module) for file in tests]
+        # A TestCase that the solution defines, or that another test file lends, is none of this module's tests.
+        # Once each, also where a class has two names.
+        classes = dict.fromkeys(
+            item
+            for module in modules
+            for _, item in sorted(vars(module).items())
+            if isinstance(item, type) and item.__module__ == module.__name__
+        )
+        task.seals.add_tests(classes, any("addTypeEqualityFunc" in file.text for file in tests))
+        suite = unittest.TestSuite(LOAD(item) for item in classes if issubclass(item, unittest.TestCase))
+        suite.run(task.collector)  # type: ignore[arg-type]
+    except BaseException as error:  # KeyboardInterrupt and SystemExit pass through unittest
+        task.give_up(error)
+    unprobed = any(vars(module).get("__probe__") is not task.probe for module in modules)
+    task.finish(task.seals.broken(everything=True) or ("probe" if unprobed else ""), with_canaries=True)
+
+
+def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
+    """One test: the checks, in the namespace of the solution's first file."""
+    checks = next(file for file in task.files if file.is_test)
+    try:
+        namespace = _solution(task)
+    except BaseException as error:
+        task.give_up(error)
+    for name, judge in JUDGES.items():
+        if name in namespace:
+            namespace[name] = judge
+    namespace["__probe__"] = task.probe
+
+    class Asserts(unittest.TestCase):
+        def runTest(self) -> None:  # noqa: N802
+            exec(codes[checks.path], namespace)
+
+    test = Asserts()
+    try:
+        task.seals.add_tests([Asserts], own_equalities=False)
+        unittest.TestSuite([test]).run(task.collector)  # type: ignore[arg-type]
+    except BaseException as error:
+        task.give_up(error)
+    unprobed = namespace.get("__probe__") is not task.probe
+    task.finish(task.seals.broken(everything=True) or ("probe" if unprobed else ""), with_canaries=True)
+
+
+def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
+    """Each call's value leaves as tagged plain data; an exception ends its call only."""
+    encode, dumps, loads, emit = tagged.encode, json.dumps, json.loads, task.emit
+    try:
+        namespace = _solution(task)
+        if entry["setup"]:
+            exec(compile(entry["setup"], "<setup>", "exec", dont_inherit=True), namespace)
+        function = namespace[entry["function"]] if entry["function"] else None
+    except KeyError:
+        task.give_up(NameError(f"name {entry['function']!r} is not defined"))
+    except BaseException as error:
+        task.give_up(error)
+    for i, (kind, call) in enumerate(entry["calls"]):
+        name = f"case {i}"
+        emit(wire.START, name)
+        try:
+            if kind == "expression":
+                value = eval(compile(call, "<call>", "eval", dont_inherit=True), namespace)
+            else:
+                value = function(*tagged.decode(call))  # type: ignore[misc]
+            # Encoded while a failure of it is still this call's own.
+            emit(wire.VALUE, str(i), dumps(encode(value)))
+        except (KeyboardInterrupt, SystemExit) as error:
+            task.give_up(error)
+        except BaseException as error:
+            task.collector.error(name, error)
+        emit(wire.STOP, name)
+    task.finish("", with_canaries=False)
+
+
+def run_program(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
+    """The first file as `__main__`; how it ends is its own affair, what it printed is judged outside."""
+    main = sys.modules["__main__"]
+    file = _first(task)
+    main.__file__ = sys.argv[0] = file.path
+    try:
+        exec(codes[file.path], vars(main))
+    except SystemExit as error:
+        _leave(0 if error.code is None else error.code if isinstance(error.code, int) else 1)
+    except BaseException as error:
+        task.collector.abort(error)
+        _leave(1)
+    _leave(0)
+
+
+def _leave(status: int) -> None:
+    """As the interpreter itself ends a program, without taking the server's modules apart."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    finally:
+        flush()
+        LEAVE(status & 0xFF)
+
+
+def _solution(task: Task) -> dict[str, Any]:
+    return vars(_import(_first(task).module))
+
+
+def _first(task: Task) -> TaskFile:
+    return next(file for file in task.files if not file.is_test)
+
+
+def _import(name: str) -> Any:
+    __import__(name)
+    return sys.modules[name]
+
+
+ENTRIES: dict[str, Callable[[Task, dict[str, Any], dict[str, Any]], None]] = {
+    "suite": run_suite,
+    "asserts": run_asserts,
+    "calls": run_calls,
+    "program": run_program,
+}

@@ -1,0 +1,63 @@
+"""What /proc tells about the processes of a run."""
+
+from __future__ import annotations
+
+import os
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+class Process:
+    """One row of /proc: `uid`, `parent`, `threads`, `cpu_s` (its ended and waited-for children not counted),
+    `resident_mb`."""
+
+    __slots__ = ("cpu_s", "parent", "resident_mb", "threads", "uid")
+
+    def __init__(self, fields: list[bytes], uid: int) -> None:
+        self.uid = uid
+        self.parent = int(fields[1])
+        self.cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
+        self.threads = int(fields[17])
+        self.resident_mb = int(fields[21]) * PAGE_MB
+
+
+def all_processes() -> dict[int, Process]:
+    """By process number; empty where there is no /proc."""
+    found = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # The second field is the program's name, and may hold blanks and brackets.
+                    found[int(name)] = Process(file.read().rpartition(b")")[2].split(), os.fstat(file.fileno()).st_uid)
+            except (OSError, IndexError):
+                continue  # ended meanwhile
+    return found
+
+
+def descendants() -> dict[int, Process]:
+    """All below us. A subreaper, or the first process of a namespace, adopts every orphan: nobody leaves this tree."""
+    everyone = all_processes()
+    children: dict[int, list[int]] = {}
+    for pid, process in everyone.items():
+        children.setdefault(process.parent, []).append(pid)
+    found: dict[int, Process] = {}
+    todo = [os.getpid()]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found.update((pid, everyone[pid]) for pid in below)
+        todo += below
+    return found
+
+
+def waited_s(pid: int) -> float:
+    """Seconds that the process's threads were ready and had no core, the longest-waiting one; 0 where it is unknown."""
+    longest = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
+                longest = max(longest, int(file.read().split()[1]))
+    except (OSError, IndexError):
+        return longest / 1e9
+    return longest / 1e9

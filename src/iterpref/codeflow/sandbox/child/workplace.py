@@ -1,0 +1,46 @@
+"""The folders and files that a program finds at its start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from . import wire
+
+
+def furnish(folder: str, files: Sequence[tuple[str, str, bool]], uid: int | None) -> str:
+    """Makes `folder`/work and `folder`/tmp, and returns the first, with the solution's files in it; those of the tests
+    (marked True) are never written. `uid`: whose all of it shall be."""
+    work, temporary = f"{folder}/work", f"{folder}/tmp"
+    made = [work, temporary]
+    os.mkdir(work)
+    os.mkdir(temporary)
+    for name, text, is_test in files:
+        if not is_test:
+            path = f"{work}/{name}"
+            if "/" in name:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            wire.write_all(descriptor, text.encode())
+            os.close(descriptor)
+    if uid is not None:
+        made += [os.path.join(top, name) for top, folders, names in os.walk(work) for name in (*folders, *names)]
+        for path in made:
+            os.chown(path, uid, uid)
+    return work
+
+
+def stdin(text: str | None) -> int:
+    """A descriptor to read `text` from: a pipe where it fits into one, as programs expect; else a file."""
+    if text is None:
+        return os.open(os.devnull, os.O_RDONLY)
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= PIPE_BYTES:
+        reading, writing = os.pipe()
+        wire.write_all(writing, data)
+        os.close(writing)
+        return reading
+    return wire.file_of(data)
+
+
+PIPE_BYTES = 1 << 14  # what every system's pipe holds without a reader
