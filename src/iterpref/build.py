@@ -14,10 +14,17 @@ def build_generator(config: GenerateConfig) -> Generator:
 
 
 def build_sandbox(config: SandboxConfig) -> Sandbox:
-    from iterpref.codeflow.sandbox.plain import PlainSandbox
+    from iterpref.codeflow.sandbox.pool import PooledSandbox
 
-    return PlainSandbox(**({"workers": config.workers} if config.workers else {}))
+    tier = "bwrap" if config.name == "bwrap" else config.tier
+    return PooledSandbox(config.workers, tier, config.allow_unsafe)
 
 
 def build_limits(config: SandboxConfig) -> Limits:
-    return Limits(wall_s=config.wall_s, cpu_s=config.cpu_s, memory_mb=config.memory_mb, output_kb=config.output_kb)
+    return Limits(
+        wall_s=config.wall_s,
+        cpu_s=config.cpu_s,
+        memory_mb=config.memory_mb,
+        output_kb=config.output_kb,
+        disk_mb=config.disk_mb,
+    )

@@ -57,12 +57,18 @@ class GenerateConfig:
 
 @dataclass
 class SandboxConfig:
-    name: str = option("plain", "isolation tier of the runs", choices=("plain",))
+    name: str = option("embedded", "whose walls: our own fork server's, or bubblewrap's", choices=("embedded", "bwrap"))
+    tier: str = option(
+        "auto", "walls of sandbox=embedded; auto: the strongest that this machine gives, or an error",
+        choices=("auto", "namespaces", "landlock", "plain"),
+    )  # fmt: skip
+    allow_unsafe: bool = option(False, "go on with tier plain where nothing better works: no walls around files and network")
     workers: int | None = option(None, "runs at once; null: one a core", low=1)
-    wall_s: float = option(10.0, "wall-clock limit of one run, seconds", above=0)
+    wall_s: float = option(10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0)
     cpu_s: float = option(2.0, "CPU-time limit of one run, seconds", above=0)
-    memory_mb: int = option(1024, "address-space limit of one run, MB", low=64)
+    memory_mb: int = option(1024, "memory limit of one run, MB", low=64)
     output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
+    disk_mb: int = option(64, "limit of all files that a run makes, MB", low=1)
 
 
 @dataclass

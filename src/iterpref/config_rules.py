@@ -14,6 +14,8 @@ def check_rules(config: Config) -> None:
          f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
         (c.generate.bugs_min > c.generate.bugs_max,
          f"generate.bugs_min={c.generate.bugs_min} is above generate.bugs_max={c.generate.bugs_max}: lower the first or raise the second"),
+        (c.sandbox.name == "bwrap" and c.sandbox.tier != "auto",
+         f"sandbox.tier={c.sandbox.tier} has no effect with sandbox=bwrap: drop it, or use sandbox=embedded"),
         (c.problems.source == "jsonl" and not c.problems.path,
          "problems.source=jsonl needs a file: add problems.path=FILE.jsonl"),
         (c.problems.source != "jsonl" and c.problems.path is not None,

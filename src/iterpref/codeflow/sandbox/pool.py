@@ -27,6 +27,7 @@ from iterpref.schema import Verdict
 
 RETRIES = 3  # after a HARNESS_ERROR
 BUSY = 0.05  # share of a run that it spent waiting for a core, from which on a timeout may be the machine's doing
+_Key = tuple[tuple[str, ...], int]  # what a server is made for: preloaded modules, MiB of files
 
 
 class PooledSandbox:
@@ -51,7 +52,7 @@ class PooledSandbox:
         self._gate = Gate(self.workers)
         self._tasks = TaskCount()
         self._lock = threading.Lock()
-        self._idle: deque[tuple[tuple[str, ...], Server]] = deque()  # the longest idle first
+        self._idle: deque[tuple[_Key, Server]] = deque()  # the longest idle first
         self._active: dict[Server, threading.Event] = {}
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="sandbox")
         self._closed = False
@@ -138,8 +139,9 @@ class PooledSandbox:
         with self._gate.enter(alone), ExitStack() as stack:
             if self._closed or stop.is_set():
                 return self._without_run(request, Verdict.HARNESS_ERROR, "cancelled")
+            key = request.preload, request.limits.disk_mb
             try:
-                server = self._take(request, stop)
+                server = self._take(key, stop)
             except ServerError as error:
                 return self._without_run(request, Verdict.HARNESS_ERROR, str(error))
             started = time.perf_counter()
@@ -147,13 +149,13 @@ class PooledSandbox:
                 place = self._place(request, stack)
                 report = server.run(limits_of(request), task_of(request) | place)
             except (ServerError, OSError) as error:
-                self._give(request.preload, server, usable=False)
+                self._give(key, server, usable=False)
                 return self._without_run(request, Verdict.HARNESS_ERROR, str(error))
             except BaseException:
-                self._give(request.preload, server, usable=False)
+                self._give(key, server, usable=False)
                 raise
             duration_ms = (time.perf_counter() - started) * 1000
-            self._give(request.preload, server, usable=report["killed"] not in ("cancelled", "orphan"))
+            self._give(key, server, usable=report["killed"] not in ("cancelled", "orphan"))
         return judge(request, report, place["folder"] or BOX, duration_ms, self.tier)
 
     def _place(self, request: RunRequest, stack: ExitStack) -> dict[str, Any]:
@@ -169,12 +171,12 @@ class PooledSandbox:
         folder = stack.enter_context(RunFolder(self._base, uid, self._users.own)).path
         return {"uid": uid, "own_uid": self._users.own, "nproc": nproc, "folder": str(folder)}
 
-    def _take(self, request: RunRequest, stop: threading.Event) -> Server:
-        """An idle server that has the request's modules, or a new one."""
+    def _take(self, key: _Key, stop: threading.Event) -> Server:
+        """An idle server that fits, or a new one."""
         server = None
         with self._lock:
             for entry in reversed(self._idle):
-                if entry[0] == request.preload:
+                if entry[0] == key:
                     self._idle.remove(entry)
                     server = entry[1]
                     break
@@ -182,7 +184,7 @@ class PooledSandbox:
             server.close()
             server = None
         if server is None:
-            server = tiers.start(self._kind, request.preload, self._users, request.limits.disk_mb)
+            server = tiers.start(self._kind, key[0], self._users, key[1])
         with self._lock:
             self._active[server] = stop
         # Looked at after the server is known to `_cancel`: whoever closes meanwhile ends it, or is seen here.
@@ -190,14 +192,14 @@ class PooledSandbox:
             server.cancel()
         return server
 
-    def _give(self, preload: tuple[str, ...], server: Server, usable: bool) -> None:
+    def _give(self, key: _Key, server: Server, usable: bool) -> None:
         """Back to the idle ones; of those, at most twice `workers` stay."""
         with self._lock:
             del self._active[server]
             usable = usable and not self._closed and self._kind != "bwrap"
             spare = None
             if usable:
-                self._idle.append((preload, server))
+                self._idle.append((key, server))
                 if len(self._idle) > 2 * self.workers:
                     spare = self._idle.popleft()[1]
         if not usable:

@@ -61,8 +61,7 @@ def choose(tier: str, allow_unsafe: bool) -> str:
 
 
 def start(tier: str, preload: tuple[str, ...], users: Users, disk_mb: int) -> Server:
-    """A server of the tier; raises `ServerError` where the machine does not give it. `disk_mb` is `bwrap`'s alone: its
-    servers serve one run, the others are told with each."""
+    """A server of the tier, whose runs may fill `disk_mb` MiB; raises `ServerError` where the machine does not give it."""
     if tier != "plain" and sys.platform != "linux":
         raise ServerError(f"needs Linux, got {sys.platform}")
     packages = package_folders() if preload else []
@@ -73,6 +72,7 @@ def start(tier: str, preload: tuple[str, ...], users: Users, disk_mb: int) -> Se
         "packages": packages,
         "uid": uid,
         "own_uid": users.own,
+        "disk_mb": disk_mb,
         "warm": tier != "bwrap",  # what is used once need not be imported ahead
     }
     return Server(setup, bwrap.command(packages, disk_mb, uid) if tier == "bwrap" else ())

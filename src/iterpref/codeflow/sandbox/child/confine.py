@@ -38,24 +38,31 @@ def set_limits(config: dict[str, Any], base_mb: int, processes: int | None) -> N
     `base_mb`: address space of the interpreter and its preloaded modules, which is not the program's doing.
     """
     mb = 1 << 20
-    # A backstop, by process and whole second: the supervisor keeps the limit itself, over all processes. Soft and hard
-    # alike: SIGXCPU, which a program may ignore, is never sent, SIGKILL is.
-    _limit(resource.RLIMIT_CPU, int(config["cpu_s"]) + 2)
-    _limit(resource.RLIMIT_FSIZE, config["disk_mb"] * mb)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    limits = {
+        # A backstop, by process and whole second: the supervisor keeps the limit itself, over all processes.
+        resource.RLIMIT_CPU: int(config["cpu_s"]) + 2,
+        resource.RLIMIT_FSIZE: config["disk_mb"] * mb,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+    }
     if linux.ON_LINUX:  # macOS accepts an address space limit and does not keep it
-        _limit(resource.RLIMIT_AS, (base_mb + config["memory_mb"]) * mb)
-        _limit(resource.RLIMIT_MEMLOCK, 1 * mb)
+        limits[resource.RLIMIT_AS] = (base_mb + config["memory_mb"]) * mb
+        limits[resource.RLIMIT_MEMLOCK] = mb
     if processes is not None:
-        _limit(resource.RLIMIT_NPROC, processes)
+        limits[resource.RLIMIT_NPROC] = processes
+    for kind, value in limits.items():
+        hard = HARD[kind]
+        # Soft and hard alike: SIGXCPU, which a program may ignore, is never sent, SIGKILL is.
+        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (least, least))
 
 
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+# Asked once, before the fork.
+HARD = {
+    kind: resource.getrlimit(kind)[1]
+    for name in ("CPU", "FSIZE", "CORE", "NOFILE", "AS", "MEMLOCK", "NPROC")
+    if (kind := getattr(resource, f"RLIMIT_{name}", None)) is not None
+}
 
 
 def address_space_mb() -> int:

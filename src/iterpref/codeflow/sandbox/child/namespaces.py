@@ -2,7 +2,7 @@
 
 Once a server: user, mount, network, IPC, UTS and process namespaces, and a read-only root. Once a run: a fresh, sized
 tmpfs, the only writable place. Runs of one server come one after the other, so that no run needs namespaces of its own:
-the zygote, as the first process, ends all others at one stroke, and mounts the next tmpfs. A server that is started by real root builds the
+the zygote, as the first process, ends all others at one stroke. A server that is started by real root builds the
 file system as root and steps down before it makes its user namespace; else all happens in that: the one difference
 between the two ways in.
 """
@@ -41,46 +41,42 @@ class Namespaces:
             linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else our own uid_map belongs to root
             linux.unshare(linux.CLONE_NEWUSER)
             _map_user(user, group)
+            linux.unshare(linux.CLONE_NEWNS)  # one that belongs to the new user namespace
         else:
             linux.unshare(flags | linux.CLONE_NEWUSER)
             _map_user(user, group)
             make_root(files.visible(setup["packages"]))
+        # Where the supervisor mounts something here, the zygote sees it.
+        linux.mount(BOX, BOX, None, linux.MS_BIND)
+        linux.mount(None, BOX, None, linux.MS_SHARED)
         linux.unshare(linux.CLONE_NEWPID)  # of the next child, the zygote
-        self._filter = seccomp.program(os.uname().machine)
+        self._disk_mb = setup["disk_mb"]
         self._used = False
-        self._last_pid: int | None = None
 
     def split(self) -> None:
-        """In the zygote, the first process of its namespace: no signal from inside reaches it."""
+        """In the zygote, the first process of its namespace: no signal from inside reaches it. From here on it has no
+        capability and no way to get one, and neither has any child of it."""
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("proc", "/proc", "proc", QUIET | linux.MS_NOEXEC)
-        with contextlib.suppress(OSError):  # not every kernel has it
-            self._last_pid = os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC)
+        linux.drop_capabilities()
+        seccomp.install(seccomp.program(os.uname().machine))
         os.environ.update(HOME=f"{BOX}/work", TMPDIR=f"{BOX}/tmp")  # the same for every run, so set here once
 
-    def before_fork(self) -> None:
-        """A fresh file system for the run. And every test process gets the same number: what a program prints of it
-        repeats."""
+    def renew(self) -> None:
+        """In the supervisor, before each run: a fresh file system, which the zygote's view shares."""
         if self._used:
             linux.detach(BOX)
-        linux.mount("tmpfs", BOX, "tmpfs", QUIET, f"nr_inodes={INODES},mode=755")
+        linux.mount("tmpfs", BOX, "tmpfs", QUIET, f"size={self._disk_mb}m,nr_inodes={INODES},mode=755")
         self._used = True
-        if self._last_pid is not None:
-            os.pwrite(self._last_pid, b"1", 0)
+        for name in ("shm", "work", "tmp"):
+            os.mkdir(f"{BOX}/{name}")
 
     def furnish(self, config: dict[str, Any]) -> str:
-        """In the test process: the only place that it may write to. Returns the run's folder."""
-        linux.mount("tmpfs", BOX, "tmpfs", QUIET | linux.MS_REMOUNT, f"size={config['disk_mb']}m")
-        os.mkdir(f"{BOX}/shm")
+        """The run's folder."""
         return BOX
 
     def confine(self, config: dict[str, Any]) -> None:
-        """In the test process: no capability, no way to get one, and no system call that none of our programs needs."""
-        linux.drop_capabilities()
-        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # an ordinary process again, for whom its own /proc/self is open
-        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        seccomp.install(self._filter)
+        """All was done before."""
 
     def process_limit(self, config: dict[str, Any]) -> int:
         """RLIMIT_NPROC of a run: the kernel counts by user and user namespace, which nobody else is in."""

@@ -9,15 +9,16 @@ PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 class Process:
-    """One row of /proc: `uid`, `parent`, `threads`, `cpu_s` (its ended and waited-for children not counted),
+    """One row of /proc: `uid`, `parent`, `threads`, `cpu_s`, `ended_cpu_s` (of its children that it waited for),
     `resident_mb`."""
 
-    __slots__ = ("cpu_s", "parent", "resident_mb", "threads", "uid")
+    __slots__ = ("cpu_s", "ended_cpu_s", "parent", "resident_mb", "threads", "uid")
 
     def __init__(self, fields: list[bytes], uid: int) -> None:
         self.uid = uid
         self.parent = int(fields[1])
         self.cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
+        self.ended_cpu_s = (int(fields[13]) + int(fields[14])) / TICKS
         self.threads = int(fields[17])
         self.resident_mb = int(fields[21]) * PAGE_MB
 
@@ -36,14 +37,18 @@ def all_processes() -> dict[int, Process]:
     return found
 
 
-def descendants() -> dict[int, Process]:
-    """All below us. A subreaper, or the first process of a namespace, adopts every orphan: nobody leaves this tree."""
-    everyone = all_processes()
+def descendants(root: int) -> dict[int, Process]:
+    """All below `root`, by process number. A subreaper, or the first process of a namespace, adopts every orphan: nobody leaves this tree."""
+    return below(all_processes(), root)
+
+
+def below(everyone: dict[int, Process], root: int) -> dict[int, Process]:
+    """Those of `everyone` that descend from `root`."""
     children: dict[int, list[int]] = {}
     for pid, process in everyone.items():
         children.setdefault(process.parent, []).append(pid)
     found: dict[int, Process] = {}
-    todo = [os.getpid()]
+    todo = [root]
     while todo:
         below = children.get(todo.pop(), [])
         found.update((pid, everyone[pid]) for pid in below)

@@ -75,6 +75,7 @@ def program(
     network_sockets: bool = False,
     unix_sockets: bool = True,
     deny: Iterable[str] = (),
+    allow: Iterable[str] = (),
 ) -> bytes:
     """The assembled filter, `struct sock_filter[]`, for an `arch` as `os.uname().machine` calls it.
 
@@ -84,6 +85,7 @@ def program(
     `unix_sockets`: without them there is no AF_UNIX socket that could be given an address: only connected pairs, which
     is what asyncio and multiprocessing use. Pass False where sockets of other programs can be reached by their path.
     `deny`: further calls to refuse, by name, with EPERM; an architecture that lacks one has nothing to refuse.
+    `allow`: calls to leave open that are refused else, by name.
     Raises ValueError for an unknown architecture or call.
     """
     known = numbers(arch)
@@ -95,15 +97,19 @@ def program(
         if name not in TABLE:
             raise ValueError(f"deny: expected names of system calls from `syscalls.TABLE`, got {name!r}")
         rules[name] = (EPERM, [])
+    for name in allow:
+        if name not in rules:
+            raise ValueError(f"allow: expected names of system calls that are refused, got {name!r}")
+        del rules[name]
     code = _Code()
-    allow, kill = code.put(_RETURN, ALLOW), code.put(_RETURN, KILL)
+    allowed, kill = code.put(_RETURN, ALLOW), code.put(_RETURN, KILL)
     refuse = {errno: code.put(_RETURN, ERRNO | errno) for errno in (EPERM, EACCES, ENOSYS)}
     targets = [
-        (known[name], _place_tests(code, tests, allow, refuse[errno]))
+        (known[name], _place_tests(code, tests, allowed, refuse[errno]))
         for name, (errno, tests) in rules.items()
         if name in known
     ]
-    pieces = [*_pieces(sorted(targets), allow), (LAST + 1, refuse[ENOSYS])]
+    pieces = [*_pieces(sorted(targets), allowed), (LAST + 1, refuse[ENOSYS])]
     if arch == "x86_64":
         pieces.append((X32_BIT, kill))
     _place_search(code, pieces)

@@ -9,9 +9,11 @@ memory that programs are forked from.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, Collection
 
@@ -56,18 +58,20 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
     if not first or "ready" not in first:
         os._exit(1)
     ended = 0
+    walls.renew()
     while not ended and _requested(parent):
         limits = json.loads(wire.read_part(0))
         task = wire.read_part(0)
         try:
-            watch = Watch(limits, task, ours, tasks, parent)
+            watch = Watch(limits, task, ours, tasks, child, parent)
             del task
             watch.until_the_end()
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
+            walls.renew()
         except ZygoteGone:
             ended = BROKEN
-    ours.close()  # which ends the zygote
-    tasks.close()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)  # and with it, or by `bury`, the child that waits for the next task
     os.waitpid(child, 0)
     walls.bury()
     os._exit(ended)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import select
+import signal
 import socket
 import time
 
-from . import wire
+from . import processes, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ class Watch:
     """Everything about one run, from its fork to its report. `task`: what only the forked child reads."""
 
     def __init__(
-        self, limits: dict[str, Any], task: bytes, channel: socket.socket, tasks: socket.socket, parent: int
+        self,
+        limits: dict[str, Any],
+        task: bytes,
+        channel: socket.socket,
+        tasks: socket.socket,
+        zygote: int,
+        parent: int,
     ) -> None:
-        self._limits, self._channel, self._parent = limits, channel, parent
+        self._limits, self._channel, self._zygote, self._parent = limits, channel, zygote, parent
         self._out, self._err = (Stream(limits["output_kb"] << 10) for _ in range(2))
         token = os.urandom(wire.TOKEN_BYTES)
         self._events = wire.Decoder(token, limits["report_mb"] << 20)
@@ -56,10 +63,11 @@ class Watch:
         writing = [end for _, end in ends]
         passed = [wire.file_of(token + task), *writing]
         self._killed = ""
-        self._look: dict[str, float] = {"cpu_s": 0.0, "grown_mb": 0.0, "waited_s": 0.0}
-        self._end: dict[str, Any] | None = None
+        self._use = Use()
+        self._end: list[int] | None = None
         self._said = b""
-        self._started = self._asked = time.monotonic()
+        self._started = self._looked = time.monotonic()
+        self._ended_cpu_s = -1.0  # of the zygote's earlier children; not known before the first look
         self._poll = select.poll()
         for descriptor in (*self._open, channel.fileno()):
             self._poll.register(descriptor, select.POLLIN)
@@ -75,19 +83,21 @@ class Watch:
 
     def until_the_end(self) -> None:
         """Waits for the run to end, or for a reason to end it. Raises `ZygoteGone`."""
-        while self._end is None:
+        while self._end is None and not self._killed:
             self._step(LOOK_S)
-            self._killed = self._killed or self._reason()
-            if self._killed:
-                self._ask(wire.KILL)
-                break
-            if time.monotonic() - self._asked >= LOOK_S:
-                self._ask(wire.LOOK)
+            if time.monotonic() - self._looked >= LOOK_S:
+                self._look()
+            if self._end is None:
+                self._killed = self._killed or self._reason()
         deadline = time.monotonic() + STUCK_S
         while self._end is None:
+            # The test process is among them; with it ended, the zygote ends whatever is left.
+            for pid in processes.descendants(self._zygote):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    os.kill(pid, signal.SIGKILL)
             self._step(LOOK_S)
             if time.monotonic() > deadline:
-                raise ZygoteGone
+                raise ZygoteGone("no answer")
         self._drain()
 
     def _reason(self) -> str:
@@ -97,21 +107,24 @@ class Watch:
             return "output"
         if self._events.forged:
             return "forged"
-        if self._look["cpu_s"] >= limits["cpu_s"]:
+        if self._use.cpu_s >= limits["cpu_s"]:
             return "cpu"
-        if self._look["grown_mb"] >= limits["memory_mb"]:
+        if self._use.grown_mb >= limits["memory_mb"]:
             return "memory"
         # A program that had to wait for a core is not slow.
-        if elapsed - min(self._look["waited_s"], elapsed * (1 - 1 / PATIENCE)) >= limits["wall_s"]:
+        if elapsed - min(self._use.waited_s, elapsed * (1 - 1 / PATIENCE)) >= limits["wall_s"]:
             return "wall"
         return "orphan" if os.getppid() != self._parent else ""
 
-    def _ask(self, what: bytes) -> None:
-        self._asked = time.monotonic()
-        try:
-            self._channel.sendall(what)
-        except OSError as error:
-            raise ZygoteGone from error
+    def _look(self) -> None:
+        """What all processes of the run use together; the kernel limits each of them by itself only."""
+        self._looked = time.monotonic()
+        everyone = processes.all_processes()
+        family = processes.below(everyone, self._zygote)
+        ended_cpu_s = everyone[self._zygote].ended_cpu_s if self._zygote in everyone else 0.0
+        if self._ended_cpu_s < 0:
+            self._ended_cpu_s = ended_cpu_s
+        self._use.update(family, ended_cpu_s - self._ended_cpu_s)
 
     def _step(self, seconds: float) -> None:
         for descriptor, _ in self._poll.poll(seconds * 1000):
@@ -127,11 +140,9 @@ class Watch:
         data = self._channel.recv(CHUNK)
         if not data:
             raise ZygoteGone
-        *lines, self._said = (self._said + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            self._look = message.get("look", self._look)
-            self._end = message.get("end", self._end)
+        self._said += data
+        if self._said.endswith(b"\n"):
+            self._end = [int(word) for word in self._said.split()]
 
     def _read(self, descriptor: int) -> None:
         data = os.read(descriptor, CHUNK)
@@ -160,6 +171,7 @@ class Watch:
         may then still be waiting for somebody to take it."""
         if self._end is None or not self._events.frames:
             raise ZygoteGone(bytes(self._err.head[-300:]).decode("utf-8", "replace"))
+        status, cpu_us, peak_kb, n_left = self._end
         streams = (("stdout", self._out), ("stderr", self._err))
         return {
             "frames": self._events.frames,
@@ -168,6 +180,29 @@ class Watch:
             "stderr": bytes(self._err.head).decode("utf-8", "replace"),
             "exceeded": [name for name, stream in streams if stream.exceeded],
             "killed": self._killed,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+            "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             "wall_s": time.monotonic() - self._started,
-            **self._end,
+            "cpu_s": cpu_us / 1e6,
+            "waited_s": self._use.waited_s,
+            "peak_mb": peak_kb / 1024,
+            "processes": max(n_left, self._use.processes),
         }
+
+
+class Use:
+    """What a run was seen to use so far: CPU seconds, MiB that it grew by, the longest wait of a thread for a core in
+    seconds, the most processes and threads at once."""
+
+    def __init__(self) -> None:
+        self.cpu_s = self.grown_mb = self.waited_s = 0.0
+        self.processes = 0
+
+    def update(self, family: dict[int, processes.Process], ended_cpu_s: float) -> None:
+        living = family.values()
+        self.cpu_s = ended_cpu_s + sum(process.cpu_s + process.ended_cpu_s for process in living)
+        # What a fork shares with us is counted once, as ours.
+        shared_mb = min((process.resident_mb for process in living), default=0.0)
+        self.grown_mb = sum(process.resident_mb - shared_mb for process in living) if len(family) > 1 else 0.0
+        self.waited_s = max(self.waited_s, *(processes.waited_s(pid) for pid in family), 0.0)
+        self.processes = max(self.processes, sum(process.threads for process in living))

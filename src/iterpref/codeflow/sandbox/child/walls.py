@@ -1,8 +1,8 @@
 """What stands around a run in the tiers without namespaces of their own: `plain`, `landlock`, and `bwrap`'s inside.
 
-A tier is an object that the supervisor makes. Its methods in the order of their calls: `split` and, for each run,
-`before_fork` in the zygote; `furnish`, `process_limit` and `confine` in the test process; `kill_all` in the zygote;
-`bury` in the supervisor. `namespaces.Namespaces` is the fourth tier.
+A tier is an object that the supervisor makes. Its methods in the order of their calls: `split` in the zygote; for each
+run `renew` in the supervisor, `furnish`, `process_limit` and `confine` in the test process, `kill_all` in the zygote;
+and at the end `bury` in the supervisor. `namespaces.Namespaces` is the fourth tier.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ class Plain:
         """The zygote adopts every orphan of a run: nobody leaves the tree below it."""
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
-    def before_fork(self) -> None:
-        """Nothing that could be done without namespaces."""
+    def renew(self) -> None:
+        """Nothing of the machine's own file system could be made anew for all runs alike."""
 
     def furnish(self, config: dict[str, Any]) -> str:
-        """Returns the run's folder, which our parent made."""
-        return str(config["folder"])
+        """The run's folder, which our parent made."""
+        folder = str(config["folder"])
+        for name in ("work", "tmp"):
+            os.mkdir(f"{folder}/{name}")
+            if config["uid"] is not None:
+                os.chown(f"{folder}/{name}", config["uid"], config["uid"])
+        return folder
 
     def confine(self, config: dict[str, Any]) -> None:
         if config["uid"] is not None:
@@ -51,7 +56,7 @@ class Plain:
 
     def kill_all(self) -> int:
         """One round; returns how many processes and threads there were."""
-        family = processes.descendants()
+        family = processes.descendants(os.getpid())
         for uid in {process.uid for process in family.values()} if self._own_uid else ():
             # Never root, whose child has not stepped down yet or is dead already: that would end the machine.
             if uid >= confine.FIRST_OWN_UID:
@@ -106,7 +111,8 @@ class Inside(Plain):
         self._filter = seccomp.program(os.uname().machine)
 
     def furnish(self, config: dict[str, Any]) -> str:
-        os.mkdir(f"{BOX}/shm")
+        for name in ("shm", "work", "tmp"):
+            os.mkdir(f"{BOX}/{name}")
         return BOX
 
     def process_limit(self, config: dict[str, Any]) -> int:

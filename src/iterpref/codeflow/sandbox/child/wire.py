@@ -36,8 +36,7 @@ MEMORY, PROCESSES = "memory", "processes"
 
 TOKEN_BYTES = 16
 
-# Between the parent, the supervisor and the zygote, one byte each.
-RUN, LOOK, KILL = b"R", b"L", b"K"
+RUN = b"R"  # a run follows, or comes along
 
 def write_all(descriptor: int, data: bytes) -> None:
     """`os.write` until all is written."""

@@ -8,13 +8,9 @@ from collections.abc import Sequence
 from . import wire
 
 
-def furnish(folder: str, files: Sequence[tuple[str, str, bool]], uid: int | None) -> str:
-    """Makes `folder`/work and `folder`/tmp, and returns the first, with the solution's files in it; those of the tests
-    (marked True) are never written. `uid`: whose all of it shall be."""
-    work, temporary = f"{folder}/work", f"{folder}/tmp"
-    made = [work, temporary]
-    os.mkdir(work)
-    os.mkdir(temporary)
+def write_files(work: str, files: Sequence[tuple[str, str, bool]], uid: int | None) -> None:
+    """Writes the solution's files below `work`, and gives them to `uid`; those of the tests (marked True) are never
+    written."""
     for name, text, is_test in files:
         if not is_test:
             path = f"{work}/{name}"
@@ -24,10 +20,9 @@ def furnish(folder: str, files: Sequence[tuple[str, str, bool]], uid: int | None
             wire.write_all(descriptor, text.encode())
             os.close(descriptor)
     if uid is not None:
-        made += [os.path.join(top, name) for top, folders, names in os.walk(work) for name in (*folders, *names)]
-        for path in made:
-            os.chown(path, uid, uid)
-    return work
+        for top, folders, names in os.walk(work):
+            for name in (*folders, *names):
+                os.chown(os.path.join(top, name), uid, uid)
 
 
 def stdin(text: str | None) -> int:

@@ -1,0 +1,104 @@
+"""What this machine gives, and what to do about the rest. It changes nothing and asks no other machine.
+
+    python -m iterpref.doctor [--json] [--data DIR] [--runs DIR]
+
+One line a finding: ok, warning (it works, not at its best) or missing; below each that is not ok, one command to type or
+one override to set. Exit status 0 when the demo and the tests could run here, 1 when something that they need is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from iterpref import __version__
+from iterpref.doctor import imports, machine, software, walls
+from iterpref.doctor.finding import Check, Finding, guarded
+
+Sections = dict[str, list[Finding]]
+STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
+ARROW = "->"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m iterpref.doctor", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object, for scripts; it has every tier's gaps")
+    parser.add_argument("--data", type=Path, default=Path("data_cache"), help="what paths.data will be (data_cache)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that paths.run will lie in (runs)")
+    options = parser.parse_args(arguments)
+    sections = examine(options.data, options.runs)
+    if options.json:
+        print(json.dumps(record(sections), indent=2))
+    else:
+        show(sections, printer())
+    raise SystemExit(exit_status(sections))
+
+
+def examine(data: Path, runs: Path) -> Sections:
+    """All findings by section."""
+    folders = partial(machine.check_folders, data, runs)
+    folders.__name__ = "check_folders"  # type: ignore[attr-defined]
+    plan: dict[str, Sequence[Check]] = {
+        "Machine": (machine.check_python, machine.check_cores, machine.check_memory, folders, machine.check_encoding),
+        "Sandbox": (walls.check_sandbox,),
+        "Packages": (software.check_torch, software.check_triton, software.check_packages, software.check_test_tools),
+        "Weights and services": (software.check_weights, software.check_wandb_login, software.check_hub),
+    }
+    with suppress(OSError):  # the checks that ask will say so
+        imports.answers()  # the heavy imports go on in their own process while the rest is looked at
+    return {section: [finding for check in checks for finding in guarded(check)] for section, checks in plan.items()}
+
+
+def exit_status(sections: Sections) -> int:
+    return int(any(finding.state == "missing" for findings in sections.values() for finding in findings))
+
+
+def record(sections: Sections) -> dict[str, Any]:
+    """Everything in plain types."""
+    from iterpref.codeflow.sandbox.coverage import NOT_COVERED
+
+    rows = [{"section": name, **asdict(finding)} for name, findings in sections.items() for finding in findings]
+    return {
+        "iterpref": __version__,
+        "ok": exit_status(sections) == 0,
+        "findings": [{**row, "name": row["name"].strip()} for row in rows],
+        "not_covered": NOT_COVERED,
+    }
+
+
+Print = Callable[[str, str], None]
+
+
+def printer() -> Print:
+    """`print_(text, style)`, in colour where rich can be imported; long lines stay whole, to be copied."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        return lambda text, style: print(text)
+    console = Console(highlight=False)
+    return lambda text, style: console.print(text, style=style or None, markup=False, soft_wrap=True)
+
+
+def show(sections: Sections, print_: Print) -> None:
+    width = max(len(finding.name) for findings in sections.values() for finding in findings)
+    for section, findings in sections.items():
+        print_(f"\n{section}", "bold")
+        for finding in findings:
+            print_(f"  {finding.state:<8} {finding.name:<{width}}  {finding.found}", STYLES[finding.state])
+            if finding.remedy:
+                print_(f"  {'':<8} {'':<{width}}  {ARROW} {finding.remedy}", "")
+    for finding in (finding for findings in sections.values() for finding in findings if finding.notes):
+        print_(f"\nWhat this does not cover ({finding.found.split(';')[0]})", "bold")
+        for note in finding.notes:
+            print_(f"  - {note}", "")
+    missing = [finding.name.strip() for findings in sections.values() for finding in findings if finding.state == "missing"]
+    print_(f"\nNeeded and missing: {', '.join(missing)}" if missing else "\nThe demo and the tests can run here.", "bold")
+
+
+__all__ = ["Finding", "examine", "exit_status", "main", "record", "show"]
