@@ -75,6 +75,7 @@ class SandboxConfig:
 class DebugConfig:
     samples: int = option(2, "trajectories for each task", low=1)
     max_refinements: int = option(5, "revisions before a task is given up (paper: 5)", low=1)
+    repeat: int = option(2, "runs of each version; one whose runs disagree is FLAKY and makes no pair", low=1)
     verify_reference: bool = option(
         True, "run each task's reference on its own tests first, and drop the task if it fails"
     )

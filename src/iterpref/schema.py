@@ -164,6 +164,10 @@ class Timing(Record):
     duration_ms: float
     peak_memory_mb: float | None
     tier: str
+    judged: str = ""  # inside | outside of the program's own process
+    cpu_ms: float = 0.0
+    waited_ms: float = 0.0  # time without a core although it was ready: the machine's load
+    cores: int = 0  # that the sandbox might use
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.generate.mutate import mutants
-from iterpref.codeflow.sandbox.plain import PlainSandbox
+from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest
 from iterpref.schema import Problem, SourceFile, Verdict
 
@@ -20,7 +20,7 @@ MUTANTS_CAUGHT = 3
 
 @pytest.fixture(scope="module")
 def sandbox():
-    box = PlainSandbox(workers=2)
+    box = PooledSandbox(workers=2)
     yield box
     box.close()
 

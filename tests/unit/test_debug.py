@@ -53,13 +53,10 @@ class FakeSandbox:
             detail,
             3 * passed,
             3 * (not passed),
-            (),
-            f"out of {detail}",
-            "e" * 5000,
-            7.0,
-            None,
-            "fake",
-            None,
+            stdout=f"out of {detail}",
+            stderr="e" * 5000,
+            tier="fake",
+            duration_ms=7.0,
         )
 
     def run_many(self, requests: Iterable[RunRequest]) -> Iterator[RunResult]:

@@ -23,7 +23,7 @@ class FakeSandbox:
     def run(self, request):
         self.requests.append(request)
         verdict = Verdict(request.files[0].text.split()[-1].strip("'"))
-        return RunResult(verdict, f"detail {verdict}", 2, 1, (), "", "", 1.0, None, self.tier, None)
+        return RunResult(verdict, f"detail {verdict}", 2, 1, tier=self.tier)
 
     def run_many(self, requests):
         return (self.run(request) for request in requests)

@@ -79,7 +79,7 @@ class FakeSandbox:
         n_pass = 2 * (verdict == Verdict.PASS)
         coverage = 0.75 if request.measure_coverage and n_pass else None
         return RunResult(
-            verdict, detail.strip(), n_pass, 2 - n_pass, (), "", "", float(self.runs), None, "fake", coverage
+            verdict, detail.strip(), n_pass, 2 - n_pass, coverage=coverage, tier="fake", duration_ms=float(self.runs)
         )
 
     def run_many(self, requests: Iterable[RunRequest]) -> Iterator[RunResult]:
@@ -167,7 +167,7 @@ def test_an_interrupt_ends_the_runs_that_are_going_on(tmp_path: Path) -> None:
         def run(self, request: RunRequest) -> RunResult:
             if "t0" in request.tests.files[0].text:
                 ended.append(closed.wait(10))
-                return RunResult(Verdict.HARNESS_ERROR, "closed", 0, 0, (), "", "", 0.0, None, "fake", None)
+                return RunResult(Verdict.HARNESS_ERROR, "closed", 0, 0)
             raise KeyboardInterrupt
 
         def close(self) -> None:

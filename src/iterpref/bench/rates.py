@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from iterpref.bench.workloads import LOUD, NAP, QUIET, Workload, function, workloads
+from iterpref.bench.workloads import LOUD, NAP, QUIET, function, workloads
 from iterpref.codeflow.sandbox.child import processes
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import RunRequest
@@ -87,7 +87,7 @@ class Contender:
         self._test_cpu_ms += [cpu for _, cpu in done]
 
     def _one_thread(self, until: float) -> list[tuple[float, float]]:
-        done = []
+        done: list[tuple[float, float]] = []
         while not done or time.perf_counter() < until:
             started = time.perf_counter()
             cpu_ms = self._call()
@@ -196,7 +196,7 @@ def _our_cpu_ms() -> float:
     of each server. A test process is neither: it ends within its run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     nanoseconds = 0
-    for pid in processes.descendants():
+    for pid in processes.descendants(os.getpid()):
         try:
             with open(f"/proc/{pid}/schedstat", "rb") as file:
                 nanoseconds += int(file.read().split()[0])

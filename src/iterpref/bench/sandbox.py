@@ -41,11 +41,17 @@ TIERS = ("auto", "namespaces", "landlock", "plain", "bwrap")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m iterpref.bench.sandbox", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m iterpref.bench.sandbox", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--tier", choices=TIERS, default="auto", help="walls (default auto: the strongest that works)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="for each figure, over all rounds; 0: none (default 10)")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="for each figure, over all rounds; 0: none (default 10)"
+    )
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="runs at once (default 1 2)")
-    parser.add_argument("--soak", type=int, default=0, metavar="N", help="then run N programs in a row, and look what is left")
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="then run N programs in a row, and look what is left"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
     try:
@@ -59,7 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
 def run(tier: str, seconds: float, workers: tuple[int, ...], n_soak: int, out: Path | None) -> bool:
     """Measures, prints, writes `out`; True if the soak found anything left. Raises `UserError`."""
     if seconds < 0 or n_soak < 0 or min(workers) < 1:
-        raise UserError(f"expected --seconds and --soak from 0 and --workers from 1, got {seconds:g}, {n_soak}, {workers}")
+        raise UserError(
+            f"expected --seconds and --soak from 0 and --workers from 1, got {seconds:g}, {n_soak}, {workers}"
+        )
     tier = tiers.choose(tier, allow_unsafe=tier == "plain")
     record: dict[str, Any] = {"machine": machine_facts(), "tier": tier, "rounds": ROUNDS, "seconds": seconds}
     console = Console()
@@ -117,7 +125,9 @@ def _figure(value: float | None) -> str:
 
 
 def show_soak(console: Console, result: Soak) -> None:
-    table = Table(title=f"{result.runs:,} runs: {', '.join(f'{n} {name}' for name, n in sorted(result.verdicts.items()))}")
+    table = Table(
+        title=f"{result.runs:,} runs: {', '.join(f'{n} {name}' for name, n in sorted(result.verdicts.items()))}"
+    )
     table.add_column("what")
     for heading in ("before", "after"):
         table.add_column(heading, justify="right")

@@ -92,7 +92,7 @@ def soak(tier: str, workers: int, n: int) -> Soak:
 
 
 def held(folder: Path, token: str) -> Held:
-    states = [_state(pid) for pid in processes.descendants()]
+    states = [_state(pid) for pid in processes.descendants(os.getpid())]
     descriptors = Path("/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd")
     shared = {Path(name).resolve() for name in SHARED_FOLDERS if os.path.isdir(name)}
     return Held(

@@ -27,7 +27,9 @@ class Workload:
 
 def function(text: str, limits: Limits = Limits(), preload: tuple[str, ...] = (), expected: object = 45) -> RunRequest:
     """The source of `f`, called once with 10."""
-    return RunRequest((SourceFile("solution.py", text),), FunctionCases(("f(10)",), (expected,)), limits, preload=preload)
+    return RunRequest(
+        (SourceFile("solution.py", text),), FunctionCases(("f(10)",), (expected,)), limits, preload=preload
+    )
 
 
 def workloads() -> list[Workload]:
@@ -35,9 +37,7 @@ def workloads() -> list[Workload]:
     bank = tuple(RunRequest(p.reference, p.tests) for p in load_bank())
     cases = FunctionCases(tuple((n,) for n in range(20)), tuple(n * (n - 1) // 2 for n in range(20)), "f")
     calls = RunRequest((SourceFile("solution.py", "def f(n):\n    return sum(range(n))\n"),), cases)
-    numpy = function(
-        "import numpy as np\n\ndef f(n):\n    return int(np.arange(n).sum())\n", preload=("numpy",)
-    )
+    numpy = function("import numpy as np\n\ndef f(n):\n    return int(np.arange(n).sum())\n", preload=("numpy",))
     pandas = function(
         "import pandas as pd\n\ndef f(n):\n    return int(pd.DataFrame({'a': range(n)}).groupby('a').sum().index.sum())\n",
         preload=("numpy", "pandas"),
@@ -98,6 +98,11 @@ def soak_mix(token: str) -> list[tuple[str, int, RunRequest, Verdict]]:
         ("crashes", 20, function("import os\n\ndef f(n):\n    os.abort()\n"), Verdict.CRASH),
         ("leaves a daemon", 19, function(_DAEMON), Verdict.PASS),
         ("leaves files", 15, function(f"TOKEN = {token!r}\n{_LITTER}"), Verdict.PASS),
-        ("prints too much", 5, function("def f(n):\n    while True:\n        print('x' * 4096)\n"), Verdict.OUTPUT_LIMIT),
+        (
+            "prints too much",
+            5,
+            function("def f(n):\n    while True:\n        print('x' * 4096)\n"),
+            Verdict.OUTPUT_LIMIT,
+        ),
         ("never ends", 1, function("def f(n):\n    while True:\n        pass\n", quick), Verdict.TIMEOUT),
     ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from iterpref.codeflow.generate import Generator
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, Sandbox
 from iterpref.codeflow.sandbox.report import feedback
+from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.schema import Attempt, Draft, Problem, Timing, Trajectory, Verdict
 
 TAIL_CHARS = 2000
@@ -34,10 +35,13 @@ def debug(
     seed: int,
     max_refinements: int,
     limits: Limits,
+    repeat: int = 1,
     history: Sequence[Attempt] = (),
     on_attempt: Callable[[Attempt, Timing], None] = lambda attempt, timing: None,
 ) -> Trajectory:
     """Debugs until the tests pass or `max_refinements` revisions are spent; goes on from `history` after a crash.
+
+    Each version runs `repeat` times; one whose runs disagree is FLAKY, which is no pass.
 
     Raises `HarnessFailure` when a run has no verdict: our fault is never a label.
     """
@@ -49,11 +53,11 @@ def debug(
             draft = generator.start(problem, own_seed)
         else:
             draft = generator.revise(problem, attempts, attempts[-1].stderr_tail, own_seed)
-        result = sandbox.run(RunRequest(draft.files, problem.tests, limits))
+        result = sandbox.run(RunRequest(draft.files, problem.tests, limits, repeat=repeat))
         if result.verdict == Verdict.HARNESS_ERROR:
             raise HarnessFailure(f"{trajectory_id}, version {len(attempts)}: {result.detail}")
         attempt = _record(len(attempts), draft, problem, result)
-        on_attempt(attempt, Timing(trajectory_id, attempt.i, result.duration_ms, result.peak_memory_mb, result.tier))
+        on_attempt(attempt, _timing(trajectory_id, attempt.i, result))
         attempts.append(attempt)
     return Trajectory(
         trajectory_id=trajectory_id,
@@ -75,6 +79,20 @@ def status_of(attempts: Sequence[Attempt]) -> str:
     if attempts[-1].verdict != Verdict.PASS:
         return "unsolved"
     return "solved" if len(attempts) > 1 else "solved_at_once"
+
+
+def _timing(trajectory_id: str, i: int, result: RunResult) -> Timing:
+    return Timing(
+        trajectory_id=trajectory_id,
+        i=i,
+        duration_ms=result.duration_ms,
+        peak_memory_mb=result.peak_memory_mb,
+        tier=result.tier,
+        judged=result.judged,
+        cpu_ms=result.cpu_ms,
+        waited_ms=result.waited_ms,
+        cores=usable_cores(),
+    )
 
 
 def _record(i: int, draft: Draft, problem: Problem, result: RunResult) -> Attempt:

@@ -64,7 +64,7 @@ def _build_trajectories(
         drops: Counter[str] = Counter()
         kept = list(problems)
         if config.verify_reference:
-            kept = _verified(problems, sandbox, limits, store, drops)
+            kept = _verified(problems, sandbox, limits, config.repeat, store, drops)
         trajectories = _debug_all(kept, generator, sandbox, limits, config, seed, store)
         manifest = {
             "stage": "trajectories",
@@ -94,12 +94,17 @@ def pass_rate_by_iteration(trajectories: Sequence[Trajectory], max_refinements: 
 
 
 def _verified(
-    problems: Sequence[Problem], sandbox: Sandbox, limits: Limits, store: TrajectoryStore, drops: Counter[str]
+    problems: Sequence[Problem],
+    sandbox: Sandbox,
+    limits: Limits,
+    repeat: int,
+    store: TrajectoryStore,
+    drops: Counter[str],
 ) -> list[Problem]:
     """The problems whose reference passes its own tests, with the measured coverage; a task without reference is kept."""
     known = store.checks()
     todo = [p for p in problems if p.reference and p.task_id not in known]
-    requests = [RunRequest(p.reference, p.tests, limits, measure_coverage=True) for p in todo]
+    requests = [RunRequest(p.reference, p.tests, limits, measure_coverage=True, repeat=repeat) for p in todo]
     for problem, result in zip(todo, track(sandbox.run_many(requests), len(requests), "references"), strict=True):
         if result.verdict == Verdict.HARNESS_ERROR:
             raise UserError(
@@ -157,7 +162,7 @@ def _debug_all(
         trajectory_id = f"{problem.task_id}#{sample}"
         return debug(
             problem, generator, sandbox, sample=sample, seed=seed, max_refinements=config.max_refinements, limits=limits,
-            history=store.history(trajectory_id), on_attempt=lambda attempt, timing: store.add(trajectory_id, attempt, timing),
+            repeat=config.repeat, history=store.history(trajectory_id), on_attempt=lambda attempt, timing: store.add(trajectory_id, attempt, timing),
         )  # fmt: skip
 
     jobs = [(problem, sample) for problem in problems for sample in range(config.samples)]

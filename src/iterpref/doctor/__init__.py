@@ -28,7 +28,7 @@ ARROW = "->"
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m iterpref.doctor", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one JSON object, for scripts; it has every tier's gaps")
+    parser.add_argument("--json", action="store_true", help="the same as one JSON object, for scripts")
     parser.add_argument("--data", type=Path, default=Path("data_cache"), help="what paths.data will be (data_cache)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that paths.run will lie in (runs)")
     options = parser.parse_args(arguments)
@@ -61,14 +61,12 @@ def exit_status(sections: Sections) -> int:
 
 def record(sections: Sections) -> dict[str, Any]:
     """Everything in plain types."""
-    from iterpref.codeflow.sandbox.coverage import NOT_COVERED
-
     rows = [{"section": name, **asdict(finding)} for name, findings in sections.items() for finding in findings]
     return {
         "iterpref": __version__,
         "ok": exit_status(sections) == 0,
-        "findings": [{**row, "name": row["name"].strip()} for row in rows],
-        "not_covered": NOT_COVERED,
+        "findings": rows,
+        "not_covered": walls.coverage(),
     }
 
 
@@ -93,12 +91,17 @@ def show(sections: Sections, print_: Print) -> None:
             print_(f"  {finding.state:<8} {finding.name:<{width}}  {finding.found}", STYLES[finding.state])
             if finding.remedy:
                 print_(f"  {'':<8} {'':<{width}}  {ARROW} {finding.remedy}", "")
-    for finding in (finding for findings in sections.values() for finding in findings if finding.notes):
-        print_(f"\nWhat this does not cover ({finding.found.split(';')[0]})", "bold")
-        for note in finding.notes:
-            print_(f"  - {note}", "")
-    missing = [finding.name.strip() for findings in sections.values() for finding in findings if finding.state == "missing"]
-    print_(f"\nNeeded and missing: {', '.join(missing)}" if missing else "\nThe demo and the tests can run here.", "bold")
+    covered = walls.coverage()
+    everywhere = [text for text in next(iter(covered.values()), ()) if all(text in texts for texts in covered.values())]
+    for tier, texts in {"any tier": everywhere, **covered}.items():
+        print_(f"\nNot covered by {tier}", "bold")
+        for text in texts:
+            if tier == "any tier" or text not in everywhere:
+                print_(f"  - {text}", "")
+    missing = [finding.name for findings in sections.values() for finding in findings if finding.state == "missing"]
+    print_(
+        f"\nNeeded and missing: {', '.join(missing)}" if missing else "\nThe demo and the tests can run here.", "bold"
+    )
 
 
 __all__ = ["Finding", "examine", "exit_status", "main", "record", "show"]

@@ -17,7 +17,6 @@ class Finding:
     state: State
     found: str  # one line
     remedy: str = ""  # one line: a command to type or an override to set; empty exactly where the state is ok
-    notes: tuple[str, ...] = ()  # whole sentences, shown below the line
 
     def __post_init__(self) -> None:
         if bool(self.remedy) == (self.state == "ok"):
@@ -30,15 +29,21 @@ Check = Callable[[], Iterable[Finding]]
 
 
 def guarded(check: Check) -> list[Finding]:
-    """The findings of one check; one that raises becomes a warning with its error, and the other checks go on."""
+    """The findings of one check. One that raises becomes a line with its error, and the other checks go on; what it
+    cannot import is missing."""
     done: list[Finding] = []
     try:
         done.extend(check())
+    except ImportError as error:
+        done.append(Finding(_name(check), "missing", words(error), "make setup"))
     except (Exception, SystemExit) as error:
-        name = check.__name__.removeprefix("check_").replace("_", " ")
         remedy = "python -m iterpref.doctor --json  # a check failed: send its output with your report"
-        done.append(Finding(name, "warning", f"could not be checked: {words(error)}", remedy))
+        done.append(Finding(_name(check), "warning", f"could not be checked: {words(error)}", remedy))
     return done
+
+
+def _name(check: Check) -> str:
+    return check.__name__.removeprefix("check_").replace("_", " ")
 
 
 def words(error: BaseException | str) -> str:

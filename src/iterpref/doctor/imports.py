@@ -29,7 +29,8 @@ def _torch() -> dict[str, Any]:
         "hip": torch.version.hip,
         "mps": torch.backends.mps.is_available(),
         "gpus": [
-            {"name": gpu.name, "memory_gib": gpu.total_memory / 2**30, "capability": [gpu.major, gpu.minor]} for gpu in gpus
+            {"name": gpu.name, "memory_gib": gpu.total_memory / 2**30, "capability": [gpu.major, gpu.minor]}
+            for gpu in gpus
         ],
     }
 

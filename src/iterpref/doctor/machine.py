@@ -31,7 +31,12 @@ def check_python() -> Iterator[Finding]:
         yield Finding("Python", "ok", found)
     else:
         wanted = ".".join(map(str, last))
-        yield Finding("Python", "missing", f"{found}; 3.{first[1]} to 3.{last[1]} are supported", f"make setup PYTHON=python{wanted}")
+        yield Finding(
+            "Python",
+            "missing",
+            f"{found}; 3.{first[1]} to 3.{last[1]} are supported",
+            f"make setup PYTHON=python{wanted}",
+        )
 
 
 def check_cores() -> Iterator[Finding]:
@@ -39,9 +44,7 @@ def check_cores() -> Iterator[Finding]:
     found = f"{cores} usable of {os.cpu_count()}, load {load:.1f}"
     if quota is not None and quota < cores:
         workers = max(int(quota), 1)
-        yield Finding(
-            "Cores", "warning", f"{found}; a quota allows {quota:g} at a time", f"sandbox.workers={workers}"
-        )
+        yield Finding("Cores", "warning", f"{found}; a quota allows {quota:g} at a time", f"sandbox.workers={workers}")
     elif load > cores:
         yield Finding("Cores", "warning", f"{found}: other programs need them all", "sandbox.workers=1")
     else:
@@ -74,7 +77,10 @@ def memory_gib() -> tuple[float, float | None]:
     if "MemAvailable" not in rows:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, None
     total, free = (int(rows[name].split()[0]) / 2**20 for name in ("MemTotal", "MemAvailable"))
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         values = [_read(CGROUP / name).strip() for name in (limit, used)]
         if all(value.isdigit() for value in values):
             most, taken = (int(value) / 2**30 for value in values)
@@ -119,7 +125,9 @@ def check_encoding() -> Iterator[Finding]:
         "file names": sys.getfilesystemencoding(),
         "this terminal": getattr(sys.stdout, "encoding", None) or "unknown",
     }
-    odd = [f"{what} in {name}" for what, name in names.items() if name.lower().replace("_", "-") not in ("utf-8", "utf8")]
+    odd = [
+        f"{what} in {name}" for what, name in names.items() if name.lower().replace("_", "-") not in ("utf-8", "utf8")
+    ]
     if odd:
         yield Finding("Encoding", "warning", f"{', '.join(odd)}, where UTF-8 is expected", "export PYTHONUTF8=1")
     else:

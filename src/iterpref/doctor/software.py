@@ -42,7 +42,9 @@ def _package(name: str, wanted: str) -> Finding:
     if not version:
         return Finding(name, "missing", "not installed", _pip([(name, wanted)]))
     if "error" in answer:
-        return Finding(name, "missing", f"{version} is broken: {words(answer['error'])}", _pip([(name, wanted)], anew=True))
+        return Finding(
+            name, "missing", f"{version} is broken: {words(answer['error'])}", _pip([(name, wanted)], anew=True)
+        )
     if not _fits(version, wanted):
         return Finding(name, "missing", f"{version}; expected {wanted}", _pip([(name, wanted)]))
     return Finding(name, "ok", version)
@@ -114,7 +116,9 @@ def check_triton() -> Iterator[Finding]:
     elif os.environ.get("TRITON_INTERPRET") == "1":
         yield Finding("triton", "ok", f"{answer['version']}, interpreted (TRITON_INTERPRET=1)")
     else:
-        yield Finding("triton", "ok", f"{answer['version']}; without a GPU ops=torch is used, and tests interpret the kernel")
+        yield Finding(
+            "triton", "ok", f"{answer['version']}; without a GPU ops=torch is used, and tests interpret the kernel"
+        )
 
 
 def check_weights() -> Iterator[Finding]:

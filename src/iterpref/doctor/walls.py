@@ -56,19 +56,19 @@ def check_sandbox() -> Iterator[Finding]:
     tried = {tier: attempt(tier) for tier in TIERS}
     used = next((tier for tier in SAFE if tried[tier] == ("", ())), None)
     if used is not None:
-        yield Finding("Sandbox", "ok", f"sandbox.tier=auto is {used} here", notes=_uncovered(used))
+        yield Finding("Sandbox", "ok", f"sandbox.tier=auto is {used} here")
     else:
         found = "no safe tier works here; with this override programs run without walls around files and network"
-        yield Finding("Sandbox", "missing", found, UNSAFE, _uncovered("plain"))
+        yield Finding("Sandbox", "missing", found, UNSAFE)
     for tier, (reason, reached) in tried.items():
         if reason:
-            yield Finding(f"  {tier}", "warning", words(reason), remedy(tier, reason, used))
+            yield Finding(f"tier {tier}", "warning", words(reason), remedy(tier, reason, used))
         elif reached and tier != "plain":
             fallback = f"sandbox.tier={used}" if used else UNSAFE
-            yield Finding(f"  {tier}", "warning", f"does not hold: a program reached {', '.join(reached)}", fallback)
+            yield Finding(f"tier {tier}", "warning", f"does not hold: a program reached {', '.join(reached)}", fallback)
         else:
             seen = ", ".join(reached) or "no file, port or process of ours"
-            yield Finding(f"  {tier}", "ok", f"works; a program reached {seen}{_version(tier)}")
+            yield Finding(f"tier {tier}", "ok", f"works; a program reached {seen}{_version(tier)}")
 
 
 def attempt(tier: str) -> tuple[str, tuple[str, ...]]:
@@ -145,10 +145,14 @@ def _version(tier: str) -> str:
     return f" (Landlock version {landlock.abi()})"
 
 
-def _uncovered(tier: str) -> tuple[str, ...]:
-    from iterpref.codeflow.sandbox.coverage import not_covered
+def coverage() -> dict[str, tuple[str, ...]]:
+    """Tier -> what it does not cover here; empty where the sandbox cannot be imported."""
+    try:
+        from iterpref.codeflow.sandbox.coverage import NOT_COVERED, not_covered
 
-    return not_covered(tier)
+        return {tier: not_covered(tier) for tier in NOT_COVERED}
+    except Exception:
+        return {}
 
 
 def _read(path: Path) -> str:

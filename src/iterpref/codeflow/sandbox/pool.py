@@ -26,6 +26,7 @@ from iterpref.errors import UserError
 from iterpref.schema import Verdict
 
 RETRIES = 3  # after a HARNESS_ERROR
+REPEATED = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)  # verdicts that chance may turn into each other
 BUSY = 0.05  # share of a run that it spent waiting for a core, from which on a timeout may be the machine's doing
 _Key = tuple[tuple[str, ...], int]  # what a server is made for: preloaded modules, MiB of files
 
@@ -107,6 +108,17 @@ class PooledSandbox:
             check(request)
         except UnfitSolution as error:
             return self._without_run(request, Verdict.ERROR, error.detail, error.message)
+        first = self._run_once(request, stop)
+        for _ in range(request.repeat - 1 if first.verdict in REPEATED else 0):
+            again = self._run_once(request, stop)
+            if again.verdict == Verdict.HARNESS_ERROR:
+                return again
+            if (again.verdict, again.n_pass) != (first.verdict, first.n_pass):
+                detail = f"{first.verdict} ({first.n_pass} passed), then {again.verdict} ({again.n_pass} passed)"
+                return dataclasses.replace(first, verdict=Verdict.FLAKY, detail=detail)
+        return first
+
+    def _run_once(self, request: RunRequest, stop: threading.Event) -> RunResult:
         if isinstance(request.tests, StdioCases):
             return self._run_cases(request, request.tests, stop)
         return self._run_one(request, stop)
@@ -208,12 +220,8 @@ class PooledSandbox:
             spare.close()
 
     def _without_run(self, request: RunRequest, verdict: Verdict, detail: str, message: str = "") -> RunResult:
-        return RunResult(
-            verdict=verdict, detail=detail, n_pass=0,
-            n_fail=0 if verdict == Verdict.HARNESS_ERROR else n_tests(request.tests), tests=(), stdout="",
-            stderr=message or detail, judged="outside", values=None, coverage=None, tier=self.tier,
-            duration_ms=0.0, cpu_ms=0.0, waited_ms=0.0, peak_memory_mb=None,
-        )  # fmt: skip
+        n_fail = 0 if verdict == Verdict.HARNESS_ERROR else n_tests(request.tests)
+        return RunResult(verdict, detail, 0, n_fail, stderr=message or detail, tier=self.tier)
 
 
 def _together(results: list[RunResult]) -> RunResult:

@@ -102,6 +102,7 @@ class RunRequest:
     limits: Limits = Limits()
     measure_coverage: bool = False  # of a unittest suite
     preload: tuple[str, ...] = ()  # modules that are imported before the run starts, such as ("numpy", "pandas")
+    repeat: int = 1  # runs, of which the first counts; FLAKY if they disagree (what meets a limit is not run again)
 
 
 @dataclass(frozen=True)
@@ -117,23 +118,23 @@ class TestOutcome:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A verdict with its evidence. All but the last six fields repeats for a deterministic program."""
+    """A verdict with its evidence. All but the last five fields repeats for a deterministic program."""
 
     verdict: Verdict
     detail: str  # the first failing test, the exception's type, the signal, the limit: one short phrase
     n_pass: int
     n_fail: int  # expected tests that did not pass, those that never ran included; 0 on HARNESS_ERROR
-    tests: tuple[TestOutcome, ...]
-    stdout: str
-    stderr: str  # what a developer wants to read: a report of each failed test, then the program's own stderr
-    judged: str  # "outside": by data that left the sandbox; "inside": by asserts in the program's own process
-    values: tuple[Any, ...] | None  # what the calls of `FunctionCases` returned, as far as they came; else None
-    coverage: float | None  # share of the solution's executable lines that ran, in [0, 1]
-    tier: str
-    duration_ms: float  # of the program, its start and end; waiting for a free worker not counted
-    cpu_ms: float  # CPU time of all its processes
-    waited_ms: float  # time that it was ready to run and had no core: the machine's load
-    peak_memory_mb: float | None
+    tests: tuple[TestOutcome, ...] = ()
+    stdout: str = ""
+    stderr: str = ""  # what a developer wants to read: a report of each failed test, then the program's own stderr
+    judged: str = "outside"  # by data that left the sandbox; "inside": by asserts in the program's own process
+    values: tuple[Any, ...] | None = None  # what the calls of `FunctionCases` returned, as far as they came; else None
+    coverage: float | None = None  # share of the solution's executable lines that ran, in [0, 1]
+    tier: str = ""
+    duration_ms: float = 0.0  # of the program, its start and end; waiting for a free worker not counted
+    cpu_ms: float = 0.0  # CPU time of all its processes
+    waited_ms: float = 0.0  # time that it was ready to run and had no core: the machine's load; seen every 50 ms
+    peak_memory_mb: float | None = None
 
 
 class Sandbox(Protocol):

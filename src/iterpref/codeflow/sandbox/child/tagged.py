@@ -1,0 +1,260 @@
+"""Values as tagged plain data: what a call returned leaves the sandbox as JSON, and no object of the program's with it.
+
+A value becomes `[tag, payload]`. The type is asked of the object's real class only, and the content of the built-in base
+class's own methods: nothing that the program defined is called, apart from one guarded `repr` of what cannot be sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import datetime
+import decimal
+import fractions
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MAX_DEPTH = 150  # levels of nesting
+MAX_CHARS = 16 << 20  # of all payloads together
+REPR_CHARS = 200
+NUMPY_KINDS = frozenset("biufcSUmM?")
+
+
+class TooLarge(ValueError):
+    """A value that is nested too deeply, contains itself, or is too long to be sent."""
+
+
+class Opaque:
+    """What came of an object that is no plain data: the name of its class, and how it called itself."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind, self.text = kind, text
+
+    def __repr__(self) -> str:
+        return self.text or f"<{self.kind}>"
+
+
+def encode(value: Any) -> list[Any]:
+    """`decode(encode(x)) == x`, types included, for plain data; raises `TooLarge`.
+
+    Plain are None, bool, numbers, str, bytes, list, tuple, set, frozenset, dict, range, slice, dates, and what numpy and
+    pandas make of them. An object of a subclass is sent as what its built-in base holds, with its class's name.
+    """
+    return _Encoder().encode(value, 0)
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self.left = MAX_CHARS
+
+    def pay(self, n_chars: int) -> None:
+        self.left -= n_chars
+        if self.left < 0:
+            raise TooLarge(f"a value of more than {MAX_CHARS} characters")
+
+    def encode(self, value: Any, depth: int) -> list[Any]:
+        if depth > MAX_DEPTH:
+            raise TooLarge(f"a value that is nested more than {MAX_DEPTH} levels deep")
+        kind = type(value)
+        self.pay(4)
+        found = self.library(value, kind, depth)  # first: a numpy float is a float as well, a Timestamp a datetime
+        if found is not None:
+            return found
+        for base in type.mro(kind):
+            handler = _BASES.get(base)
+            if handler is not None:
+                tagged = handler(self, value, depth)
+                return tagged if base is kind or base in _OWN_NAMES else ["sub", [_name(kind), tagged]]
+        self.pay(REPR_CHARS)
+        return ["other", [_name(kind), _safe_repr(value)]]
+
+    def library(self, value: Any, kind: type, depth: int) -> list[Any] | None:
+        numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+        if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
+            return self.array(value, kind, numpy, depth)
+        if pandas is not None:
+            for name in ("Series", "DataFrame", "Index", "Timestamp", "Timedelta"):
+                if issubclass(kind, getattr(pandas, name)):
+                    return self.table(value, name, pandas, depth)
+            if value is pandas.NaT or value is pandas.NA:
+                return ["pandas", ["NaT" if value is pandas.NaT else "NA", None]]
+        return None
+
+    def array(self, value: Any, kind: type, numpy: Any, depth: int) -> list[Any]:
+        array = numpy.array(value, copy=True, subok=False)
+        shape = None if issubclass(kind, numpy.generic) else list(array.shape)
+        if array.dtype.kind not in NUMPY_KINDS or array.dtype.fields is not None:
+            items = [self.encode(item, depth + 1) for item in array.ravel().tolist()]
+            return ["ndarray", [str(array.dtype), shape, items]]
+        self.pay(array.nbytes * 4 // 3)
+        return ["ndarray", [array.dtype.str, shape, base64.b64encode(array.tobytes()).decode()]]
+
+    def table(self, value: Any, name: str, pandas: Any, depth: int) -> list[Any]:
+        parts: list[Any]
+        if name == "DataFrame":
+            columns = [pandas.Series.to_numpy(value.iloc[:, i]) for i in range(value.shape[1])]
+            parts = [columns, list(value.columns), value.index]
+            parts.append([str(dtype) for dtype in value.dtypes])
+        elif name == "Series":
+            parts = [value.to_numpy(), value.name, value.index, str(value.dtype)]
+        elif name == "Index":
+            parts = [value.tolist(), list(value.names), str(value.dtype)]
+        else:
+            parts = [value.value, str(getattr(value, "tz", None)), str(value)]
+        return ["pandas", [name, self.encode(parts, depth + 1)]]
+
+    def items(self, tag: str, items: Any, depth: int) -> list[Any]:
+        return [tag, [self.encode(item, depth + 1) for item in items]]
+
+
+def _text(encoder: _Encoder, value: Any) -> str:
+    text = str.__str__(value)
+    encoder.pay(len(text))
+    return text
+
+
+def _integer(encoder: _Encoder, value: Any) -> list[Any]:
+    encoder.pay(int.bit_length(value) // 4)
+    return ["int", hex(int.__index__(value))]  # in base 16 there is no limit to the digits
+
+
+def _bytes(tag: str, base: Any) -> Callable[[_Encoder, Any, int], list[Any]]:
+    def handle(encoder: _Encoder, value: Any, depth: int) -> list[Any]:
+        data = base.__getitem__(value, slice(None))
+        encoder.pay(len(data) * 4 // 3)
+        return [tag, base64.b64encode(data).decode()]
+
+    return handle
+
+
+_OWN_NAMES = frozenset({bool, type(None)})
+_BASES: dict[Any, Callable[[_Encoder, Any, int], list[Any]]] = {
+    type(None): lambda e, v, d: ["none", None],
+    bool: lambda e, v, d: ["bool", v is True],
+    int: lambda e, v, d: _integer(e, v),
+    float: lambda e, v, d: ["float", float.hex(v)],
+    complex: lambda e, v, d: ["complex", [float.hex(complex.real.__get__(v)), float.hex(complex.imag.__get__(v))]],  # type: ignore[attr-defined]
+    str: lambda e, v, d: ["str", _text(e, v)],
+    bytes: _bytes("bytes", bytes),
+    bytearray: _bytes("bytearray", bytearray),
+    list: lambda e, v, d: e.items("list", list.__iter__(v), d),
+    tuple: lambda e, v, d: e.items("tuple", tuple.__iter__(v), d),
+    set: lambda e, v, d: e.items("set", set.__iter__(v), d),
+    frozenset: lambda e, v, d: e.items("frozenset", frozenset.__iter__(v), d),
+    collections.deque: lambda e, v, d: e.items("deque", collections.deque.__iter__(v), d),
+    dict: lambda e, v, d: ["dict", [[e.encode(k, d + 1), e.encode(x, d + 1)] for k, x in dict.items(v)]],
+    range: lambda e, v, d: e.items("range", (v.start, v.stop, v.step), d),
+    slice: lambda e, v, d: e.items("slice", (v.start, v.stop, v.step), d),
+    type(Ellipsis): lambda e, v, d: ["ellipsis", None],
+    decimal.Decimal: lambda e, v, d: ["decimal", decimal.Decimal.__str__(v)],
+    fractions.Fraction: lambda e, v, d: e.items("fraction", (v._numerator, v._denominator), d),
+    datetime.datetime: lambda e, v, d: ["datetime", datetime.datetime.isoformat(v)],
+    datetime.date: lambda e, v, d: ["date", datetime.date.isoformat(v)],
+    datetime.time: lambda e, v, d: ["time", datetime.time.isoformat(v)],
+    datetime.timedelta: lambda e, v, d: ["timedelta", [v.days, v.seconds, v.microseconds]],
+}
+
+
+def _name(kind: type) -> str:
+    return str(type.__getattribute__(kind, "__name__"))[:100]
+
+
+def _safe_repr(value: Any) -> str:
+    try:
+        text = repr(value)
+        return text[:REPR_CHARS] if type(text) is str else ""
+    except Exception:
+        return ""
+
+
+def decode(tagged: Any) -> Any:
+    """The value, as plain data; raises ValueError for what `encode` cannot have written. Never runs what it reads."""
+    try:
+        return _decode(tagged, 0)
+    except (TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError, ImportError) as error:
+        raise ValueError(f"not a tagged value: {type(error).__name__}: {error}") from error
+
+
+def _decode(tagged: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH + 2:
+        raise ValueError("a tagged value that is nested too deeply")
+    tag, payload = tagged
+    if tag in _ITEMS:
+        return _ITEMS[tag]([_decode(item, depth + 1) for item in payload])
+    if tag == "dict":
+        return {_decode(key, depth + 1): _decode(value, depth + 1) for key, value in payload}
+    if tag == "sub":
+        return _decode(payload[1], depth + 1)
+    if tag == "ndarray":
+        return _array(*payload, depth)
+    if tag == "pandas":
+        return _table(payload[0], payload[1], depth)
+    return _ATOMS[tag](payload)
+
+
+_ITEMS: dict[str, Any] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": collections.deque,
+    "range": lambda parts: range(*parts),
+    "slice": lambda parts: slice(*parts),
+    "fraction": lambda parts: fractions.Fraction(*parts),
+}
+_ATOMS: dict[str, Any] = {
+    "none": lambda payload: None,
+    "ellipsis": lambda payload: Ellipsis,
+    "bool": lambda payload: payload is True,
+    "int": lambda payload: int(payload, 16),
+    "float": float.fromhex,
+    "complex": lambda payload: complex(float.fromhex(payload[0]), float.fromhex(payload[1])),
+    "str": lambda payload: payload if isinstance(payload, str) else str(payload),
+    "bytes": lambda payload: base64.b64decode(payload, validate=True),
+    "bytearray": lambda payload: bytearray(base64.b64decode(payload, validate=True)),
+    "decimal": decimal.Decimal,
+    "date": datetime.date.fromisoformat,
+    "datetime": datetime.datetime.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "timedelta": lambda payload: datetime.timedelta(*payload),
+    "other": lambda payload: Opaque(str(payload[0]), str(payload[1])),
+}
+
+
+def _array(dtype: str, shape: list[int] | None, data: Any, depth: int) -> Any:
+    import numpy
+
+    if isinstance(data, list):
+        array = numpy.empty(len(data), dtype=object)
+        array[:] = [_decode(item, depth + 1) for item in data]
+    else:
+        kind = numpy.dtype(dtype)
+        if kind.kind not in NUMPY_KINDS or kind.fields is not None:
+            raise ValueError(f"an array of {dtype!r}")
+        array = numpy.frombuffer(base64.b64decode(data, validate=True), kind).copy()
+    return array[0] if shape is None else array.reshape(shape)
+
+
+def _table(name: str, payload: Any, depth: int) -> Any:
+    import pandas
+
+    if name in ("NaT", "NA"):
+        return getattr(pandas, name)
+    parts = _decode(payload, depth + 1)
+    if name == "DataFrame":
+        columns, names, index, dtypes = parts
+        table = pandas.DataFrame(dict(enumerate(columns)), index=index)
+        for i, dtype in enumerate(dtypes):
+            table[i] = table[i].astype(dtype)
+        table.columns = pandas.Index(names)
+        return table
+    if name == "Series":
+        return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(parts[3])
+    if name == "Index":
+        values, names, dtype = parts
+        return pandas.MultiIndex.from_tuples(values, names=names) if len(names) > 1 else pandas.Index(values, dtype=dtype, name=names[0])
+    return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")
