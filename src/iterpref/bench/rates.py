@@ -17,7 +17,7 @@ from typing import Any
 from iterpref.bench.workloads import LOUD, NAP, QUIET, function, workloads
 from iterpref.codeflow.sandbox.child import processes
 from iterpref.codeflow.sandbox.pool import PooledSandbox
-from iterpref.codeflow.sandbox.protocol import RunRequest
+from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult
 from iterpref.codeflow.sandbox.server import interpreter
 from iterpref.errors import UserError
 from iterpref.progress import track
@@ -163,7 +163,7 @@ def _opened(stack: ExitStack, tier: str, workers: int, preload: tuple[str, ...])
     stack.callback(sandbox.close)
     nap = function(NAP, preload=preload)
     for result in sandbox.run_many([nap] * workers):
-        _must_pass(result.verdict, result.detail)
+        _must_pass(result)
     return sandbox
 
 
@@ -172,17 +172,18 @@ def _calls(sandbox: PooledSandbox, requests: tuple[RunRequest, ...]) -> Callable
 
     def call() -> float:
         result = sandbox.run(next(turns))
-        _must_pass(result.verdict, result.detail)
+        _must_pass(result)
         return result.cpu_ms
 
     return call
 
 
-def _must_pass(verdict: Verdict, detail: str) -> None:
-    if verdict != Verdict.PASS:
+def _must_pass(result: RunResult) -> None:
+    if result.verdict != Verdict.PASS:
+        last = (result.stderr.strip().splitlines() or [""])[-1]
         raise UserError(
-            f"a program of the benchmark got {verdict} ({detail}), PASS was expected: "
-            "`python -m iterpref.doctor` tells which tiers work here"
+            f"a program of the benchmark got {result.verdict} ({result.detail}; {last}), PASS was expected: "
+            "`python -m iterpref.doctor` tells what works here"
         )
 
 

@@ -39,7 +39,7 @@ def workloads() -> list[Workload]:
     calls = RunRequest((SourceFile("solution.py", "def f(n):\n    return sum(range(n))\n"),), cases)
     numpy = function("import numpy as np\n\ndef f(n):\n    return int(np.arange(n).sum())\n", preload=("numpy",))
     pandas = function(
-        "import pandas as pd\n\ndef f(n):\n    return int(pd.DataFrame({'a': range(n)}).groupby('a').sum().index.sum())\n",
+        "import pandas as pd\n\ndef f(n):\n    return int(pd.DataFrame({'a': range(n)}).sum()['a'])\n",
         preload=("numpy", "pandas"),
     )
     return [

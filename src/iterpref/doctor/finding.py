@@ -47,6 +47,8 @@ def _name(check: Check) -> str:
 
 
 def words(error: BaseException | str) -> str:
-    """An error in one line of at most 300 characters."""
+    """An error in one line of at most 300 characters; of a traceback, its last line."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    if "\n  File " in text or "\n    " in text:
+        text = text.strip().splitlines()[-1]
     return " ".join(text.split())[:300]

@@ -75,27 +75,29 @@ class Answers:
         )
         self._lock = threading.Lock()
         self._said: dict[str, dict[str, Any]] | None = None
-        self._end = ""
 
     def answer(self, name: str) -> dict[str, Any]:
-        """What the package said, or `{"error": ...}`."""
+        """What the package said; `{"error": ...}` if it cannot be imported; `{"untried": ...}` if one before it ended
+        the process."""
         with self._lock:
             if self._said is None:
                 self._said = self._wait()
-        return self._said.get(name, {"error": self._end})
+        return self._said[name]
 
     def _wait(self) -> dict[str, dict[str, Any]]:
         try:
             out, _ = self._process.communicate(timeout=PATIENCE_S)
-            self._end = f"importing it, or what was imported before, ended Python (status {self._process.returncode})"
+            end = f"ended Python, status {self._process.returncode}"
         except subprocess.TimeoutExpired:
             self._process.kill()
             out, _ = self._process.communicate()
-            self._end = f"importing it, or what was imported before, took more than {PATIENCE_S:g} s"
+            end = f"took more than {PATIENCE_S:g} s"
         said: dict[str, dict[str, Any]] = {}
         for line in out.splitlines():
             said.update(json.loads(line))
-        return said
+        culprit, *rest = [name for name in ASKED if name not in said] or [""]
+        unsaid = {name: {"untried": f"importing {culprit} {end}"} for name in rest}
+        return {**said, culprit: {"error": f"importing it {end}"}, **unsaid}
 
 
 @cache

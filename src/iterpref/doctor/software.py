@@ -41,13 +41,13 @@ def _package(name: str, wanted: str) -> Finding:
     version, answer = _installed(name), imports.answers().answer(name)
     if not version:
         return Finding(name, "missing", "not installed", _pip([(name, wanted)]))
-    if "error" in answer:
-        return Finding(
-            name, "missing", f"{version} is broken: {words(answer['error'])}", _pip([(name, wanted)], anew=True)
-        )
     if not _fits(version, wanted):
         return Finding(name, "missing", f"{version}; expected {wanted}", _pip([(name, wanted)]))
-    return Finding(name, "ok", version)
+    if "error" in answer:
+        # Most of them import torch: whoever mends that has mended them.
+        culprit = ("torch", _required("")["torch"]) if "error" in imports.answers().answer("torch") else (name, wanted)
+        return Finding(name, "missing", f"{version} is broken: {words(answer['error'])}", _pip([culprit], anew=True))
+    return Finding(name, "ok", f"{version} (not imported: {answer['untried']})" if "untried" in answer else version)
 
 
 def check_test_tools() -> Iterator[Finding]:
@@ -108,9 +108,14 @@ def check_triton() -> Iterator[Finding]:
     wanted, answer = _required("").get("triton"), imports.answers().answer("triton")
     if wanted is None:
         yield Finding("triton", "ok", f"not needed on {sys.platform}: ops=torch is used")
-    elif "error" in answer or not _fits(answer["version"], wanted):
-        found = words(answer["error"]) if "error" in answer else f"{answer['version']}; expected {wanted}"
+    elif not _fits(_installed("triton"), wanted):
+        found = f"{_installed('triton') or 'not installed'}, expected {wanted}"
         yield Finding("triton", "warning", f"{found}; ops=torch is used", _pip([("triton", wanted)]))
+    elif "error" in answer:
+        found = f"{_installed('triton')} is broken: {words(answer['error'])}"
+        yield Finding("triton", "warning", f"{found}; ops=torch is used", _pip([("triton", wanted)], anew=True))
+    elif "untried" in answer:
+        yield Finding("triton", "ok", f"{_installed('triton')} (not imported: {answer['untried']})")
     elif imports.answers().answer("torch").get("gpus"):
         yield Finding("triton", "ok", f"{answer['version']}, kernels run on the GPU")
     elif os.environ.get("TRITON_INTERPRET") == "1":
@@ -141,8 +146,8 @@ def check_weights() -> Iterator[Finding]:
 def check_wandb_login() -> Iterator[Finding]:
     """What `logger.wandb=auto` would do. Keys are looked for, never shown."""
     answer, asked = imports.answers().answer("wandb mode"), os.environ.get("WANDB_MODE", "")
-    if "error" in answer:
-        yield Finding("wandb runs", "warning", words(answer["error"]), "logger=csv")
+    if "mode" not in answer:
+        yield Finding("wandb runs", "warning", words(answer.get("error") or answer["untried"]), "logger=csv")
         return
     does = {
         "online": "logged in: runs go to the server",

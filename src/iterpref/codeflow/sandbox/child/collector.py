@@ -60,6 +60,8 @@ class Collector:
     def name(self, test: Any) -> str:
         """`Class.test_method`, with its module in front when the suite has several test files."""
         method = getattr(test, "_testMethodName", None)
+        if method == "runTest" and type(test).__module__ not in sys.modules:
+            return "asserts"  # free-form checks, which `entries` wraps into a test
         if method is None:
             return str(getattr(test, "description", test))  # a class or module fixture
         module = f"{type(test).__module__}." if self._long_names else ""
