@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
 import statistics
 import subprocess
 import time
@@ -94,12 +93,10 @@ class Contender:
             done.append(((time.perf_counter() - started) * 1000, cpu_ms))
         return done
 
-    def rate(self, per_run_servers: bool) -> Rate:
-        """`per_run_servers`: every run's server has ended by now, and its CPU time, the test process's included, came
-        to us."""
+    def rate(self, known_cpu: bool) -> Rate:
+        """`known_cpu`: our processes live on between runs, so that their CPU time can be read."""
         n, test_ms = len(self._latencies_ms), sum(self._test_cpu_ms)
-        ours_ms = self._our_cpu_ms - (test_ms if per_run_servers else 0.0)
-        known = not self.bare and os.path.exists("/proc/self/schedstat")
+        known = known_cpu and not self.bare and os.path.exists("/proc/self/schedstat")
         cuts = statistics.quantiles(self._latencies_ms, n=100, method="inclusive") if n > 1 else self._latencies_ms * 99
         return Rate(
             task=self.task,
@@ -111,7 +108,7 @@ class Contender:
             fastest_per_s=max(self._per_s),
             p50_ms=cuts[49],
             p99_ms=cuts[98],
-            our_cpu_ms=ours_ms / n if known else None,
+            our_cpu_ms=self._our_cpu_ms / n if known else None,
             test_cpu_ms=None if self.bare else test_ms / n,
         )
 
@@ -128,7 +125,7 @@ def measure(tier: str, seconds: float, workers: tuple[int, ...]) -> tuple[list[R
         turns = [contender.round for contender in contenders] + [output.round]
         for turn in track(turns * ROUNDS, len(turns) * ROUNDS, f"rates, {tier}"):
             turn(seconds / ROUNDS)
-        rates = [contender.rate(per_run_servers=tier == "bwrap") for contender in contenders]
+        rates = [contender.rate(known_cpu=tier != "bwrap") for contender in contenders]
     rates += [Rate(w.name, n, lacks=w.lacks) for w, n in itertools.product((w for w in kinds if w.lacks), workers)]
     return rates, output.figures()
 
@@ -193,9 +190,8 @@ def _bare_python() -> float:
 
 
 def _our_cpu_ms() -> float:
-    """CPU milliseconds until now of this process, of children that it has waited for, and of the two living processes
-    of each server. A test process is neither: it ends within its run."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """CPU milliseconds until now of this process and of the two living processes of each server; a test process ends
+    within its run, and is not among them."""
     nanoseconds = 0
     for pid in processes.descendants(os.getpid()):
         try:
@@ -203,4 +199,4 @@ def _our_cpu_ms() -> float:
                 nanoseconds += int(file.read().split()[0])
         except (OSError, IndexError):
             continue
-    return (time.process_time() + usage.ru_utime + usage.ru_stime) * 1000 + nanoseconds / 1e6
+    return time.process_time() * 1000 + nanoseconds / 1e6

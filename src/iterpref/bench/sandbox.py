@@ -37,6 +37,7 @@ from iterpref.bench.soak import Soak, soak
 from iterpref.codeflow.sandbox import tiers
 from iterpref.errors import UserError
 
+WIDTH = 120  # of the tables in a file
 TIERS = ("auto", "namespaces", "landlock", "plain", "bwrap")
 
 
@@ -70,7 +71,7 @@ def run(tier: str, seconds: float, workers: tuple[int, ...], n_soak: int, out: P
         )
     tier = tiers.choose(tier, allow_unsafe=tier == "plain")
     record: dict[str, Any] = {"machine": machine_facts(), "tier": tier, "rounds": ROUNDS, "seconds": seconds}
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if seconds:
         rates, output = measure(tier, seconds, workers)
         show_rates(console, record, rates, output)
@@ -87,14 +88,15 @@ def run(tier: str, seconds: float, workers: tuple[int, ...], n_soak: int, out: P
 
 def show_rates(console: Console, record: dict[str, Any], rates: list[Rate], output: Output) -> None:
     machine = record["machine"]
-    title = (
+    console.print(
         f"tier {record['tier']}; {machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, "
-        f"{machine['kernel']}, load {machine['load']}, {machine['date']}; {ROUNDS} rounds"
+        f"{machine['kernel']}, load {machine['load']}, {machine['date']}; {ROUNDS} rounds",
+        highlight=False,
     )
-    table = Table(title=title)
+    table = Table()
     for heading in ("task", "workers"):
         table.add_column(heading)
-    for heading in ("runs/s", "slowest - fastest", "x python", "p50 ms", "p99 ms", "our CPU ms", "test's CPU ms"):
+    for heading in ("runs/s", "slowest - fastest", "x python", "p50 ms", "p99 ms", "our CPU ms", "its CPU ms"):
         table.add_column(heading, justify="right")
     bare = {rate.workers: rate.per_s for rate in rates if rate.bare}
     for rate in rates:

@@ -30,7 +30,7 @@ class Held:
     """What exists because of us."""
 
     processes: int  # below us; whoever lost its parent comes to us
-    zombies: int
+    zombies: int  # likewise; those that bubblewrap leaves to init in each run are not counted
     descriptors: int
     files: int  # in the temporary folder, and by their names in the folders that everybody may write to
 
@@ -87,6 +87,8 @@ def soak(tier: str, workers: int, n: int) -> Soak:
                     warm = rss_mb()
             end = rss_mb()
         after = held(folder, token)
+        for path in _litter(token):
+            path.unlink(missing_ok=True)
     complaints = tuple(f"{count} x {text}" for text, count in wrong.most_common())
     return Soak(n, dict(verdicts), complaints, before, after, warm, end)
 
@@ -94,13 +96,17 @@ def soak(tier: str, workers: int, n: int) -> Soak:
 def held(folder: Path, token: str) -> Held:
     states = [_state(pid) for pid in processes.descendants(os.getpid())]
     descriptors = Path("/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd")
-    shared = {Path(name).resolve() for name in SHARED_FOLDERS if os.path.isdir(name)}
     return Held(
         processes=sum(state not in ("Z", "") for state in states),
         zombies=states.count("Z"),
         descriptors=len(os.listdir(descriptors)),
-        files=len(list(folder.iterdir())) + sum(len(list(place.glob(f"*{token}*"))) for place in shared),
+        files=len(list(folder.iterdir())) + len(_litter(token)),
     )
+
+
+def _litter(token: str) -> list[Path]:
+    places = {Path(name).resolve() for name in SHARED_FOLDERS if os.path.isdir(name)}
+    return [path for place in places for path in place.glob(f"{token}*")]
 
 
 def rss_mb() -> float | None:
@@ -146,7 +152,10 @@ def _own_temporary_folder() -> Iterator[Path]:
 
 
 def _state(pid: int) -> str:
+    """The letter that /proc has for it; "" for one that is gone, or that init would have reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        state = tail.split()[0]
     except (OSError, IndexError):
         return ""
+    return "" if state == "Z" and head.endswith("(bwrap") else state

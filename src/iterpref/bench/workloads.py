@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -34,7 +35,8 @@ def function(text: str, limits: Limits = Limits(), preload: tuple[str, ...] = ()
 
 def workloads() -> list[Workload]:
     """The four kinds of task that a data set has."""
-    bank = tuple(RunRequest(p.reference, p.tests) for p in load_bank())
+    bank = [RunRequest(p.reference, p.tests) for p in load_bank()]
+    random.Random(0).shuffle(bank)  # by category some are slower: each round shall have its share of them
     cases = FunctionCases(tuple((n,) for n in range(20)), tuple(n * (n - 1) // 2 for n in range(20)), "f")
     calls = RunRequest((SourceFile("solution.py", "def f(n):\n    return sum(range(n))\n"),), cases)
     numpy = function("import numpy as np\n\ndef f(n):\n    return int(np.arange(n).sum())\n", preload=("numpy",))
@@ -43,7 +45,7 @@ def workloads() -> list[Workload]:
         preload=("numpy", "pandas"),
     )
     return [
-        Workload("unittest, our bank", bank),
+        Workload("unittest, our bank", tuple(bank)),
         Workload("20 function cases", (calls,)),
         _needing("numpy preloaded", numpy),
         _needing("numpy, pandas preloaded", pandas),
@@ -63,10 +65,12 @@ QUIET = function("def f(n):\n    for _ in range(1024):\n        'x' * 1023\n    
 NAP = "import time\n\ndef f(n):\n    time.sleep(0.3)\n    return 45\n"  # keeps a worker busy while others start
 
 _LITTER = """
+import time
+
 def f(n):
     for folder in (".", "/tmp", "/var/tmp", "/dev/shm"):
         try:
-            with open(f"{folder}/{TOKEN}-{n}", "w") as file:
+            with open(f"{folder}/{TOKEN}-{time.time_ns()}", "w") as file:
                 file.write("left behind")
         except OSError:
             pass

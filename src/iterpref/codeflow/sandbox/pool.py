@@ -138,6 +138,9 @@ class PooledSandbox:
         result = self._retried(request, stop, alone=False)
         if result.verdict == Verdict.TIMEOUT and result.waited_ms > BUSY * result.duration_ms:
             result = self._retried(request, stop, alone=True)
+        elif result.verdict == Verdict.CRASH and result.detail == "SIGKILL":
+            # The program's own doing happens again; the kernel's, short of memory, or an operator's may not.
+            result = self._retried(request, stop, alone=True)
         return result
 
     def _retried(self, request: RunRequest, stop: threading.Event, alone: bool) -> RunResult:
@@ -159,7 +162,7 @@ class PooledSandbox:
             started = time.perf_counter()
             try:
                 place = self._place(request, stack)
-                report = server.run(limits_of(request), task_of(request) | place)
+                report = server.run(limits_of(request) | {"folder": place["folder"]}, task_of(request) | place)
             except (ServerError, OSError) as error:
                 self._give(key, server, usable=False)
                 return self._without_run(request, Verdict.HARNESS_ERROR, str(error))

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Collection
@@ -66,6 +67,9 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
             watch = Watch(limits, task, ours, tasks, child, parent)
             del task
             watch.until_the_end()
+            if watch.hung_up and limits["folder"]:
+                # Our parent may have been killed, and cannot clean up after the run any more.
+                shutil.rmtree(limits["folder"], ignore_errors=True)
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
             walls.renew()
         except ZygoteGone:

@@ -100,6 +100,11 @@ class Watch:
                 raise ZygoteGone("no answer")
         self._drain()
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether our parent is gone, or wants no more of this run."""
+        return self._killed in ("cancelled", "orphan")
+
     def _reason(self) -> str:
         """Why the run must end now, or ""."""
         elapsed, limits = time.monotonic() - self._started, self._limits
@@ -121,10 +126,12 @@ class Watch:
         self._looked = time.monotonic()
         everyone = processes.all_processes()
         family = processes.below(everyone, self._zygote)
-        ended_cpu_s = everyone[self._zygote].ended_cpu_s if self._zygote in everyone else 0.0
+        zygote = everyone.get(self._zygote)
+        if zygote is None:
+            return  # no /proc, or it ended: then its channel tells
         if self._ended_cpu_s < 0:
-            self._ended_cpu_s = ended_cpu_s
-        self._use.update(family, ended_cpu_s - self._ended_cpu_s)
+            self._ended_cpu_s = zygote.ended_cpu_s
+        self._use.update(family, zygote.ended_cpu_s - self._ended_cpu_s, zygote.resident_mb)
 
     def _step(self, seconds: float) -> None:
         for descriptor, _ in self._poll.poll(seconds * 1000):
@@ -198,11 +205,10 @@ class Use:
         self.cpu_s = self.grown_mb = self.waited_s = 0.0
         self.processes = 0
 
-    def update(self, family: dict[int, processes.Process], ended_cpu_s: float) -> None:
+    def update(self, family: dict[int, processes.Process], ended_cpu_s: float, shared_mb: float) -> None:
+        """`family`: the run's living processes. `shared_mb`: what each of them has from the zygote."""
         living = family.values()
         self.cpu_s = ended_cpu_s + sum(process.cpu_s + process.ended_cpu_s for process in living)
-        # What a fork shares with us is counted once, as ours.
-        shared_mb = min((process.resident_mb for process in living), default=0.0)
-        self.grown_mb = sum(process.resident_mb - shared_mb for process in living) if len(family) > 1 else 0.0
-        self.waited_s = max(self.waited_s, *(processes.waited_s(pid) for pid in family), 0.0)
+        self.grown_mb = sum(max(process.resident_mb - shared_mb, 0.0) for process in living)
+        self.waited_s = max(self.waited_s, max(map(processes.waited_s, family), default=0.0))
         self.processes = max(self.processes, sum(process.threads for process in living))
