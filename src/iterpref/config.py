@@ -62,9 +62,13 @@ class SandboxConfig:
         "auto", "walls of sandbox=embedded; auto: the strongest that this machine gives, or an error",
         choices=("auto", "namespaces", "landlock", "plain"),
     )  # fmt: skip
-    allow_unsafe: bool = option(False, "go on with tier plain where nothing better works: no walls around files and network")
+    allow_unsafe: bool = option(
+        False, "go on with tier plain where nothing better works: no walls around files and network"
+    )
     workers: int | None = option(None, "runs at once; null: one a core", low=1)
-    wall_s: float = option(10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0)
+    wall_s: float = option(
+        10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0
+    )
     cpu_s: float = option(2.0, "CPU-time limit of one run, seconds", above=0)
     memory_mb: int = option(1024, "memory limit of one run, MB", low=64)
     output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)

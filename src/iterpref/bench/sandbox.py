@@ -37,7 +37,7 @@ from iterpref.bench.soak import Soak, soak
 from iterpref.codeflow.sandbox import tiers
 from iterpref.errors import UserError
 
-WIDTH = 120  # of the tables in a file
+WIDTH = 130  # of the tables in a file
 TIERS = ("auto", "namespaces", "landlock", "plain", "bwrap")
 
 
@@ -94,14 +94,14 @@ def show_rates(console: Console, record: dict[str, Any], rates: list[Rate], outp
         highlight=False,
     )
     table = Table()
-    for heading in ("task", "workers"):
-        table.add_column(heading)
+    table.add_column("task", no_wrap=True)
+    table.add_column("workers")
     for heading in ("runs/s", "slowest - fastest", "x python", "p50 ms", "p99 ms", "our CPU ms", "its CPU ms"):
         table.add_column(heading, justify="right")
     bare = {rate.workers: rate.per_s for rate in rates if rate.bare}
     for rate in rates:
         if rate.lacks:
-            table.add_row(rate.task, str(rate.workers), f"{rate.lacks} not installed")
+            table.add_row(f"{rate.task}: no {rate.lacks} here", str(rate.workers), "-")
             continue
         table.add_row(
             rate.task,

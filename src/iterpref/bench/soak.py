@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from iterpref.bench.workloads import soak_mix
+from iterpref.bench.workloads import Kind, soak_mix
 from iterpref.codeflow.sandbox.child import linux, processes
 from iterpref.codeflow.sandbox.pool import PooledSandbox
-from iterpref.codeflow.sandbox.protocol import RunRequest
+from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult
 from iterpref.codeflow.sandbox.workspace import SHARED_FOLDERS
 from iterpref.progress import track
+from iterpref.schema import Verdict
 
 GROWTH_MB = 16.0  # of our own memory: a kilobyte a run, over 16,000 runs
 WARM_SHARE = 20  # memory counts from the first 20th of the runs on
@@ -67,22 +68,21 @@ def soak(tier: str, workers: int, n: int) -> Soak:
     token = f"soak-{secrets.token_hex(8)}"
     mix = soak_mix(token)
     with _adopting_orphans(), _own_temporary_folder() as folder:
+        wrong: Counter[str] = Counter()
         with _sandbox(tier, workers) as sandbox:  # whatever is made once is made now
-            for _ in sandbox.run_many([request for _, _, request, _ in mix] * workers):
-                pass
+            warming = mix * workers
+            for (name, _, _, expected), result in zip(warming, sandbox.run_many(_requests(warming)), strict=True):
+                wrong.update(_complaint(name, expected, result))
         before = held(folder, token)
         draw = random.Random(0)
         kinds = draw.choices(mix, [share for _, share, _, _ in mix], k=n)
         verdicts: Counter[str] = Counter()
-        wrong: Counter[str] = Counter()
         warm = None
         with _sandbox(tier, workers) as sandbox:
-            requests: Iterator[RunRequest] = (request for _, _, request, _ in kinds)
-            results = track(sandbox.run_many(requests), n, f"soak, {tier}")
+            results = track(sandbox.run_many(_requests(kinds)), n, f"soak, {tier}")
             for i, ((name, _, _, expected), result) in enumerate(zip(kinds, results, strict=True)):
                 verdicts[result.verdict.value] += 1
-                if result.verdict != expected:
-                    wrong[f"{name}: {result.verdict} ({result.detail}), expected {expected}"] += 1
+                wrong.update(_complaint(name, expected, result))
                 if i == n // WARM_SHARE:
                     warm = rss_mb()
             end = rss_mb()
@@ -91,6 +91,14 @@ def soak(tier: str, workers: int, n: int) -> Soak:
             path.unlink(missing_ok=True)
     complaints = tuple(f"{count} x {text}" for text, count in wrong.most_common())
     return Soak(n, dict(verdicts), complaints, before, after, warm, end)
+
+
+def _requests(kinds: list[Kind]) -> Iterator[RunRequest]:
+    return (request for _, _, request, _ in kinds)
+
+
+def _complaint(name: str, expected: Verdict, result: RunResult) -> list[str]:
+    return [] if result.verdict == expected else [f"{name}: {result.verdict} ({result.detail}), expected {expected}"]
 
 
 def held(folder: Path, token: str) -> Held:

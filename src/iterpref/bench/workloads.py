@@ -90,8 +90,11 @@ def f(n):
 """
 
 
-def soak_mix(token: str) -> list[tuple[str, int, RunRequest, Verdict]]:
-    """(name, how many of 200 runs, request, the verdict it must get). `token` is in the name of every file left behind."""
+Kind = tuple[str, int, RunRequest, Verdict]  # name, how many of 200 runs, request, the verdict that it must get
+
+
+def soak_mix(token: str) -> list[Kind]:
+    """All kinds of program. The name of every file that they leave behind begins with `token`."""
     suite = next(p for p in load_bank() if len(p.tests.files) == 1)
     quick = Limits(wall_s=1.0, cpu_s=0.3)
     return [

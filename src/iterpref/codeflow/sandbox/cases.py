@@ -8,7 +8,15 @@ from typing import Any
 from iterpref.codeflow.sandbox.compare import Truth, Values
 from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases
 
-CONSTRUCTORS = {"set": set, "frozenset": frozenset, "tuple": tuple, "list": list, "dict": dict, "float": float, "complex": complex}
+CONSTRUCTORS = {
+    "set": set,
+    "frozenset": frozenset,
+    "tuple": tuple,
+    "list": list,
+    "dict": dict,
+    "float": float,
+    "complex": complex,
+}
 
 
 def split(code: str, setup: str = "") -> FunctionCases | Asserts:
@@ -25,7 +33,8 @@ def split(code: str, setup: str = "") -> FunctionCases | Asserts:
     except (SyntaxError, ValueError, RecursionError):
         return asserts
     imports: list[str] = []
-    calls, expected = [], []
+    calls: list[str] = []
+    expected: list[Any] = []
     for statement in statements:
         if isinstance(statement, (ast.Import, ast.ImportFrom)) and not calls:
             imports.append(ast.unparse(statement))
@@ -37,7 +46,9 @@ def split(code: str, setup: str = "") -> FunctionCases | Asserts:
         expected.append(case[1])
     if not calls:
         return asserts
-    return FunctionCases(tuple(calls), tuple(expected), setup="\n".join([setup, *imports]).strip(), compare=Values("equal"))
+    return FunctionCases(
+        tuple(calls), tuple(expected), setup="\n".join([setup, *imports]).strip(), compare=Values("equal")
+    )
 
 
 def _case(test: ast.expr) -> tuple[ast.expr, Any] | None:

@@ -37,7 +37,11 @@ class Values:
     def __call__(self, value: Any, expected: Any) -> str:
         try:
             if isinstance(expected, Truth):
-                return "" if not isinstance(value, Opaque) and bool(value) is expected.value else f"expected a {expected.value} value, got {_show(value)}"
+                return (
+                    ""
+                    if not isinstance(value, Opaque) and bool(value) is expected.value
+                    else f"expected a {expected.value} value, got {_show(value)}"
+                )
             if not self.ordered and isinstance(value, (list, tuple)) and isinstance(expected, (list, tuple)):
                 return self._unordered(value, expected)
             return self._differ(value, expected, "")
@@ -87,7 +91,9 @@ class Values:
         if left.shape != right.shape or (self.types == "exact" and left.dtype != right.dtype):
             return False
         if "O" in (left.dtype.kind, right.dtype.kind):
-            return not any(self._differ(a, b, "") for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True))
+            return not any(
+                self._differ(a, b, "") for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
+            )
         if left.dtype.kind in "fc" or right.dtype.kind in "fc":
             if left.dtype.kind not in "biufc" or right.dtype.kind not in "biufc":
                 return False

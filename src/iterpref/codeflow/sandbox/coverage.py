@@ -63,8 +63,7 @@ NOT_COVERED: dict[str, tuple[str, ...]] = {
         "bubblewrap itself, and where it is installed setuid its bugs as root.",
         _PACKAGES,
         _PROC,
-        "Our supervisor runs inside the same walls as the same user: a program can stop or kill it, and so end its run without "
-        "a verdict (HARNESS_ERROR).",
+        "Before Linux 6.12 a program can signal its first process only: Popen.kill and Pool.terminate fail in it.",
         "The number of files: a run's file system is limited in size only.",
         _IN_MEMORY,
         *_EVERYWHERE,

@@ -63,7 +63,9 @@ def task_of(request: RunRequest) -> dict[str, Any]:
         entry = {"kind": "calls", "calls": calls, "function": tests.function, "setup": tests.setup}
     else:
         entry, stdin = {"kind": "program"}, tests.inputs[0]
-    files = [(file.name, file.text, is_test) for group, is_test in ((request.files, False), (checks, True)) for file in group]
+    files = [
+        (file.name, file.text, is_test) for group, is_test in ((request.files, False), (checks, True)) for file in group
+    ]
     return {
         **vars(request.limits),
         "files": files,

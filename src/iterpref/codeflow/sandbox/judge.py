@@ -3,7 +3,8 @@
 HARNESS_ERROR  the walls did not stand before the task's first line, or we ended the run ourselves
 TAMPER         frames that are not the collector's, or out of order
 OUTPUT_LIMIT   a stream went over its limit; tests are then not listed, as how far they came is chance
-PROC_LIMIT     killed at the wall limit with all allowed processes alive
+PROC_LIMIT     killed at the CPU or the wall limit with all allowed processes alive
+OOM            the same with all allowed memory in use: such a program turns in circles
 TIMEOUT, OOM   killed at the CPU, the wall or the memory limit
 CRASH          killed by a signal
 ERROR          a file does not compile
@@ -42,6 +43,7 @@ from iterpref.schema import Verdict
 
 COMPARISONS = re.compile(r"^(builtins|math|operator)\.|\.(assert|fail)\w*$")
 BY_CAUSE = {wire.MEMORY: (Verdict.OOM, "memory"), wire.PROCESSES: (Verdict.PROC_LIMIT, "processes")}
+FULL = 0.98  # share of the memory limit from which on a program has reached it
 BY_LIMIT = {"cpu": Verdict.TIMEOUT, "wall": Verdict.TIMEOUT, "memory": Verdict.OOM}
 
 
@@ -114,6 +116,8 @@ def _stopped(limits: Limits, report: dict[str, Any], story: Story) -> tuple[Verd
         return Verdict.OUTPUT_LIMIT, report["exceeded"][0]
     if killed in ("wall", "cpu") and report["processes"] >= limits.processes - 1:
         return Verdict.PROC_LIMIT, "processes"
+    if killed in ("wall", "cpu") and (report["peak_mb"] or 0) >= FULL * limits.memory_mb:
+        return Verdict.OOM, "memory"
     if killed in BY_LIMIT:
         return BY_LIMIT[killed], killed
     number = report["signal"]

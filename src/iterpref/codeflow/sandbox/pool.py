@@ -16,9 +16,9 @@ from typing import Any
 
 from iterpref.codeflow.sandbox import tiers
 from iterpref.codeflow.sandbox.child.namespaces import BOX
+from iterpref.codeflow.sandbox.intake import UnfitSolution, check, limits_of, task_of
 from iterpref.codeflow.sandbox.judge import judge
 from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult, StdioCases, n_tests
-from iterpref.codeflow.sandbox.intake import UnfitSolution, check, limits_of, task_of
 from iterpref.codeflow.sandbox.server import Server, ServerError
 from iterpref.codeflow.sandbox.sharing import Gate, TaskCount, usable_cores
 from iterpref.codeflow.sandbox.workspace import RunFolder, Users, base_folder
@@ -232,7 +232,9 @@ def _together(results: list[RunResult]) -> RunResult:
     first = next((result for result in results if result.verdict != Verdict.PASS), results[0])
     names = [f"case {i}" for i in range(len(results))]
     tests = tuple(
-        dataclasses.replace(result.tests[0], name=name) for name, result in zip(names, results, strict=True) if result.tests
+        dataclasses.replace(result.tests[0], name=name)
+        for name, result in zip(names, results, strict=True)
+        if result.tests
     )
     return dataclasses.replace(
         first,

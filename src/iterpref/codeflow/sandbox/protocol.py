@@ -11,6 +11,8 @@ from iterpref.codeflow.sandbox.compare import Lines, Values
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile, TestSuite, Verdict
 
+EXACT, LINES = Values(), Lines()
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -56,11 +58,13 @@ class FunctionCases:
     function: str = ""
     setup: str = ""
     # (value, expected) -> "" if they agree, else what differs in one line
-    compare: Callable[[Any, Any], str] = Values()
+    compare: Callable[[Any, Any], str] = EXACT
 
     def __post_init__(self) -> None:
         if self.expected is not None and len(self.expected) != len(self.calls):
-            raise UserError(f"function cases: expected one value a call, got {len(self.expected)} for {len(self.calls)}")
+            raise UserError(
+                f"function cases: expected one value a call, got {len(self.expected)} for {len(self.calls)}"
+            )
         if not self.function and not all(isinstance(call, str) for call in self.calls):
             raise UserError("function cases: calls by arguments need the name of the function, got function=''")
 
@@ -74,11 +78,13 @@ class StdioCases:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    compare: Callable[[str, str], str] = Lines()  # (printed, expected) -> "" or what differs
+    compare: Callable[[str, str], str] = LINES  # (printed, expected) -> "" or what differs
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.outputs):
-            raise UserError(f"stdio cases: expected one output an input, got {len(self.outputs)} for {len(self.inputs)}")
+            raise UserError(
+                f"stdio cases: expected one output an input, got {len(self.outputs)} for {len(self.inputs)}"
+            )
 
 
 Tests = TestSuite | Asserts | FunctionCases | StdioCases

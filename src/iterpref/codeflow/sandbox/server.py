@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from iterpref.codeflow.sandbox.child import wire
 from iterpref.codeflow.sandbox.child.supervisor import PATIENCE
+from iterpref.errors import UserError
 
 CHILD = Path(__file__).parent / "child"
 BOOT = """
@@ -66,7 +67,7 @@ class Server:
     """One fork server. One thread at a time may call `run`; `close` may be called from any thread.
 
     `command`: what starts a program within outer walls, without the program. Raises `ServerError` when the tier's walls
-    cannot be put up.
+    cannot be put up, and `UserError` when a module that is to be preloaded cannot be imported.
     """
 
     def __init__(self, setup: dict[str, Any], command: Sequence[str] = ()) -> None:
@@ -74,7 +75,7 @@ class Server:
         self._marker = f"iterpref-{secrets.token_hex(8)}"
         self._lock = threading.Lock()
         self._closed = False
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         try:
             self._process = subprocess.Popen(
                 [*command, interpreter(), *PYTHON, self._marker],
@@ -90,7 +91,8 @@ class Server:
         except (OSError, subprocess.SubprocessError) as error:
             self._errors.close()
             raise ServerError(f"{type(error).__name__}: {error}") from error
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)  # a server that reads no more must not hold us for ever
         try:
@@ -100,6 +102,11 @@ class Server:
             words = self._last_words()
             self.close()
             raise ServerError(f"the fork server did not start: {words or error}") from error
+        if "preload" in answer:
+            self.close()
+            raise UserError(
+                f"sandbox: preload {answer['preload']!r}: expected a module that can be imported here, got {answer['error']}"
+            )
         if "ready" not in answer:
             self.close()
             raise ServerError(str(answer.get("error")))

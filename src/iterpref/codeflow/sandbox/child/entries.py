@@ -121,7 +121,7 @@ def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -
 
 def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
     """Each call's value leaves as tagged plain data; an exception ends its call only."""
-    encode, dumps, loads, emit = tagged.encode, json.dumps, json.loads, task.emit
+    encode, dumps, emit = tagged.encode, json.dumps, task.emit
     try:
         namespace = _solution(task)
         if entry["setup"]:

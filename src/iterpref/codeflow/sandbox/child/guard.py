@@ -168,19 +168,14 @@ class Seals:
                     self._judges.append(_Seal(item.__qualname__, vars(item)))
         self._n_close = 1 + len(list(own))
         self._rest = [_Seal(module.__name__, vars(module)) for module in (builtins, math, operator)]
-        functions = {
-            f"{seal.label}.{name}": function
+        self._parts = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+        self._bodies = [
+            (f"{seal.label}.{name}", function, self._parts(function))
             for seal in self._judges
             for name, item in seal.objects()
-            for function in (getattr(item, "__wrapped__", None), item)
+            for function in (item, getattr(item, "__wrapped__", None))
             if isinstance(function, FunctionType)
-        }
-        # A method and what it wraps have one label: either of them changed is the same finding.
-        wrapped = [f.__wrapped__ for f in functions.values() if isinstance(getattr(f, "__wrapped__", None), FunctionType)]
-        self._functions = [*functions.values(), *wrapped]
-        self._labels = [*functions, *(f"{f.__qualname__}" for f in wrapped)]
-        self._parts = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
-        self._bodies = [self._parts(function) for function in self._functions]
+        ]
         self._tests: list[_Seal] = []
         # What decides, and what a test has no cause to replace; `self.id = 5` in a setUp is none of these.
         self._methods = {"__call__", "run", "failureException"}
@@ -218,11 +213,11 @@ class Seals:
         return self._changed_body() if everything else ""
 
     def _changed_body(self) -> str:
-        parts, bodies = self._parts, self._bodies
-        for i, function in enumerate(self._functions):
-            now, before = parts(function), bodies[i]
+        parts = self._parts
+        for label, function, before in self._bodies:
+            now = parts(function)
             if now[0] is not before[0] or now[1] is not before[1] or now[2] is not before[2]:
-                return self._labels[i]
+                return label
         return ""
 
     def shadowed(self, test: Any) -> str:

@@ -1,4 +1,4 @@
-# ruff: noqa: PT009, PT027
+# ruff: noqa: PT009
 """The test process: puts up its walls, imports the task, does what `entries` says, and tells each event at once."""
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Watch:
         token = os.urandom(wire.TOKEN_BYTES)
         self._events = wire.Decoder(token, limits["report_mb"] << 20)
         ends = [os.pipe() for _ in range(3)]
-        sinks = (self._out, self._err, self._events)
+        sinks: tuple[Stream | wire.Decoder, ...] = (self._out, self._err, self._events)
         self._open: dict[int, Stream | wire.Decoder] = {
             reading: sink for (reading, _), sink in zip(ends, sinks, strict=True)
         }

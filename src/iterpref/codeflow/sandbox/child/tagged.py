@@ -190,7 +190,8 @@ def _decode(tagged: Any, depth: int) -> Any:
     if tag == "sub":
         return _decode(payload[1], depth + 1)
     if tag == "ndarray":
-        return _array(*payload, depth)
+        dtype, shape, data = payload
+        return _array(dtype, shape, data, depth)
     if tag == "pandas":
         return _table(payload[0], payload[1], depth)
     return _ATOMS[tag](payload)
@@ -256,5 +257,9 @@ def _table(name: str, payload: Any, depth: int) -> Any:
         return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(parts[3])
     if name == "Index":
         values, names, dtype = parts
-        return pandas.MultiIndex.from_tuples(values, names=names) if len(names) > 1 else pandas.Index(values, dtype=dtype, name=names[0])
+        return (
+            pandas.MultiIndex.from_tuples(values, names=names)
+            if len(names) > 1
+            else pandas.Index(values, dtype=dtype, name=names[0])
+        )
     return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+FENCES_SIGNALS = 6  # the first version of Landlock that does
+
 
 class Plain:
     """rlimits, and where we are root a user of its own for each run."""
@@ -87,7 +89,7 @@ class Landlock(Plain):
             raise OSError("the kernel has no Landlock")
         self._readable = files.visible(setup["packages"])
         # A kernel that cannot fence signals: a program of our own user may then signal itself only.
-        self._fence_signals = self._abi < 6 and not setup["own_uid"]
+        self._fence_signals = self._abi < FENCES_SIGNALS and not setup["own_uid"]
         self._filter = self._program()
 
     def _program(self, own_pid: int | None = None) -> bytes:
@@ -104,11 +106,12 @@ class Landlock(Plain):
 
 
 class Inside(Plain):
-    """bubblewrap put up the walls around the whole server, for one run; this adds the filter of system calls."""
+    """bubblewrap put up the walls around the whole server, for one run. This adds the filter of system calls, and a fence
+    between the run and the server, which are one user in there."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         super().__init__(setup)
-        self._filter = seccomp.program(os.uname().machine)
+        self._abi = landlock.abi()
 
     def furnish(self, config: dict[str, Any]) -> str:
         for name in ("shm", "work", "tmp"):
@@ -121,7 +124,10 @@ class Inside(Plain):
 
     def confine(self, config: dict[str, Any]) -> None:
         super().confine(config)
-        seccomp.install(self._filter)
+        if self._abi >= FENCES_SIGNALS:
+            landlock.restrict(["/"], [BOX], files.DEVICES, self._abi)
+        own_pid = None if self._abi >= FENCES_SIGNALS else os.getpid()
+        seccomp.install(seccomp.program(os.uname().machine, own_pid=own_pid))
 
 
 TIERS: dict[str, type[Plain] | type[Namespaces]] = {

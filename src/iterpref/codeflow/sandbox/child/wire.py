@@ -38,6 +38,7 @@ TOKEN_BYTES = 16
 
 RUN = b"R"  # a run follows, or comes along
 
+
 def write_all(descriptor: int, data: bytes) -> None:
     """`os.write` until all is written."""
     view = memoryview(data)
@@ -74,7 +75,6 @@ def read_part(descriptor: int) -> bytes:
         if size == 8 and len(data) == 8:
             size += int.from_bytes(data, "big")
     return data[8:]
-
 
 
 def file_of(data: bytes) -> int:

@@ -54,8 +54,9 @@ def run(
         walls.split()
         sys.path += setup["packages"]
         with _fork_handlers(handlers):
-            for name in (*(COMMON if setup["warm"] else ()), *setup["preload"]):
+            for name in COMMON if setup["warm"] else ():
                 importlib.import_module(name)
+            _preload(setup["preload"], channel)
         from . import runner  # after the modules that it seals
 
         for name in ("LD_BIND_NOW", "PWD"):  # the first is for us, the second bubblewrap's
@@ -75,6 +76,15 @@ def run(
             os.close(channel.detach())
             return judge.prepare(tasks)
         _bury(pid, walls, channel)
+
+
+def _preload(names: Collection[str], channel: socket.socket) -> None:
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # the module's own code may raise anything
+            _say(channel, {"preload": name, "error": f"{type(error).__name__}: {error}"})
+            os._exit(1)
 
 
 def _bury(pid: int, walls: Plain | Namespaces, channel: socket.socket) -> None:
