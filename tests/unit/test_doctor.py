@@ -35,6 +35,7 @@ def system(monkeypatch, tmp_path):
     for module, name in ((machine, "PROC"), (walls, "PROC"), (machine, "CGROUP"), (walls, "LSM")):
         monkeypatch.setattr(module, name, tmp_path / name.lower())
     monkeypatch.setattr(walls, "CONTAINER_MARKS", (tmp_path / "dockerenv",))
+    monkeypatch.setattr(walls, "runs_as_root", lambda: False)
 
 
 # Machine
@@ -141,31 +142,43 @@ def test_landlock_is_asked_for_where_the_kernel_has_it_switched_off(monkeypatch,
     assert walls.remedy("landlock", "no Landlock", None).startswith(walls.UNSAFE)
 
 
-def sandbox_lines(monkeypatch, **tried) -> dict[str, Finding]:
+def sandbox_lines(monkeypatch, chosen: str | None = "namespaces", **tried) -> dict[str, Finding]:
     """`tier=(why it does not work, what a program reached)`; the others work and hold."""
     monkeypatch.setattr(walls, "attempt", lambda tier: tried.get(tier, ("", ())))
+    monkeypatch.setattr(walls, "chosen", lambda: chosen)
     return {finding.name: finding for finding in walls.check_sandbox()}
 
 
 def test_the_strongest_tier_that_works_is_in_use(monkeypatch, system):
     assert "namespaces" in sandbox_lines(monkeypatch)["Sandbox"].found
-    lines = sandbox_lines(monkeypatch, namespaces=("unshare: Operation not permitted", ()))
+    lines = sandbox_lines(monkeypatch, "landlock", namespaces=("unshare: Operation not permitted", ()))
+    assert lines["Sandbox"].state == "ok"
     assert "landlock" in lines["Sandbox"].found
     assert "Operation not permitted" in lines["tier namespaces"].found
 
 
 def test_without_a_safe_tier_the_sandbox_is_missing(monkeypatch, system):
     gone = ("needs Linux, got darwin", ())
-    lines = sandbox_lines(monkeypatch, namespaces=gone, landlock=gone, bwrap=gone, plain=("", ("a port of ours",)))
+    lines = sandbox_lines(
+        monkeypatch, None, namespaces=gone, landlock=gone, bwrap=gone, plain=("", ("a port of ours",))
+    )
     assert (lines["Sandbox"].state, lines["Sandbox"].remedy) == ("missing", "sandbox.allow_unsafe=true")
     assert lines["tier plain"].state == "ok"
     assert "a port of ours" in lines["tier plain"].found
 
 
-def test_a_tier_whose_walls_let_a_program_through_is_not_used(monkeypatch, system):
-    lines = sandbox_lines(monkeypatch, namespaces=("", ("a file of ours",)))
+@pytest.mark.parametrize("outcome", [("", ("a file of ours",)), ("HARNESS_ERROR: walls", ())])
+def test_a_tier_that_can_be_put_up_and_then_fails_is_to_be_replaced_by_one_that_holds(monkeypatch, system, outcome):
+    lines = sandbox_lines(monkeypatch, namespaces=outcome)
     assert lines["tier namespaces"].state == "warning"
-    assert "landlock" in lines["Sandbox"].found
+    assert (lines["Sandbox"].state, lines["Sandbox"].remedy) == ("missing", "sandbox.tier=landlock")
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+def test_programs_that_run_as_root_are_a_warning(monkeypatch, system, as_root):
+    monkeypatch.setattr(walls, "runs_as_root", lambda: as_root)
+    assert ("Sandbox user" in sandbox_lines(monkeypatch)) == as_root
+    assert (walls.remedy("namespaces", "PermissionError", None) == walls.ORDINARY_USER) == as_root
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "landlock", "plain", "bwrap"])
@@ -268,7 +281,8 @@ def test_the_command_prints_json_that_scripts_can_read_and_no_secret(tmp_path):
 def test_a_torch_that_ends_python_is_a_line_of_the_report(tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
-    done = run_doctor(tmp_path, PYTHONPATH=str(tmp_path))
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = run_doctor(tmp_path, PYTHONPATH=os.pathsep.join(paths))
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if " torch " in line and "missing" in line]
     assert "ended Python, status -4" in line

@@ -27,6 +27,7 @@ SYSCTLS = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu from 23.10 on
 )
 OPEN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+ORDINARY_USER = "docker run --user 1000  # or start as an ordinary user otherwise"
 PROGRAM = """
 import os, socket
 
@@ -54,12 +55,19 @@ def reach(path, port, pid):
 def check_sandbox() -> Iterator[Finding]:
     """One line for the tier that `sandbox.tier=auto` takes, one for each tier."""
     tried = {tier: attempt(tier) for tier in TIERS}
-    used = next((tier for tier in SAFE if tried[tier] == ("", ())), None)
-    if used is not None:
-        yield Finding("Sandbox", "ok", f"sandbox.tier=auto is {used} here")
-    else:
+    auto, used = chosen(), next((tier for tier in SAFE if tried[tier] == ("", ())), None)
+    if used is None:
         found = "no safe tier works here; with this override programs run without walls around files and network"
         yield Finding("Sandbox", "missing", found, UNSAFE)
+    elif auto != used:
+        yield Finding("Sandbox", "missing", f"sandbox.tier=auto is {auto} here, and that fails", f"sandbox.tier={used}")
+    else:
+        yield Finding("Sandbox", "ok", f"sandbox.tier=auto is {used} here")
+    if runs_as_root():
+        found = "programs run as root, as this root may not become another user"
+        yield Finding(
+            "Sandbox user", "warning", found, "docker run --user 1000  # or start as an ordinary user otherwise"
+        )
     for tier, (reason, reached) in tried.items():
         if reason:
             yield Finding(f"tier {tier}", "warning", words(reason), remedy(tier, reason, used))
@@ -100,6 +108,19 @@ def attempt(tier: str) -> tuple[str, tuple[str, ...]]:
     return "", tuple(result.values[0])
 
 
+def chosen() -> str | None:
+    """What `sandbox.tier=auto` takes without running a program in it."""
+    from iterpref.codeflow.sandbox.tiers import probe
+
+    return next((tier for tier in SAFE if probe(tier).works), None)
+
+
+def runs_as_root() -> bool:
+    from iterpref.codeflow.sandbox.workspace import Users
+
+    return os.geteuid() == 0 and Users().pick() is None
+
+
 def remedy(tier: str, reason: str, used: str | None) -> str:
     """The one thing to do where a tier does not work; `used`: the tier that auto takes."""
     fallback = f"sandbox.tier={used}" if used else UNSAFE
@@ -108,6 +129,8 @@ def remedy(tier: str, reason: str, used: str | None) -> str:
     if tier == "bwrap" and "not installed" in reason:
         return "sudo apt-get install bubblewrap"
     if tier in ("namespaces", "bwrap"):
+        if tier == "namespaces" and runs_as_root():
+            return ORDINARY_USER
         return forbidding_sysctl() or (OPEN_CONTAINER if in_container() else fallback)
     if tier == "landlock":
         return _landlock_remedy(fallback)

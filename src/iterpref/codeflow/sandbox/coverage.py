@@ -27,7 +27,6 @@ NOT_COVERED: dict[str, tuple[str, ...]] = {
         _KERNEL,
         _PACKAGES,
         _PROC,
-        "uname tells the machine's name and its kernel.",
         _IN_MEMORY,
         *_EVERYWHERE,
     ),

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
 
 from iterpref.codeflow.sandbox import tiers
 from iterpref.codeflow.sandbox.child.namespaces import BOX
@@ -21,7 +20,7 @@ from iterpref.codeflow.sandbox.judge import judge
 from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult, StdioCases, n_tests
 from iterpref.codeflow.sandbox.server import Server, ServerError
 from iterpref.codeflow.sandbox.sharing import Gate, TaskCount, usable_cores
-from iterpref.codeflow.sandbox.workspace import RunFolder, Users, base_folder
+from iterpref.codeflow.sandbox.workspace import Users
 from iterpref.errors import UserError
 from iterpref.schema import Verdict
 
@@ -49,7 +48,6 @@ class PooledSandbox:
         # Root that cannot step down runs programs as root: the records must show it.
         as_root = os.geteuid() == 0 and self._users.pick() is None
         self.tier = f"{self._kind}-as-root" if as_root else self._kind
-        self._base = base_folder(self._users.pick() is not None) if self._kind not in tiers.OWN_FILES else None
         self._gate = Gate(self.workers)
         self._tasks = TaskCount()
         self._lock = threading.Lock()
@@ -161,7 +159,7 @@ class PooledSandbox:
                 return self._without_run(request, Verdict.HARNESS_ERROR, str(error))
             started = time.perf_counter()
             try:
-                place = self._place(request, stack)
+                place = tiers.place(self._kind, request.limits, self._users, self._n_processes(request), stack)
                 report = server.run(limits_of(request) | {"folder": place["folder"]}, task_of(request) | place)
             except (ServerError, OSError) as error:
                 self._give(key, server, usable=False)
@@ -173,18 +171,13 @@ class PooledSandbox:
             self._give(key, server, usable=report["killed"] not in ("cancelled", "orphan"))
         return judge(request, report, place["folder"] or BOX, duration_ms, self.tier)
 
-    def _place(self, request: RunRequest, stack: ExitStack) -> dict[str, Any]:
-        """Where the run lives and who it is, in tiers where that is not the server's business."""
-        if self._base is None:
-            return {"uid": None, "own_uid": False, "nproc": None, "folder": None}
-        uid, processes = self._users.pick(), request.limits.processes
-        nproc: int | None = processes
-        if not self._users.own:
-            # The limit is the user's in all: ours comes on top of what runs already.
-            base = self._tasks.of(uid if uid is not None else os.getuid())
-            nproc = None if base is None else base + self.workers * processes
-        folder = stack.enter_context(RunFolder(self._base, uid, self._users.own)).path
-        return {"uid": uid, "own_uid": self._users.own, "nproc": nproc, "folder": str(folder)}
+    def _n_processes(self, request: RunRequest) -> int | None:
+        """How many processes our user may have during a run, where the kernel counts all of them together."""
+        if self._users.own or self._kind in tiers.OWN_FILES:
+            return None
+        uid = self._users.pick()
+        running = self._tasks.of(os.getuid() if uid is None else uid)
+        return None if running is None else running + self.workers * request.limits.processes
 
     def _take(self, key: _Key, stop: threading.Event) -> Server:
         """An idle server that fits, or a new one."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from iterpref.codeflow.sandbox import bwrap
-from iterpref.codeflow.sandbox.child import files
+from iterpref.codeflow.sandbox.child import files, wire
+from iterpref.codeflow.sandbox.intake import limits_of, task_of
+from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest
 from iterpref.codeflow.sandbox.server import Server, ServerError
-from iterpref.codeflow.sandbox.workspace import Users
+from iterpref.codeflow.sandbox.workspace import RunFolder, Users, base_folder
 from iterpref.errors import UserError
+from iterpref.schema import SourceFile
 
 EMBEDDED = ("namespaces", "landlock", "plain")  # of our own fork server, the strongest first
 OWN_FILES = ("namespaces", "bwrap")  # tiers in which a run has a file system of its own
@@ -29,12 +34,36 @@ class Probe:
 
 @cache
 def probe(tier: str) -> Probe:
-    """Starts a server of the tier and ends it again; once a process."""
+    """Runs a program in the tier, for some walls are put up by its own process only; once a process."""
+    request = RunRequest((SourceFile("solution.py", ""),), FunctionCases(("1 + 1",), (2,)), Limits(wall_s=60, cpu_s=30))
+    users = Users()
     try:
-        start(tier, (), Users(), disk_mb=16).close()
-    except ServerError as error:
+        server = start(tier, (), users, request.limits.disk_mb)
+        try:
+            with ExitStack() as stack:
+                here = place(tier, request.limits, users, None, stack)
+                report = server.run(limits_of(request) | {"folder": here["folder"]}, task_of(request) | here)
+        finally:
+            server.close()
+    except (ServerError, OSError, UserError) as error:
         return Probe(tier, False, str(error))
-    return Probe(tier, True, "")
+    told = [frame[0] for frame in report["frames"]]
+    return Probe(
+        tier, wire.DONE in told, "" if wire.DONE in told else f"a program did not run: {report['stderr'][-300:]}"
+    )
+
+
+def place(tier: str, limits: Limits, users: Users, n_processes: int | None, stack: ExitStack) -> dict[str, Any]:
+    """Where a run lives and who it is, in tiers where that is not the server's business; `stack` cleans up.
+
+    `n_processes`: limit for all of our user's processes together, where runs have no user of their own.
+    """
+    if tier in OWN_FILES:
+        return {"uid": None, "own_uid": False, "nproc": None, "folder": None}
+    uid = users.pick()
+    folder = stack.enter_context(RunFolder(base_folder(uid is not None), uid, users.own)).path
+    nproc = limits.processes if users.own else n_processes
+    return {"uid": uid, "own_uid": users.own, "nproc": nproc, "folder": str(folder)}
 
 
 def choose(tier: str, allow_unsafe: bool) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterable
 
 from . import confine, files, linux, processes, seccomp
@@ -33,7 +34,7 @@ class Namespaces:
     def __init__(self, setup: dict[str, Any]) -> None:
         user, group = os.getuid(), os.getgid()
         flags = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
-        if user == 0:
+        if user == 0 and setup["uid"] is not None:
             user = group = setup["uid"]
             linux.unshare(flags)
             make_root(files.visible(setup["packages"]))
@@ -102,7 +103,8 @@ def _map_user(user: int, group: int) -> None:
 
 
 def make_root(paths: Iterable[str]) -> None:
-    """Leaves `paths` and a few devices of the file system, all read-only, and nothing else."""
+    """Leaves `paths` and a few devices of the file system, all read-only, and nothing else; nor the machine's name."""
+    socket.sethostname("sandbox")
     before = os.umask(0o022)  # the run's user must get through every folder that we make
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
     # Anywhere that exists: in our own mount namespace nobody sees it, and it will be the root at once.

@@ -79,10 +79,10 @@ def read_part(descriptor: int) -> bytes:
 
 def file_of(data: bytes) -> int:
     """An open file without a name."""
-    if hasattr(os, "memfd_create"):
+    try:
         descriptor = os.memfd_create("task")
-    else:
-        import tempfile  # here: it takes milliseconds, and Linux needs it not
+    except (AttributeError, OSError):  # not Linux, or refused here
+        import tempfile  # here: it takes milliseconds
 
         descriptor, name = tempfile.mkstemp()
         os.unlink(name)

@@ -96,7 +96,9 @@ def _bury(pid: int, walls: Plain | Namespaces, channel: socket.socket) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     while True:
         ended, status, usage = os.wait4(-1, 0)  # orphans too: a dead one still counts as a process
-        if ended == pid:
+        if ended == pid and os.WIFSTOPPED(status):
+            os.kill(pid, signal.SIGKILL)  # it asked to be traced, and waits for a tracer
+        elif ended == pid:
             break
     n_left = _kill_all(walls)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

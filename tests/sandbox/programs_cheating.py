@@ -1,0 +1,177 @@
+"""Programs whose answer is wrong and who want it called right."""
+
+from __future__ import annotations
+
+from iterpref.schema import Verdict
+
+from .build import ASSERTS, CALLS, GOOD, IN_PROCESS, JUDGED_INSIDE, STDIO, SUITE, Program, in_f
+
+FAIL, ERROR, TAMPER, PASS = Verdict.FAIL, Verdict.ERROR, Verdict.TAMPER, Verdict.PASS
+EQUAL = "class E:\n    def __eq__(self, other): return True\n    __hash__ = None\n"
+WRONG = "def f(x):\n    return 7\n"
+# To be put into a function: finds unittest's result object in the frames above.
+TO_RESULT = """
+    import sys
+    frame = sys._getframe(1)
+    while frame and "result" not in frame.f_locals:
+        frame = frame.f_back
+    if frame is None: return 7
+    result = frame.f_locals["result"]
+"""
+
+OBJECTS = {
+    "equals everything": Program(EQUAL + "def f(x):\n    return E()\n", FAIL),
+    "returns mock.ANY": Program("from unittest.mock import ANY\ndef f(x):\n    return ANY\n", FAIL),
+    "an int that equals everything": Program(
+        "class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)\n", FAIL
+    ),
+    "a proxy of what equals everything": Program(
+        "import weakref\n" + EQUAL + "e = E()\ndef f(x): return weakref.proxy(e)\n", FAIL
+    ),
+    "lies about its class": Program(
+        "class E(int):\n    __class__ = int\n    def __eq__(self, o): return True\n    def __repr__(self): return '4'\n"
+        "    __str__ = __repr__\ndef f(x): return E(7)\n", FAIL, kinds=IN_PROCESS,
+    ),
+    "a metaclass that equals everything": Program(
+        "class M(type):\n    def __eq__(self, o): return True\n    __hash__ = None\nclass C(metaclass=M): pass\n"
+        "def f(x): return C\n", (FAIL, ERROR),
+    ),
+}  # fmt: skip
+
+JUDGES = {
+    "patches assertEqual": Program(
+        "import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n" + WRONG,
+        FAIL, "patched TestCase.assertEqual", kinds=(SUITE,),
+    ),
+    "patches assertEqual's code": Program(
+        "import unittest\nunittest.TestCase.assertEqual.__code__ = (lambda *a: None).__code__\n" + WRONG,
+        ERROR, "ValueError", kinds=(SUITE,),  # the code of a closure does not fit
+    ),
+    "patches the code below assertEqual": Program(
+        "import unittest\nbelow = unittest.TestCase.assertEqual.__wrapped__\n"
+        "below.__code__ = (lambda s, a, b, msg=None: None).__code__\n" + WRONG,
+        FAIL, "patched TestCase.assertEqual", kinds=(SUITE,),
+    ),
+    "patches the assertion of one test": Program(
+        "import sys\ndef f(x):\n    sys._getframe(1).f_locals['self'].assertEqual = lambda *a: None\n    return 7\n",
+        FAIL, "patched self.assertEqual", kinds=(SUITE,),
+    ),
+    "patches the assertion of the test's class": Program(
+        "import sys\ndef f(x):\n    type(sys._getframe(1).f_locals['self']).assertEqual = print\n    return 7\n",
+        FAIL, "patched TestF.assertEqual", kinds=(SUITE,),
+    ),
+    "replaces failureException": Program(
+        "import unittest\nunittest.TestCase.failureException = KeyError\n" + WRONG, FAIL, "failureException", kinds=(SUITE,)
+    ),
+    "patches abs": Program("import builtins\nbuiltins.abs = lambda x: 0\n" + WRONG, FAIL, "", unlike={
+        SUITE: (FAIL, "patched builtins.abs"), ASSERTS: (FAIL, "patched builtins.abs")}),
+    "patches abs and is right": Program(
+        "import builtins\nbuiltins.abs = lambda x: 0\n" + GOOD, FAIL, "patched builtins.abs", kinds=JUDGED_INSIDE,
+    ),
+    "patches math.isclose": Program(
+        "import math\nmath.isclose = lambda *a, **k: True\n" + GOOD, FAIL, "patched math.isclose", kinds=JUDGED_INSIDE
+    ),
+    "patches operator.eq": Program(
+        "import operator\noperator.eq = lambda a, b: True\n" + GOOD, FAIL, "patched operator.eq", kinds=JUDGED_INSIDE
+    ),
+    "removes a builtin": Program("import builtins\ndel builtins.bin\n" + GOOD, FAIL, "patched builtins.bin", kinds=JUDGED_INSIDE),
+    "removes a builtin that we need": Program("import builtins\ndel builtins.sorted\n" + GOOD, (FAIL, ERROR), kinds=(SUITE,)),
+    "patches and puts back": Program(
+        "import unittest\nold = unittest.TestCase.assertEqual\n"
+        "def f(x):\n    unittest.TestCase.assertEqual = lambda *a: None\n    return 7\n"
+        "def back(self): unittest.TestCase.assertEqual = old\nunittest.TestCase.tearDown = back\n",
+        (FAIL, TAMPER), kinds=(SUITE,), unlike={SUITE: (TAMPER, "tearDown")},
+    ),
+    "patches TestCase.run": Program(
+        "import unittest\ndef run(self, result):\n    result.startTest(self)\n"
+        "    result.addSuccess(self)\n    result.stopTest(self)\n"
+        "unittest.TestCase.run = run\n" + WRONG, TAMPER, "TestCase.run", kinds=JUDGED_INSIDE,
+    ),
+    "replaces a test method": Program(
+        "import sys\ndef f(x):\n    type(sys._getframe(1).f_locals['self']).test_zero = lambda self: None\n"
+        "    return 2 * x + x // 4\n", TAMPER, "TestF.test_zero", kinds=(SUITE,),
+    ),
+    "lends TestCase its own": Program(
+        "import unittest\nclass Lax(unittest.TestCase):\n    def assertEqual(self, *a): pass\nunittest.TestCase = Lax\n"
+        + WRONG, TAMPER, "unittest.TestCase", kinds=(SUITE,),
+    ),
+    "registers an equality": Program(
+        "import sys\ndef f(x):\n    s = sys._getframe(1).f_locals['self']\n"
+        "    s.addTypeEqualityFunc(int, lambda a, b, msg=None: None)\n    return 7\n",
+        TAMPER, "self.addTypeEqualityFunc", kinds=(SUITE,),
+    ),
+    "patches the loader": Program(
+        "import unittest\nunittest.TestLoader.loadTestsFromTestCase = lambda *a: unittest.TestSuite()\n" + WRONG,
+        (FAIL, TAMPER), kinds=(SUITE,),
+    ),
+    "patches TestSuite.run": Program(
+        "import unittest\nunittest.TestSuite.run = lambda self, result, debug=False: result\n" + WRONG,
+        (FAIL, TAMPER), "TestSuite.run", kinds=JUDGED_INSIDE,
+    ),
+    "patches TestResult": Program(
+        "import unittest\nunittest.TestResult.addFailure = lambda self, test, err: self.addSuccess(test)\n" + WRONG,
+        FAIL, kinds=JUDGED_INSIDE,
+    ),
+    "patches TestResult and is right": Program(
+        "import unittest\nunittest.TestResult.addFailure = print\n" + GOOD,
+        TAMPER, "TestResult.addFailure", kinds=JUDGED_INSIDE,
+    ),
+    "another unittest for the tests": Program(
+        "import sys, types\nfake = types.ModuleType('unittest')\nfake.TestCase = type('TestCase', (), {})\n"
+        "sys.modules['unittest'] = fake\n" + WRONG, (FAIL, TAMPER, ERROR), kinds=(SUITE,),
+    ),
+    "its own abs in the namespace of the checks": Program(
+        "def abs(x):\n    return 4\n" + WRONG, FAIL, "asserts", kinds=(ASSERTS,)
+    ),
+}  # fmt: skip
+
+RESULTS = {
+    "patches the result's class badly": Program(
+        "def f(x):" + TO_RESULT + "    type(result).addFailure = type(result).addSuccess\n    return 7\n",
+        ERROR, "TypeError", kinds=JUDGED_INSIDE,  # addSuccess takes no exception, so that even this is seen
+    ),
+    "patches the result's class well": Program(
+        "def f(x):" + TO_RESULT + "    type(result).addFailure = lambda s, test, err: s.addSuccess(test)\n    return 7\n",
+        TAMPER, "Collector.addFailure", kinds=JUDGED_INSIDE,
+    ),
+    "calls addSuccess": Program(
+        "def f(x):" + TO_RESULT + "    result.addSuccess(frame.f_locals.get('self'))\n    return 2 * x\n",
+        TAMPER, "passed twice", kinds=JUDGED_INSIDE,
+    ),
+    "swaps the result for its own": Program(
+        "def f(x):" + TO_RESULT + "    import unittest\n    frame.f_locals['result'] = unittest.TestResult()\n    return 7\n",
+        FAIL, kinds=JUDGED_INSIDE,
+    ),
+    "writes to every descriptor": Program(
+        in_f("import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'PASS' * 9)\n    except OSError: pass"), TAMPER, "report"
+    ),
+    "closes every descriptor": Program(
+        in_f("import os\nos.closerange(0, 64)"), (Verdict.EARLY_EXIT, ERROR, FAIL), kinds=(SUITE, ASSERTS, CALLS, STDIO)
+    ),
+    "turns the report to its own output": Program(
+        in_f("import os\nos.dup2(1, 3)"), Verdict.EARLY_EXIT, kinds=IN_PROCESS,
+    ),
+    "turns the report into a file": Program(
+        in_f("import os\nfd = os.open('report', os.O_CREAT | os.O_RDWR)\nos.dup2(fd, 3)"), Verdict.EARLY_EXIT, kinds=IN_PROCESS
+    ),
+    "looks for the harness in __main__": Program("import __main__\nf = __main__.CODES\n", ERROR, "AttributeError"),
+    "imports the harness": Program("import _harness\n", ERROR, "ModuleNotFoundError"),
+    "skips": Program("import unittest\ndef f(x):\n    raise unittest.SkipTest('no')\n", FAIL, "", unlike={
+        SUITE: (FAIL, "skipped TestF.test_d"), ASSERTS: (FAIL, "skipped asserts"),
+        CALLS: (ERROR, "SkipTest"), STDIO: (ERROR, "SkipTest")}),
+    "skips on import": Program("import unittest\nraise unittest.SkipTest('no')\n", ERROR, "SkipTest"),
+    "an exception that unittest swallows": Program(
+        "import unittest.case\ndef f(x):\n    raise unittest.case._ShouldStop\n", (FAIL, ERROR, TAMPER)
+    ),
+    "reads the tests": Program(in_f("open('test_solution.py')"), ERROR, "FileNotFoundError"),
+    "looks for the tests' source on disk": Program(
+        in_f("import os\nassert sorted(os.listdir()) == ['solution.py'], os.listdir()"), PASS
+    ),
+    "asks inspect for the tests": Program(
+        in_f("import inspect, test_solution; inspect.getsource(test_solution)"), ERROR, "OSError", kinds=(SUITE,)
+    ),
+    "asks linecache for the tests": Program(
+        in_f("import linecache, sys\nassert not linecache.getlines(sys._getframe(1).f_code.co_filename)"), PASS, kinds=(SUITE,)
+    ),
+    "prints only the first line": Program("print(input() and 4)\nraise SystemExit\n", FAIL, "case 0", kinds=(STDIO,)),
+}  # fmt: skip
