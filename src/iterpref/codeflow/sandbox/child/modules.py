@@ -158,7 +158,18 @@ def _pin_tempfile(module: Any) -> None:
     module._name_sequence = names
 
 
-AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {"random": _pin_random, "tempfile": _pin_tempfile}
+AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
+    "random": _pin_random,
+    "numpy.random": _pin_random,
+    "tempfile": _pin_tempfile,
+}
+
+
+def pin(*names: str) -> None:
+    """The same for modules that are loaded already. `random` keeps its state through a fork, `tempfile` does not."""
+    for name in names:
+        if name in sys.modules:
+            AFTER_IMPORT[name](sys.modules[name])
 
 
 def install(importer: TaskImporter, files: Sequence[TaskFile], folder: str, at_start: Collection[str]) -> None:

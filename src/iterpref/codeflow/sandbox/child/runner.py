@@ -19,7 +19,7 @@ from .collector import Collector
 from .describe import headline
 from .guard import Probe, Seals, harden_assertions
 from .lines import Coverage
-from .modules import TaskFile, TaskImporter, install
+from .modules import TaskFile, TaskImporter, install, pin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Judge:
             os.environ.update(HOME=work, TMPDIR=f"{folder}/tmp")
         confine.set_limits(config, self._own_memory_mb, self._walls.process_limit(config))
         self._walls.confine(config)
+        pin("tempfile")
         files = [TaskFile(work, name, text, is_test) for name, text, is_test in config["files"] if name.endswith(".py")]
         tests = [file for file in files if file.is_test]
         self._probe.arm([file.path for file in tests], any("ANY" in file.text for file in tests))

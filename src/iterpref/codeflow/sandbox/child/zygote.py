@@ -57,7 +57,9 @@ def run(
             for name in COMMON if setup["warm"] else ():
                 importlib.import_module(name)
             _preload(setup["preload"], channel)
-        from . import runner  # after the modules that it seals
+        from . import modules, runner  # after the modules that they seal and pin
+
+        modules.pin("random", "numpy.random")
 
         for name in ("LD_BIND_NOW", "PWD"):  # the first is for us, the second bubblewrap's
             os.environ.pop(name, None)
