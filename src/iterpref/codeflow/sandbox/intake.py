@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from iterpref.codeflow.sandbox.child import tagged
+from iterpref.codeflow.sandbox.child.checks import compile_checks, pack
 from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases, RunRequest, StdioCases, n_tests
 from iterpref.codeflow.sandbox.workspace import BadFile, check_names
 from iterpref.errors import UserError
@@ -63,9 +65,8 @@ def task_of(request: RunRequest) -> dict[str, Any]:
         entry = {"kind": "calls", "calls": calls, "function": tests.function, "setup": tests.setup}
     else:
         entry, stdin = {"kind": "program"}, tests.inputs[0]
-    files = [
-        (file.name, file.text, is_test) for group, is_test in ((request.files, False), (checks, True)) for file in group
-    ]
+    files: list[tuple[str, str, bool, str | None]] = [(file.name, file.text, False, None) for file in request.files]
+    files += [(file.name, file.text, True, _compiled(file.name, file.text)) for file in checks]
     return {
         **vars(request.limits),
         "files": files,
@@ -73,6 +74,18 @@ def task_of(request: RunRequest) -> dict[str, Any]:
         "stdin": stdin,
         "coverage": request.measure_coverage,
     }
+
+
+@lru_cache(maxsize=256)
+def _compiled(name: str, text: str) -> str | None:
+    """The code of a file of checks, which many versions of a solution will run on; None where it is no Python, as the
+    child then finds out and says."""
+    if not name.endswith(".py"):
+        return None
+    try:
+        return pack(compile_checks(name, text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _free_name(files: tuple[SourceFile, ...]) -> str:

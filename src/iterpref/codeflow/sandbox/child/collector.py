@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from . import wire
@@ -39,7 +39,7 @@ class Collector:
     def __init__(
         self,
         emit: Callable[..., None],
-        sources: Mapping[str, tuple[str, Sequence[str]]],
+        sources: Mapping[str, tuple[str, str]],
         seals: Seals,
         long_names: bool,
     ) -> None:

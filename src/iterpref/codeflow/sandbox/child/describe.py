@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 
 from . import wire
@@ -13,8 +13,8 @@ FIRST_FRAMES, LAST_FRAMES = 3, 8
 FORKS = frozenset({"fork", "forkpty", "_fork_exec", "fork_exec", "posix_spawn", "posix_spawnp"})
 
 
-def describe(error: BaseException, sources: Mapping[str, tuple[str, Sequence[str]]]) -> str:
-    """Frames, message, and the exceptions behind it, at most `MAX_CHARS`. `sources`: path -> (name, lines)."""
+def describe(error: BaseException, sources: Mapping[str, tuple[str, str]]) -> str:
+    """Frames, message, and the exceptions behind it, at most `MAX_CHARS`. `sources`: path -> (name, text)."""
     frames = _frames(error.__traceback__, sources)
     if len(frames) > FIRST_FRAMES + LAST_FRAMES + 1:
         cut = len(frames) - FIRST_FRAMES - LAST_FRAMES
@@ -65,12 +65,13 @@ def _behind(error: BaseException) -> BaseException | None:
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _frames(entry: TracebackType | None, sources: Mapping[str, tuple[str, Sequence[str]]]) -> list[str]:
+def _frames(entry: TracebackType | None, sources: Mapping[str, tuple[str, str]]) -> list[str]:
     shown = []
     while entry is not None:
         code = entry.tb_frame.f_code
         if code.co_filename in sources:
-            name, lines = sources[code.co_filename]
+            name, text = sources[code.co_filename]
+            lines = text.splitlines()
             source = lines[entry.tb_lineno - 1].strip() if 0 < entry.tb_lineno <= len(lines) else ""
             shown.append(f'  File "{name}", line {entry.tb_lineno}, in {code.co_name}\n    {source[:200]}')
         entry = entry.tb_next

@@ -6,13 +6,13 @@ Also pins what an import would draw from the clock or the kernel: the seed of `r
 from __future__ import annotations
 
 import ast
-import opcode
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
 
+from . import checks
 from .guard import Probe
 from .lines import Coverage
 
@@ -20,14 +20,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PROBE = "__probe__"  # the name under which a test module finds the probe
-
 
 class TaskFile:
     """One .py file: where it would lie, and the module it makes."""
 
-    def __init__(self, folder: str, name: str, text: str, is_test: bool) -> None:
+    def __init__(self, folder: str, name: str, text: str, is_test: bool, compiled: str | None = None) -> None:
         self.path, self.name, self.text, self.is_test = f"{folder}/{name}", name, text, is_test
+        self._compiled = compiled
+        # What tracebacks call it: the same in every run for a test, which is compiled ahead.
+        self.label = checks.label(name) if is_test else self.path
         *parents, stem = name.removesuffix(".py").split("/")
         self.is_package = stem == "__init__" and bool(parents)
         parts = parents if self.is_package else [*parents, stem]
@@ -36,44 +37,15 @@ class TaskFile:
 
     def compile(self, coverage: Coverage | None) -> CodeType:
         """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply)."""
+        if self._compiled is not None:
+            return checks.unpack(self._compiled)
+        if self.is_test:
+            return checks.compile_checks(self.name, self.text)
         source = self.text.encode("utf-8")
-        code = compile(source, self.path, "exec", dont_inherit=True)
-        if self.is_test and _compares(code):
-            tree = ast.fix_missing_locations(_ProbeComparisons().visit(ast.parse(source, self.path)))
-            code = compile(tree, self.path, "exec", dont_inherit=True)
-        if coverage is not None and not self.is_test:
-            coverage.add(self.path, ast.parse(source, self.path), code)
+        code = compile(source, self.label, "exec", dont_inherit=True)
+        if coverage is not None:
+            coverage.add(self.label, ast.parse(source, self.label), code)
         return code
-
-
-COMPARING = frozenset({opcode.opmap["COMPARE_OP"], opcode.opmap["CONTAINS_OP"]})
-
-
-def _compares(code: CodeType) -> bool:
-    """Whether a comparison may be among the instructions: most suites leave them to unittest's own methods, and need
-    not be compiled again."""
-    # Instructions lie at even places; what looks like one at an inline cache's place costs a second look, no more.
-    return not COMPARING.isdisjoint(code.co_code[::2]) or any(
-        _compares(constant) for constant in code.co_consts if isinstance(constant, CodeType)
-    )
-
-
-class _ProbeComparisons(ast.NodeTransformer):
-    """`a == b` becomes `__probe__(a) == __probe__(b)`, for a bare `assert` and `assertTrue` see no values otherwise."""
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        if any(isinstance(op, (ast.Eq, ast.In, ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in node.ops):
-            node.left = _probed(node.left)
-            node.comparators = [_probed(value) for value in node.comparators]
-        return node
-
-
-def _probed(value: ast.expr) -> ast.expr:
-    if isinstance(value, ast.Constant):
-        return value
-    call = ast.Call(func=ast.Name(id=PROBE, ctx=ast.Load()), args=[value], keywords=[])
-    return ast.copy_location(call, value)
 
 
 class TaskImporter:
@@ -118,7 +90,7 @@ class TaskImporter:
     def exec_module(self, module: ModuleType) -> None:
         file = self._files[module.__name__]
         if file.is_test:
-            vars(module)[PROBE] = self._probe
+            vars(module)[checks.PROBE] = self._probe
         exec(self._codes[file.path], vars(module))
 
     def get_source(self, name: str) -> str | None:

@@ -108,10 +108,10 @@ class Judge:
         confine.set_limits(config, self._own_memory_mb, self._walls.process_limit(config))
         self._walls.confine(config)
         pin("tempfile")
-        files = [TaskFile(work, name, text, is_test) for name, text, is_test in config["files"] if name.endswith(".py")]
+        files = [TaskFile(work, *file) for file in config["files"] if file[0].endswith(".py")]
         tests = [file for file in files if file.is_test]
-        self._probe.arm([file.path for file in tests], any("ANY" in file.text for file in tests))
-        sources = {file.path: (file.name, file.text.splitlines()) for file in files}
+        self._probe.arm([file.label for file in tests], any("ANY" in file.text for file in tests))
+        sources = {file.label: (file.name, file.text) for file in files}
         coverage = Coverage() if config["coverage"] else None
         task = entries.Task(
             files=files,

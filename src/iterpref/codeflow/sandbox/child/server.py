@@ -72,7 +72,8 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
                 shutil.rmtree(limits["folder"], ignore_errors=True)
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
             walls.renew()
-        except ZygoteGone:
+        except ZygoteGone as error:
+            os.write(2, str(error).encode("utf-8", "backslashreplace"))
             ended = BROKEN
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)  # and with it, or by `bury`, the child that waits for the next task

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from . import wire
 
 
-def write_files(work: str, files: Sequence[tuple[str, str, bool]], uid: int | None) -> None:
+def write_files(work: str, files: Sequence[tuple[str, str, bool, str | None]], uid: int | None) -> None:
     """Writes the solution's files below `work`, and gives them to `uid`; those of the tests (marked True) are never
     written."""
-    for name, text, is_test in files:
+    for name, text, is_test, _ in files:
         if not is_test:
             path = f"{work}/{name}"
             if "/" in name:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 # What short programs import most: ready before the first run, it costs no run anything. Each megabyte here costs every
 # run its share of a fork, so `asyncio` and `unittest.mock` are not among them.
 COMMON = (
-    "abc", "ast", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum",
-    "fractions", "functools", "heapq", "io", "itertools", "json", "math", "operator", "random", "re", "string",
-    "textwrap", "threading", "time", "traceback", "types", "typing", "unittest", "warnings",
+    "abc", "ast", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
+    "fractions", "functools", "heapq", "io", "itertools", "json", "logging", "math", "operator", "pathlib", "random",
+    "re", "string", "textwrap", "threading", "time", "traceback", "types", "typing", "unittest", "warnings",
 )  # fmt: skip
 SWEEP_S = 2.0  # how long we go on killing a program that forks faster than we look
 

@@ -1,0 +1,67 @@
+"""Compiles what checks a program: its comparisons show the probe their values first.
+
+Our own process compiles a suite once, for all versions that run on it, and sends the code along.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import marshal
+import opcode
+from types import CodeType
+
+PROBE = "__probe__"  # the name under which a test module finds the probe
+COMPARING = frozenset({opcode.opmap["COMPARE_OP"], opcode.opmap["CONTAINS_OP"]})
+
+
+def label(name: str) -> str:
+    """The file name in tracebacks of a test file."""
+    return f"<tests>/{name}"
+
+
+def compile_checks(name: str, text: str) -> CodeType:
+    """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply)."""
+    source = text.encode("utf-8")
+    code = compile(source, label(name), "exec", dont_inherit=True)
+    if _compares(code):
+        tree = ast.fix_missing_locations(_ProbeComparisons().visit(ast.parse(source, label(name))))
+        code = compile(tree, label(name), "exec", dont_inherit=True)
+    return code
+
+
+def pack(code: CodeType) -> str:
+    """Text that `unpack` makes code of again, in the same interpreter."""
+    return base64.b64encode(marshal.dumps(code)).decode()
+
+
+def unpack(text: str) -> CodeType:
+    code: CodeType = marshal.loads(base64.b64decode(text))
+    return code
+
+
+def _compares(code: CodeType) -> bool:
+    """Whether a comparison may be among the instructions: most suites leave them to unittest's own methods, and need
+    not be compiled again."""
+    # Instructions lie at even places; what looks like one at an inline cache's place costs a second look, no more.
+    return not COMPARING.isdisjoint(code.co_code[::2]) or any(
+        _compares(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )
+
+
+class _ProbeComparisons(ast.NodeTransformer):
+    """`a == b` becomes `__probe__(a) == __probe__(b)`, for a bare `assert` and `assertTrue` see no values otherwise."""
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if any(isinstance(op, (ast.Eq, ast.In, ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in node.ops):
+            node.left = _probed(node.left)
+            node.comparators = [_probed(value) for value in node.comparators]
+        return node
+
+
+def _probed(value: ast.expr) -> ast.expr:
+    if isinstance(value, ast.Constant):
+        return value
+    call = ast.Call(func=ast.Name(id=PROBE, ctx=ast.Load()), args=[value], keywords=[])
+    return ast.copy_location(call, value)
