@@ -1,1 +1,1 @@
-"""Tests of the sandbox: `programs_*` and `suites` are tables of programs with the verdict that each must get."""
+"""Tests of the sandbox: `programs_*` are tables of programs with the verdict that each must get."""

@@ -110,7 +110,7 @@ JUDGES = {
     ),
     "patches TestResult": Program(
         "import unittest\nunittest.TestResult.addFailure = lambda self, test, err: self.addSuccess(test)\n" + WRONG,
-        FAIL, kinds=JUDGED_INSIDE,
+        TAMPER, "TestResult.addFailure", kinds=JUDGED_INSIDE,
     ),
     "patches TestResult and is right": Program(
         "import unittest\nunittest.TestResult.addFailure = print\n" + GOOD,

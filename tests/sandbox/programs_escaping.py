@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from iterpref.schema import Verdict
 
-from .build import CALLS, IN_PROCESS, JUDGED_INSIDE, STDIO, SUITE, Program, in_f
+from .build import IN_PROCESS, STDIO, SUITE, Program, in_f
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
 

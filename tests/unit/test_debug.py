@@ -171,7 +171,9 @@ def test_each_version_is_handed_over_as_it_is_made_with_its_cost() -> None:
     seen: list[tuple[Attempt, Timing]] = []
     trajectory, _, _ = debugged("FAIL a", "PASS", on_attempt=lambda attempt, timing: seen.append((attempt, timing)))
     assert tuple(a for a, _ in seen) == trajectory.iterations
-    assert [t for _, t in seen] == [Timing("t#1", i, 7.0, None, "fake", "outside", 0.0, 0.0, usable_cores()) for i in (0, 1)]
+    assert [t for _, t in seen] == [
+        Timing("t#1", i, 7.0, None, "fake", "outside", 0.0, 0.0, usable_cores()) for i in (0, 1)
+    ]
 
 
 def test_a_sample_has_a_seed_of_its_own() -> None:

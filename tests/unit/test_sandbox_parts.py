@@ -19,7 +19,7 @@ from iterpref.codeflow.sandbox.judge import judge
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, TestOutcome
 from iterpref.codeflow.sandbox.report import clean, feedback
 from iterpref.codeflow.sandbox.sharing import Gate
-from iterpref.codeflow.sandbox.workspace import BadFile, Workspace, check_names
+from iterpref.codeflow.sandbox.workspace import BadFile, RunFolder, check_names
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile, TestSuite, Verdict
 
@@ -56,10 +56,10 @@ def test_a_surrogate_in_the_tests_is_the_users_to_mend() -> None:
         check_names((), (SourceFile("test_a.py", "'\ud800'"),))
 
 
-def test_a_workspace_holds_the_files_and_goes_away(tmp_path: Path) -> None:
-    with Workspace(tmp_path, (SourceFile("a/b.py", "x = 1\r\n"),), None, own_uid=False) as place:
-        assert (place.folder / "a/b.py").read_bytes() == b"x = 1\r\n"
-        assert place.folder.stat().st_mode & 0o777 == 0o700
+def test_a_run_folder_is_closed_to_others_and_goes_away(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, None, own_uid=False) as place:
+        assert place.path.stat().st_mode & 0o777 == 0o700
+        (place.path / "left").touch()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +93,7 @@ def test_a_suite_that_does_not_parse_names_its_file() -> None:
         count_tests((SourceFile("test_a.py", "def ("),))
 
 
-@pytest.mark.parametrize("name", ["wall_s", "cpu_s", "memory_mb", "output_kb", "file_mb", "processes"])
+@pytest.mark.parametrize("name", ["wall_s", "cpu_s", "memory_mb", "output_kb", "disk_mb", "processes"])
 def test_a_limit_must_be_positive(name: str) -> None:
     with pytest.raises(UserError, match=f"sandbox limit {name}: expected a number above 0, got 0"):
         Limits(**{name: 0})
@@ -107,7 +107,7 @@ def test_frames_survive_any_cut_of_the_stream(frames: list[list[str]], size: int
     token = b"t" * wire.TOKEN_BYTES
     bodies = ["\0".join(fields).encode() for fields in frames]
     data = b"".join(token + len(body).to_bytes(4, "big") + body for body in bodies)
-    decoder = wire.Decoder(token)
+    decoder = wire.Decoder(token, 1 << 20)
     for start in range(0, len(data), size):
         decoder.feed(data[start : start + size])
     assert decoder.frames == frames
@@ -116,11 +116,19 @@ def test_frames_survive_any_cut_of_the_stream(frames: list[list[str]], size: int
 
 def test_a_frame_without_the_token_is_forged_and_those_before_it_count() -> None:
     token = b"t" * wire.TOKEN_BYTES
-    decoder = wire.Decoder(token)
+    decoder = wire.Decoder(token, 1 << 20)
     decoder.feed(token + (5).to_bytes(4, "big") + b"ready" + b"x" * 64)
     decoder.feed(token + (4).to_bytes(4, "big") + b"done")
     assert decoder.frames == [["ready"]]
     assert decoder.forged
+
+
+def test_frames_beyond_the_limit_are_forged_and_take_no_memory() -> None:
+    token = b"t" * wire.TOKEN_BYTES
+    decoder = wire.Decoder(token, 100)
+    decoder.feed(token + (1000).to_bytes(4, "big") + b"x" * 200)
+    assert decoder.forged
+    assert decoder.frames == []
 
 
 READY, CANARIES, DONE = [wire.READY], [wire.CANARIES], [wire.DONE]
@@ -135,7 +143,7 @@ def told(name: str, *outcomes: list[str]) -> list[list[str]]:
 def verdict_of(frames: list[list[str]], n_tests: int = 1, **facts: Any) -> RunResult:
     report = {
         "frames": frames, "forged": False, "n_canaries": 1, "stdout": "", "stderr": "", "exceeded": [], "killed": "",
-        "signal": 0, "exit": 0, "cpu_s": 0.1, "processes": 0, "peak_mb": 9.0, **facts,
+        "signal": 0, "exit": 0, "cpu_s": 0.1, "waited_s": 0.0, "processes": 0, "peak_mb": 9.0, **facts,
     }  # fmt: skip
     return judge(RunRequest((), TestSuite((), "unittest", n_tests)), report, "/tmp/run", 5.0, "plain")
 
@@ -163,6 +171,8 @@ SKIPPED = told("T.f", [wire.SKIP, "T.f", "skipped: no"])
         ([READY, *told("T.h", [wire.PASS, "T.h"], [wire.PASS, "T.h"]), *END], 1, "TAMPER", "T.h passed twice"),
         ([READY, *told("T.i", [wire.PASS, "T.i"], [wire.FAIL, "T.i", "x"]), *END], 1, "FAIL", "T.i"),
         ([READY, *PASSED, [wire.TAMPER, "TestCase.run"], *END], 1, "TAMPER", "TestCase.run"),
+        ([READY, *PASSED, [wire.TAMPER, "self.assertEqual"], *END], 1, "FAIL", "patched self.assertEqual"),
+        ([READY, *PASSED, [wire.TAMPER, "builtins.abs"], *END], 1, "FAIL", "patched builtins.abs"),
         (
             [READY, *PASSED, CANARIES, *told("C.a", [wire.PASS, "C.a"]), DONE],
             1,
@@ -195,7 +205,11 @@ def test_the_frames_decide(frames: list[list[str]], n_tests: int, verdict: str, 
         ({"signal": 9, "cpu_s": 5.0}, "TIMEOUT", "cpu"),
         ({"signal": 40}, "CRASH", "SIG40"),
         ({"killed": "wall"}, "TIMEOUT", "wall"),
+        ({"killed": "cpu"}, "TIMEOUT", "cpu"),
         ({"killed": "wall", "processes": 32}, "PROC_LIMIT", "processes"),
+        ({"killed": "cpu", "processes": 31}, "PROC_LIMIT", "processes"),
+        ({"killed": "memory"}, "OOM", "memory"),
+        ({"killed": "cpu", "peak_mb": 1010.0}, "OOM", "memory"),
         ({"exceeded": ["stdout"], "killed": "output"}, "OUTPUT_LIMIT", "stdout"),
         ({"forged": True}, "TAMPER", "report"),
         ({"killed": "cancelled"}, "HARNESS_ERROR", "cancelled"),
@@ -217,12 +231,12 @@ def test_counts_add_up_to_the_expected_tests() -> None:
 
 
 def test_what_differs_from_run_to_run_is_cleaned_away() -> None:
-    dirty = "<A at 0x7f00ab> /tmp/run/a.py \x1b[1m\0 <Thread(T, started 140)> \u202e\r\n\ttab"
-    assert clean(dirty, "/tmp/run") == "<A at 0x...> ./a.py \\x1b[1m\\x00 <Thread(T, started)> \\u202e\n\ttab"
+    dirty = "<A at 0x7f00ab> /tmp/run/work/a.py /tmp/run/tmp/b \x1b[1m\0 <Thread(T, started 140)> \u202e\r\n\ttab"
+    assert clean(dirty, "/tmp/run") == "<A at 0x...> ./a.py /tmp/b \\x1b[1m\\x00 <Thread(T, started)> \\u202e\n\ttab"
 
 
 def make_result(stderr: str, stdout: str = "") -> RunResult:
-    return RunResult(Verdict.FAIL, "T.b", 1, 2, (), stdout, stderr, 1.0, None, "plain", None)
+    return RunResult(Verdict.FAIL, "T.b", 1, 2, (), stdout, stderr)
 
 
 def test_feedback_names_verdict_counts_and_failures() -> None:

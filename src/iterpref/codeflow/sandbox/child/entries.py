@@ -126,11 +126,11 @@ def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
         namespace = _solution(task)
         if entry["setup"]:
             exec(compile(entry["setup"], "<setup>", "exec", dont_inherit=True), namespace)
-        function = namespace[entry["function"]] if entry["function"] else None
-    except KeyError:
-        task.give_up(NameError(f"name {entry['function']!r} is not defined"))
     except BaseException as error:
         task.give_up(error)
+    function = namespace.get(entry["function"])
+    if entry["function"] and function is None:
+        task.give_up(NameError(f"name {entry['function']!r} is not defined"))
     for i, (kind, call) in enumerate(entry["calls"]):
         name = f"case {i}"
         emit(wire.START, name)

@@ -18,6 +18,7 @@ import sys
 import unittest
 import unittest.case
 import unittest.loader
+import unittest.result
 import unittest.suite
 import unittest.util
 from collections.abc import Callable, Iterable
@@ -101,6 +102,9 @@ def _agrees(compare: Callable[[Any, Any], Any], value: Any, stranger: Any) -> bo
 
 def harden_assertions(probe: Probe) -> None:
     """Lets every comparing assertion of unittest look at its two values first; to be called before `Seals`."""
+    # What unittest lets pass in silence, to end a test with subtests early: a program must not raise it. Nothing but an
+    # expected failure, which is no pass here, is ended so by unittest itself.
+    unittest.case._ShouldStop = ()  # type: ignore[attr-defined]
     for name in COMPARED:
         original = getattr(unittest.TestCase, f"assert{name}")
         setattr(unittest.TestCase, f"assert{name}", _with_probe(original, probe, name in NUMBERS))
@@ -161,7 +165,7 @@ class Seals:
 
     def __init__(self, own: Iterable[type]) -> None:
         self._judges = [_Seal(item.__qualname__, vars(item)) for item in (unittest.TestCase, *own)]
-        for module in (unittest, unittest.case, unittest.suite, unittest.loader, unittest.util):
+        for module in (unittest, unittest.case, unittest.suite, unittest.loader, unittest.result, unittest.util):
             self._judges.append(_Seal(module.__name__, vars(module)))
             for item in list(vars(module).values()):
                 if isinstance(item, type) and item.__module__ == module.__name__:

@@ -1,0 +1,178 @@
+"""Suites of all kinds, and objects that would match anything: what unittest itself would say, and what it would miss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.schema import Verdict
+
+from .build import GOOD, TESTS, request, suite
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[PooledSandbox]:
+    box = PooledSandbox(workers=2, allow_unsafe=True)
+    yield box
+    box.close()
+
+
+SUITES = {
+    "no tests where two are expected": ("import unittest, solution\n", 2, Verdict.FAIL, "0 tests ran, expected 2"),
+    "more tests than expected": (TESTS, 1, Verdict.FAIL, "2 tests ran, expected 1"),
+    "expected failure": (
+        """
+        import unittest
+        from solution import f
+        class T(unittest.TestCase):
+            @unittest.expectedFailure
+            def test_a(self):
+                self.assertEqual(f(1), 3)
+        """, 1, Verdict.FAIL, "T.test_a",
+    ),
+    "a failed subtest": (
+        """
+        import unittest
+        from solution import f
+        class T(unittest.TestCase):
+            def test_a(self):
+                for i in range(3):
+                    with self.subTest(i=i):
+                        self.assertEqual(f(i), i)
+        """, 1, Verdict.FAIL, "T.test_a",
+    ),
+    "setUpClass raises": (
+        """
+        import unittest, solution
+        class T(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls):
+                raise OSError("no")
+            def test_a(self):
+                pass
+        """, 1, Verdict.ERROR, "OSError",
+    ),
+    "assertRaises(SystemExit)": (
+        """
+        import sys, unittest, solution
+        class T(unittest.TestCase):
+            def test_a(self):
+                with self.assertRaises(SystemExit):
+                    sys.exit(1)
+        """, 1, Verdict.PASS, "",
+    ),
+    "the suite's own matcher": (
+        """
+        import unittest
+        from unittest.mock import ANY
+        from solution import f
+        class Even:
+            def __eq__(self, other):
+                return True
+        class T(unittest.TestCase):
+            def test_a(self):
+                self.assertEqual([f(1)], [ANY])
+                self.assertEqual(f(1), Even())
+        """, 1, Verdict.PASS, "",
+    ),
+    "patches while it runs": (
+        """
+        import unittest, solution
+        from unittest.mock import patch
+        class T(unittest.TestCase):
+            @patch("builtins.print")
+            def test_a(self, fake):
+                print(1)
+                fake.assert_called_once_with(1)
+        """, 1, Verdict.PASS, "",
+    ),
+    "async tests": (
+        """
+        import unittest
+        from solution import f
+        class T(unittest.IsolatedAsyncioTestCase):
+            async def test_a(self):
+                self.assertEqual(f(1), 2)
+        """, 1, Verdict.PASS, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_each_suite_gets_its_verdict(sandbox: PooledSandbox, name: str) -> None:
+    text, n_tests, verdict, detail = SUITES[name]
+    result = sandbox.run(request(GOOD, suite(text, n_tests)))
+    assert (result.verdict, result.detail) == (verdict, detail), result.stderr
+
+
+MATCH_ALL = (
+    "class E:\n    def __eq__(self, o): return True\n    __hash__ = None\n    def __contains__(self, o): return True\n"
+)
+NEAR_ALL = "class E:\n    def __sub__(self, o): return 0\n    __rsub__ = __sub__\n"
+
+
+@pytest.mark.parametrize(
+    ("classes", "statement"),
+    [
+        (MATCH_ALL, "self.assertEqual([1, f()], [1, 2])"),
+        (MATCH_ALL, "self.assertEqual({'a': (f(),)}, {'a': (2,)})"),
+        (MATCH_ALL, "self.assertTrue(f() == 2)"),
+        (MATCH_ALL, "assert 2 == f()"),
+        (MATCH_ALL, "assert 1 in f()"),
+        (MATCH_ALL, "self.assertIn(3, f())"),
+        (MATCH_ALL, "self.assertEqual(first=f(), second=2)"),
+        (MATCH_ALL, "check = self.assertEqual; check(f(), 2)"),
+        (MATCH_ALL, "self.assertAlmostEqual(f(), 2.0)"),
+        (NEAR_ALL, "self.assertAlmostEqual(f(), 2.0)"),
+        ("class E(list):\n    def __eq__(self, o): return True\n", "self.assertListEqual(f(), [2])"),
+    ],
+)
+def test_an_object_that_matches_everything_fails_every_kind_of_assertion(
+    sandbox: PooledSandbox, classes: str, statement: str
+) -> None:
+    tests = "import unittest\nfrom solution import f\nclass T(unittest.TestCase):\n    def test_a(self):\n        "
+    tests += f"{statement}\n"
+    result = sandbox.run(request(classes + "def f():\n    return E()\n", suite(tests, 1)))
+    assert result.verdict == Verdict.FAIL, result.stderr
+    assert "every" in result.stderr
+
+
+def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> None:
+    code = """
+    from dataclasses import dataclass
+    from collections import namedtuple
+    from fractions import Fraction
+    import enum, functools
+    @dataclass(order=True)
+    class P:
+        x: int
+    class Money:
+        def __init__(self, n): self.n = n
+        def __eq__(self, o): return self.n == (o.n if isinstance(o, Money) else o)
+        def __lt__(self, o): return self.n < o.n
+    class Picky:
+        def __eq__(self, o): return self is o or o.missing
+    Q = namedtuple("Q", "a b")
+    """
+    tests = """
+    import unittest
+    from solution import *
+    class T(unittest.TestCase):
+        def test_a(self):
+            self.assertEqual([P(1)], [P(1)])
+            self.assertLess(P(1), P(2))
+            self.assertEqual(Money(3), 3)
+            self.assertLess(Money(1), Money(2))
+            self.assertEqual(Q(1, P(2)), (1, P(2)))
+            self.assertAlmostEqual(Fraction(1, 2), 0.5)
+            p = Picky()
+            self.assertEqual(p, p)
+            assert P(1) == P(1) and P(1) in [P(1)] and {1: P(2)} == {1: P(2)}
+            loop = [1]
+            loop.append(loop)
+            self.assertIn(1, loop)
+    """
+    result = sandbox.run(request(code, suite(tests, 1)))
+    assert result.verdict == Verdict.PASS, result.stderr
