@@ -61,7 +61,7 @@ def task_of(request: RunRequest) -> dict[str, Any]:
     elif isinstance(tests, Asserts):
         entry, checks = {"kind": "asserts"}, (SourceFile(_free_name(request.files), f"{tests.setup}\n{tests.code}"),)
     elif isinstance(tests, FunctionCases):
-        calls = [("expression", c) if isinstance(c, str) else ("arguments", tagged.encode(c)) for c in tests.calls]
+        calls = [("expression", c) if isinstance(c, str) else ("arguments", _arguments(c)) for c in tests.calls]
         entry = {"kind": "calls", "calls": calls, "function": tests.function, "setup": tests.setup}
     else:
         entry, stdin = {"kind": "program"}, tests.inputs[0]
@@ -74,6 +74,13 @@ def task_of(request: RunRequest) -> dict[str, Any]:
         "stdin": stdin,
         "coverage": request.measure_coverage,
     }
+
+
+def _arguments(call: tuple[Any, ...]) -> list[Any]:
+    try:
+        return tagged.encode(call, VALUES_MB << 20)
+    except tagged.TooLarge as error:
+        raise UserError(f"function cases: expected arguments that can be sent, got {error}") from error
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import hashlib
 import sys
 
 TYPE_CHECKING = False
@@ -19,13 +20,32 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEPTH = 150  # levels of nesting
-MAX_CHARS = 16 << 20  # of all payloads together
+MAX_CHARS = 4 << 20  # of all payloads of one value together
 REPR_CHARS = 200
 NUMPY_KINDS = frozenset("biufcSUmM?")
 
 
 class TooLarge(ValueError):
     """A value that is nested too deeply, contains itself, or is too long to be sent."""
+
+
+class TooLong(TooLarge):
+    """A value that could be sent but for its length: its `digest` can."""
+
+
+class Digest:
+    """What stands for a value that is too long: its class's name, and the sha256 of its repr and how long that is."""
+
+    def __init__(self, kind: str, sha256: str, n_chars: int) -> None:
+        self.kind, self.sha256, self.n_chars = kind, sha256, n_chars
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digest) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} of {self.n_chars} characters, sha256 {self.sha256[:12]}>"
 
 
 class Opaque:
@@ -38,23 +58,38 @@ class Opaque:
         return self.text or f"<{self.kind}>"
 
 
-def encode(value: Any) -> list[Any]:
-    """`decode(encode(x)) == x`, types included, for plain data; raises `TooLarge`.
+def encode(value: Any, max_chars: int = MAX_CHARS) -> list[Any]:
+    """`decode(encode(x)) == x`, types included, for plain data; raises `TooLarge`, and of those `TooLong` for length alone.
 
     Plain are None, bool, numbers, str, bytes, list, tuple, set, frozenset, dict, range, slice, dates, and what numpy and
     pandas make of them. An object of a subclass is sent as what its built-in base holds, with its class's name.
     """
-    return _Encoder().encode(value, 0)
+    return _Encoder(max_chars).encode(value, 0)
+
+
+def digest(value: Any) -> list[Any]:
+    """`decode(digest(x)) == digest_of(x)`, for a value that is too long to be sent. A repr that the program wrote itself
+    is worth no more than a value that it made up. Equal sets and dicts in another order have other digests."""
+    made = digest_of(value)
+    return ["digest", [made.kind, made.sha256, made.n_chars]]
+
+
+def digest_of(value: Any) -> Digest:
+    if isinstance(value, Digest):
+        return value
+    text = repr(value)
+    data = str.__str__(text).encode("utf-8", "surrogatepass")
+    return Digest(_name(type(value)), hashlib.sha256(data).hexdigest(), len(text))
 
 
 class _Encoder:
-    def __init__(self) -> None:
-        self.left = MAX_CHARS
+    def __init__(self, max_chars: int) -> None:
+        self.left = self.max_chars = max_chars
 
     def pay(self, n_chars: int) -> None:
         self.left -= n_chars
         if self.left < 0:
-            raise TooLarge(f"a value of more than {MAX_CHARS} characters")
+            raise TooLong(f"a value of more than {self.max_chars} characters")
 
     def encode(self, value: Any, depth: int) -> list[Any]:
         if depth > MAX_DEPTH:
@@ -73,7 +108,8 @@ class _Encoder:
         return ["other", [_name(kind), _safe_repr(value)]]
 
     def library(self, value: Any, kind: type, depth: int) -> list[Any] | None:
-        numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+        # Another thread may be importing them just now: then no value of theirs is there yet.
+        numpy, pandas = (_loaded("numpy", "generic"), _loaded("pandas", "DataFrame"))
         if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
             return self.array(value, kind, numpy, depth)
         if pandas is not None:
@@ -109,6 +145,11 @@ class _Encoder:
 
     def items(self, tag: str, items: Any, depth: int) -> list[Any]:
         return [tag, [self.encode(item, depth + 1) for item in items]]
+
+
+def _loaded(name: str, last: str) -> Any:
+    module = sys.modules.get(name)
+    return module if hasattr(module, last) else None
 
 
 def _text(encoder: _Encoder, value: Any) -> str:
@@ -223,6 +264,7 @@ _ATOMS: dict[str, Any] = {
     "time": datetime.time.fromisoformat,
     "timedelta": lambda payload: datetime.timedelta(*payload),
     "other": lambda payload: Opaque(str(payload[0]), str(payload[1])),
+    "digest": lambda payload: Digest(str(payload[0]), str(payload[1]), int(payload[2])),
 }
 
 

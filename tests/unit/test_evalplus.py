@@ -1,0 +1,108 @@
+"""EvalPlus's rules on tiny tasks of our own: types of inputs, tolerances, special comparisons, both verdicts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.errors import UserError
+from iterpref.eval.evalplus import PARTS, first_failing, passed, read_samples, read_tasks, references, request
+from iterpref.eval.evalplus_rules import Agrees, Expected, expectations, restore
+
+
+def row(task_id: str, code: str, base: list[Any], plus: list[Any], atol: float = 0) -> dict[str, Any]:
+    return {"task_id": task_id, "prompt": '"""Write f."""\n', "entry_point": "f", "canonical_solution": code,
+            "base_input": base, "plus_input": plus, "atol": atol}  # fmt: skip
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(one) + "\n" for one in rows)
+    return path
+
+
+def agrees(value: Any, wanted: Any, task_id: str = "Mbpp/1", atol: float = 0.0, version: str = "0.3") -> bool:
+    (expected,) = expectations(task_id, atol, [()], [wanted], version)
+    return Agrees(task_id, version)(value, expected) == ""
+
+
+@pytest.mark.parametrize(
+    ("task_id", "inputs", "restored"),
+    [
+        ("Mbpp/1", [[[1, [2]], 3]], (([1, [2]], 3),)),
+        ("Mbpp/2", [[[1], [2]]], (((1,), (2,)),)),
+        ("Mbpp/63", [[[[1, 2], [3]]]], (([(1, 2), (3,)],),)),
+        ("Mbpp/580", [[[1, [2, [3]]]]], (((1, (2, (3,))),),)),
+        ("Mbpp/106", [[[1], [2]]], (([1], (2,)),)),
+        ("Mbpp/252", [["1+2j"]], ((1 + 2j,),)),
+        ("Mbpp/124", [[1, "2j"]], ((1.0, 2j),)),
+        ("HumanEval/2", [[[1]]], (([1],),)),
+    ],
+)
+def test_inputs_get_back_the_types_that_json_took(task_id: str, inputs: list[Any], restored: tuple[Any, ...]) -> None:
+    assert restore(task_id, inputs) == restored
+
+
+def test_floats_may_be_off_by_a_millionth_and_other_values_not_at_all() -> None:
+    assert agrees(1.0000005, 1.0)
+    assert not agrees(1.00001, 1.0)
+    assert agrees([1.0000005], [1.0])
+    assert not agrees([1.0000005, 2], [1.0, 2])  # not floats alone
+    assert agrees(1, 1.0)
+    assert agrees(1.001, 1.0, atol=0.01)
+    assert not agrees((1.0000005,), [1.0])
+
+
+def test_sets_counts_and_anything_at_all_are_enough_where_the_task_says_so() -> None:
+    assert agrees([2, 1, 1], [1, 2], "Mbpp/2")
+    assert agrees("anything", None, "Mbpp/164")
+    assert agrees(0, 5, "Mbpp/295")
+    assert not agrees(4, 5, "Mbpp/295")
+
+
+def test_a_value_that_equals_everything_cannot_come_here_and_nan_is_never_right() -> None:
+    assert not agrees(math.nan, 1.0)
+    assert not agrees(object(), 1)
+    assert isinstance(Agrees("Mbpp/1")(object(), Expected([1], 0.1, ())), str)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[PooledSandbox]:
+    box = PooledSandbox(workers=2, allow_unsafe=True)
+    yield box
+    box.close()
+
+
+def test_both_verdicts_of_a_solution(tmp_path: Path, sandbox: PooledSandbox) -> None:
+    half = row("Mbpp/1", "def f(x):\n    return x / 2\n", [[2], [4]], [[3], [-1]])
+    tasks = read_tasks(written(tmp_path / "tasks.jsonl.gz", [half]))
+    known = references(tasks.values(), sandbox)
+    assert [known["Mbpp/1", part].values for part in PARTS] == [(1.0, 2.0), (1.5, -0.5)]
+    for code, verdicts, failing in (
+        ("def f(x):\n    return x * 0.5\n", (True, True), (None, None)),
+        ("def f(x):\n    return x // 2\n", (True, False), (None, 0)),
+        ("def f(x):\n    return abs(x) / 2\n", (True, False), (None, 1)),
+        ("def f(x):\n    return 0\n", (False, False), (0, 0)),
+        ("def g(x):\n    return 0\n", (False, False), (0, 0)),
+    ):
+        ran = [sandbox.run(request(tasks["Mbpp/1"], part, code, known["Mbpp/1", part])) for part in PARTS]
+        assert passed(*ran) == verdicts, code
+        assert tuple(first_failing(result) for result in ran) == failing
+
+
+def test_samples_are_whole_programs_or_what_follows_the_prompt(tmp_path: Path) -> None:
+    tasks = read_tasks(written(tmp_path / "tasks.jsonl.gz", [row("Mbpp/1", "def f(): pass\n", [[]], [[]])]))
+    rows = [{"task_id": "Mbpp/1", "solution": "x"}, {"task_id": "Mbpp/1", "completion": "y"}]
+    samples = read_samples(written(tmp_path / "s.jsonl.gz", rows), tasks)
+    assert [sample.solution for sample in samples] == ["x", '"""Write f."""\ny']
+    with pytest.raises(UserError, match="line 1: expected a task_id of the 1 tasks, got 'Mbpp/9'"):
+        read_samples(written(tmp_path / "t.jsonl.gz", [{"task_id": "Mbpp/9", "solution": ""}]), tasks)
+    with pytest.raises(UserError, match="line 1: expected a task of EvalPlus with .*; it lacks prompt"):
+        read_tasks(written(tmp_path / "u.jsonl.gz", [{"task_id": "Mbpp/1"}]))
