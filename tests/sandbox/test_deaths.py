@@ -43,7 +43,7 @@ def test_killing_supervisors_and_zygotes_loses_no_run_and_changes_none(tier: str
     draw = random.Random(0)
 
     def kill_now_and_then() -> None:
-        while not ended.wait(0.25):
+        while not ended.wait(0.25) and len(killed) < 6:
             supervisors = [pid for pid, state in own_children() if state != "Z"]
             zygotes = [child for pid in supervisors for child in children_of(pid)]
             for kind in ([supervisors, zygotes][len(killed) % 2],):

@@ -40,7 +40,7 @@ def command(packages: list[str], disk_mb: int, uid: int | None) -> list[str]:
         options += ["--dev-bind", path, path]
     # The one place to write to, and what leads there.
     options += ["--size", str(disk_mb << 20), "--tmpfs", BOX]
-    for link, target in files.LINKS:
+    for link, target in files.links(shown):
         options += ["--symlink", target, link]
     options += ["--remount-ro", "/"]
     start = [executable(), *options, "--"]

@@ -24,7 +24,7 @@ from iterpref.codeflow.sandbox.workspace import Users
 from iterpref.errors import UserError
 from iterpref.schema import Verdict
 
-RETRIES = 3  # after a HARNESS_ERROR
+RETRIES = 5  # after a HARNESS_ERROR
 REPEATED = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)  # verdicts that chance may turn into each other
 BUSY = 0.05  # share of a run that it spent waiting for a core, from which on a timeout may be the machine's doing
 _Key = tuple[tuple[str, ...], int]  # what a server is made for: preloaded modules, MiB of files

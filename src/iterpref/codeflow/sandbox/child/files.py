@@ -23,6 +23,12 @@ def visible(packages: Iterable[str]) -> list[str]:
     return [path for path in found if not any(path != other and below(path, other) for other in found)]
 
 
+def links(shown: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of `LINKS` whose place is free: an environment below /tmp, say, keeps its place, and a program then finds its
+    own temporary folder by TMPDIR only."""
+    return [(link, target) for link, target in LINKS if not any(below(path, link) for path in shown)]
+
+
 def below(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or lies in it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")

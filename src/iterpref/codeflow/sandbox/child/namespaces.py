@@ -113,13 +113,14 @@ def make_root(paths: Iterable[str]) -> None:
     os.mkdir("old")
     linux.pivot_root(".", "old")
     os.chdir("/")
-    for path in paths:
+    shown = list(paths)
+    for path in shown:
         _show(path)
     for path in files.DEVICES:
         _show(path, device=True)
     for folder in ("proc", BOX[1:], "etc", "root"):
         os.makedirs(f"/{folder}", exist_ok=True)
-    for link, target in files.LINKS:
+    for link, target in files.links(shown):
         os.symlink(target, link)
     _write("/etc/passwd", f"user:x:{USER}:{USER}:user:{BOX}/work:/bin/sh\n")
     _write("/etc/group", f"user:x:{USER}:\n")
