@@ -45,7 +45,8 @@ types: $(READY) ## mypy
 test-gpu: ## the GPU's tests, with the python at hand or PYTHON=...
 	$(PYTHON) -m pytest -m gpu tests/gpu
 
-bench: $(READY) ## kernel figures (needs a GPU)
+bench: $(READY) ## figures of the sandbox, and of the kernel (needs a GPU)
+	$(BIN)/python -m iterpref.bench.sandbox
 	$(BIN)/python -m iterpref.bench.kernel
 
 notebooks: $(READY) ## write notebooks/*.ipynb from their .py pairs and run them
