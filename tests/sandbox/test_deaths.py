@@ -90,13 +90,14 @@ def test_killing_a_test_process_from_outside_is_not_the_programs_verdict() -> No
     assert result.verdict == Verdict.PASS, result.detail
 
 
+MARKER = f"sleep-of-a-death-test-{os.getpid()}"  # no other run of these tests has it
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest
 from iterpref.schema import SourceFile, TestSuite
-code = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.execv('/bin/sleep', ['sleep-of-a-death-test', '1000'])"
+code = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.execv('/bin/sleep', ['MARKER', '1000'])".replace('MARKER', sys.argv[2])
 tests = TestSuite((SourceFile("test_a.py", "import solution"),), "unittest", 1)
 box = PooledSandbox(1, sys.argv[1], allow_unsafe=True)
 box.run(RunRequest((SourceFile("solution.py", code),), tests, Limits(wall_s=60)))
@@ -117,12 +118,12 @@ def test_the_death_of_the_parent_ends_its_runs_and_removes_their_folders(
     # A background job of a shell inherits an ignored SIGINT, which the script undoes.
     def wait_for(there: bool) -> None:
         deadline = time.monotonic() + 30
-        while bool(marked("sleep-of-a-death-test")) != there and time.monotonic() < deadline:
+        while bool(marked(MARKER)) != there and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert bool(marked("sleep-of-a-death-test")) == there
+        assert bool(marked(MARKER)) == there
 
     environment = {**os.environ, "TMPDIR": str(base)}
-    parent = subprocess.Popen([sys.executable, "-c", SCRIPT, tier], env=environment, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen([sys.executable, "-c", SCRIPT, tier, MARKER], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(there=True)
         parent.send_signal(how)

@@ -58,13 +58,13 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
     _answer(first or {"error": "the zygote ended at its start"})
     if not first or "ready" not in first:
         os._exit(1)
-    ended = 0
+    ended = n_runs = 0
     walls.renew()
     while not ended and _requested(parent):
         limits = json.loads(wire.read_part(0))
         task = wire.read_part(0)
         try:
-            watch = Watch(limits, task, ours, tasks, child, parent)
+            watch = Watch(limits, task, ours, tasks, child, parent, n_runs)
             del task
             watch.until_the_end()
             if watch.hung_up and limits["folder"]:
@@ -72,6 +72,7 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
                 shutil.rmtree(limits["folder"], ignore_errors=True)
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
             walls.renew()
+            n_runs += 1
         except ZygoteGone as error:
             os.write(2, str(error).encode("utf-8", "backslashreplace"))
             ended = BROKEN

@@ -40,7 +40,8 @@ class Stream:
 
 
 class Watch:
-    """Everything about one run, from its fork to its report. `task`: what only the forked child reads."""
+    """Everything about one run, from its fork to its report. `task`: what only the forked child reads. `number`:
+    which run of the server this is, from 0."""
 
     def __init__(
         self,
@@ -50,7 +51,9 @@ class Watch:
         tasks: socket.socket,
         zygote: int,
         parent: int,
+        number: int,
     ) -> None:
+        self._number = number
         self._limits, self._channel, self._zygote, self._parent = limits, channel, zygote, parent
         self._out, self._err = (Stream(limits["output_kb"] << 10) for _ in range(2))
         token = os.urandom(wire.TOKEN_BYTES)
@@ -90,11 +93,13 @@ class Watch:
             if self._end is None:
                 self._killed = self._killed or self._reason()
         deadline = time.monotonic() + STUCK_S
-        while self._end is None:
-            # The test process is among them; with it ended, the zygote ends whatever is left.
+        if self._end is None:
+            # Once only: the test process is among them, and with it ended the zygote ends whatever is left. What it
+            # forks after that waits for the next run.
             for pid in processes.descendants(self._zygote):
                 with contextlib.suppress(OSError):  # gone meanwhile
                     os.kill(pid, signal.SIGKILL)
+        while self._end is None:
             self._step(LOOK_S)
             if time.monotonic() > deadline:
                 raise ZygoteGone("no answer")
@@ -149,7 +154,9 @@ class Watch:
             raise ZygoteGone
         self._said += data
         if self._said.endswith(b"\n"):
-            self._end = [int(word) for word in self._said.split()]
+            number, *self._end = [int(word) for word in self._said.split()]
+            if number != self._number or len(self._end) != 4:
+                raise ZygoteGone("the end of another run")  # we killed a child that was waiting for its task
 
     def _read(self, descriptor: int) -> None:
         data = os.read(descriptor, CHUNK)

@@ -72,12 +72,14 @@ def run(
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of what we share
     gc.disable()
+    number = 0
     while True:
         pid = os.fork()
         if pid == 0:
             os.close(channel.detach())
             return judge.prepare(tasks)
-        _bury(pid, walls, channel)
+        _bury(number, pid, walls, channel)
+        number += 1
 
 
 def _preload(names: Collection[str], channel: socket.socket) -> None:
@@ -89,8 +91,8 @@ def _preload(names: Collection[str], channel: socket.socket) -> None:
             os._exit(1)
 
 
-def _bury(pid: int, walls: Plain | Namespaces, channel: socket.socket) -> None:
-    """Waits for the test process, ends what is left of its run, and tells the supervisor: status, CPU time in
+def _bury(number: int, pid: int, walls: Plain | Namespaces, channel: socket.socket) -> None:
+    """Waits for the test process, ends what is left of its run, and tells the supervisor: number, status, CPU time in
     microseconds, peak memory in KiB, how many processes were left.
 
     Short on purpose: what we touch while the child lives is copied. Everything that needs a clock is the supervisor's.
@@ -106,7 +108,7 @@ def _bury(pid: int, walls: Plain | Namespaces, channel: socket.socket) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     peak_kb = usage.ru_maxrss >> (0 if linux.ON_LINUX else 10)  # KiB, on macOS bytes
-    channel.sendall(b"%d %d %d %d\n" % (status, cpu_s * 1e6, peak_kb, n_left))
+    channel.sendall(b"%d %d %d %d %d\n" % (number, status, cpu_s * 1e6, peak_kb, n_left))
 
 
 def _kill_all(walls: Plain | Namespaces) -> int:
