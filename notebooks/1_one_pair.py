@@ -101,9 +101,9 @@ logits_RV = scored_logits(policy, batch)
 every_R = torch.ones_like(batch.labels_R, dtype=torch.bool)
 ratios = token_logratio(logits_RV, batch.labels_R, every_R, ref_logits_RV=logits_RV.detach().clone())
 sums = pair_sums(ratios, batch)
-parts = combine(sums.k_plus_P, sums.k_minus_P, sums.chosen_logps_P, sums.chosen_tokens_P, config.loss, step_pairs=1)
+parts = combine(sums, config.loss, step_pairs=1)
 print(f"K+ {sums.k_plus_P.item():.4f}  K- {sums.k_minus_P.item():.4f}")
-print(f"focal {parts.focal.item():.4f}  NLL {parts.nll.item():.4f}  loss {parts.loss.item():.4f}")
+print(f"focal {parts.preference.item():.4f}  NLL {parts.nll.item():.4f}  loss {parts.loss.item():.4f}")
 
 # %% [markdown]
 # ## 5. One step

@@ -23,10 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
+from iterpref.config_rules import check_effects
 from iterpref.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-_GROUPS_ANYWHERE = ("experiment", "hydra")
+# Groups that reach into every section, and so have no section of their own.
+_GLOBAL_GROUPS = ("experiment", "reading")
 
 
 def config_groups() -> dict[str, list[str]]:
@@ -50,11 +52,12 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
         root = key.split(".")[0].split("/")[0]
         if override.is_delete() and root != "hydra":
             raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
-        if root in _GROUPS_ANYWHERE and (root == "hydra" or key in groups):
-            if root == "experiment":
-                if "problems" not in sections:
-                    raise UserError(_no_effect(command, override.input_line or key))
-                _check_choices(override, groups)
+        if root == "hydra":
+            continue
+        if key in _GLOBAL_GROUPS:
+            if "problems" not in sections:
+                raise UserError(_no_effect(command, override.input_line or key))
+            _check_choices(override, groups)
             continue
         if key not in keys and key not in groups:
             raise unknown_key(key, groups)
@@ -79,7 +82,11 @@ def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
         text = choice.text if isinstance(choice, QuotedString) else choice
         if text is None or (isinstance(text, str) and text not in known):
             shown = "null" if text is None else text
-            raise UserError(f"{group}={shown} is none of {', '.join(known)}{nearest(shown, known)}")
+            # The last word alone may be what was meant: target_rpo for paper/target_rpo.
+            hint = next(
+                (f"; did you mean '{k}'?" for k in known if k.rpartition("/")[2] == shown), nearest(shown, known)
+            )
+            raise UserError(f"{group}={shown} is none of {', '.join(known)}{hint}")
 
 
 def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | None = None) -> None:
@@ -94,6 +101,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=command)
     def under_hydra(composed: DictConfig) -> Any:
         config = load(composed)
+        check_effects(config, overridden_keys())
         hydra_config = HydraConfig.get()
         if hydra_config.mode == RunMode.MULTIRUN:
             config.paths.run = hydra_config.runtime.output_dir
@@ -148,8 +156,16 @@ def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> C
 
 def is_overridden(key: str) -> bool:
     """Whether this command line gives `key` a value."""
-    task = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
-    return any(override.key_or_group == key for override in task)
+    return key in overridden_keys()
+
+
+def overridden_keys() -> set[str]:
+    """Keys that this command line, or this job of a sweep, gives a value; groups by their name, `{...}` by the keys in it."""
+    keys = set()
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        key, value = override.key_or_group.lstrip("+"), override.value()
+        keys |= {f"{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {key}
+    return keys
 
 
 def register_schema() -> None:

@@ -124,12 +124,21 @@ class ModelConfig:
 
 @dataclass
 class LossConfig:
-    beta: float = option(0.1, "inverse temperature of the preference term (paper: 0.1)", above=0)
-    alpha: float = option(1.0, "weight of the NLL of y+ (paper: 1; 0 is Target-DPO)", low=0)
-    nll: str = option(
-        "mean", "NLL of y+ as mean over its tokens (public code) or sum (paper's eq. 7)", choices=("mean", "sum")
+    link: str = option(
+        "sigmoid", "preference term as a function of m = K+ - K-: -log sigmoid(beta m), relu(1 - beta m), (m - 1/(2 beta))^2",
+        choices=("sigmoid", "hinge", "ipo"),
+    )  # fmt: skip
+    beta: float = option(0.1, "inverse temperature of the preference term (paper: 0.1); tau of link=ipo", above=0)
+    label_smoothing: float = option(
+        0.0, "probability that a pair's label is wrong, for link=sigmoid (conservative DPO); below 0.5", low=0
     )
-    preference: float = option(1.0, "weight of the preference term; 0 with alpha > 0 is plain fine-tuning on y+", low=0)
+    length_normalised: bool = option(False, "K+ and K- as means over their masks' weights instead of sums")
+    preference: float = option(1.0, "weight of the preference term; 0 with alpha > 0 is plain fine-tuning", low=0)
+    alpha: float = option(1.0, "weight of the NLL (paper: 1; 0 is Target-DPO)", low=0)
+    nll: str = option(
+        "sum", "NLL as sum over tokens (paper's eq. 7) or their mean (public code)", choices=("sum", "mean")
+    )
+    nll_side: str = option("chosen", "whose NLL: y+, or y- (the paper's SFT on y-)", choices=("chosen", "rejected"))
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from iterpref.config import Config
 from iterpref.errors import UserError
 
@@ -30,6 +32,11 @@ def check_rules(config: Config) -> None:
          f"model.hidden={c.model.hidden} is no multiple of 32, as the heads of the tiny model need: choose 32, 64, 96, ..."),
         (c.loss.preference == 0 and c.loss.alpha == 0,
          "loss.preference=0 with loss.alpha=0 leaves no loss: raise one of them"),
+        (c.loss.label_smoothing >= 0.5,
+         f"loss.label_smoothing={c.loss.label_smoothing}: labels that are wrong half of the time teach nothing; choose a value below 0.5"),
+        (c.loss.label_smoothing > 0 and c.loss.link != "sigmoid",
+         f"loss.label_smoothing={c.loss.label_smoothing} has no effect with loss.link={c.loss.link}: "
+         "use loss.link=sigmoid, or leave it out"),
         (c.data.global_batch % (c.data.micro_batch * c.trainer.devices) != 0,
          f"data.global_batch={c.data.global_batch} is not a multiple of data.micro_batch * trainer.devices = "
          f"{c.data.micro_batch} * {c.trainer.devices}: change data.micro_batch or data.global_batch"),
@@ -45,3 +52,20 @@ def check_rules(config: Config) -> None:
     for broken, message in rules:
         if broken:
             raise UserError(message)
+
+
+def check_effects(config: Config, overridden: Collection[str]) -> None:
+    """Raises `UserError` for a key of `overridden` that this config leaves without effect. Presets may set such values, a person may not.
+
+    Kept apart from `check_rules`, which sees values alone: only the command line tells a choice from a preset's default.
+    """
+    loss = config.loss
+    idle = [
+        (loss.alpha == 0, ("nll", "nll_side"), "loss.alpha=0: add loss.alpha=1"),
+        (loss.preference == 0, ("link", "beta", "label_smoothing", "length_normalised"), "loss.preference=0: add loss.preference=1"),
+        (loss.link != "sigmoid", ("label_smoothing",), f"loss.link={loss.link}: use loss.link=sigmoid"),
+    ]  # fmt: skip
+    for silent, options, reason in idle:
+        for key in (f"loss.{option}" for option in options):
+            if silent and key in overridden:
+                raise UserError(f"{key} has no effect with {reason}, or leave {key} out")

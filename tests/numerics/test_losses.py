@@ -13,7 +13,15 @@ from torch import Tensor
 
 from iterpref.config import LossConfig
 from iterpref.data.collate import collate
-from iterpref.losses import TIE_NATS, PairSums, combine, focal_dpo, nll, pair_sums, preference_metrics
+from iterpref.losses import (
+    TIE_NATS,
+    LossParts,
+    PairSums,
+    combine,
+    nll,
+    pair_sums,
+    preference_metrics,
+)
 from iterpref.models.policy import scored_logits
 from iterpref.ops import TokenLogRatio, token_logratio
 from iterpref.schema import Batch, Example
@@ -26,21 +34,21 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_the_focal_loss_of_a_pair_without_preference_is_the_log_of_two() -> None:
-    assert focal_dpo(column(0, 3), column(0, 3), beta=0.1).tolist() == pytest.approx([math.log(2)] * 2, abs=1e-15)
+def sums_of(k_plus_P: Tensor, k_minus_P: Tensor | None = None, **others: Tensor) -> PairSums:
+    """Pairs with these K; whatever else is not given is zero, and one token long."""
+    zeros = torch.zeros_like(k_plus_P.detach())
+    values = dict.fromkeys(PairSums._fields, zeros) | dict.fromkeys(
+        ("weight_plus_P", "weight_minus_P", "chosen_tokens_P", "rejected_tokens_P"), zeros + 1
+    )
+    return PairSums(
+        **{**values, "k_plus_P": k_plus_P, "k_minus_P": zeros if k_minus_P is None else k_minus_P, **others}
+    )
 
 
-def test_the_focal_loss_has_its_hand_computed_values() -> None:
-    # beta 0.5: 0.5 (2 - (-1)) = 1.5 and -log sigmoid(1.5) = 0.20141327798; the other way round 1.5 more.
-    losses = focal_dpo(column(2, -1), column(-1, 2), beta=0.5)
-    assert losses.tolist() == pytest.approx([0.2014132779827524, 1.7014132779827524], abs=1e-15)
-
-
-@given(LOG_RATIOS, LOG_RATIOS, st.floats(0.01, 2))
-def test_equation_6_in_fp64(k_plus: float, k_minus: float, beta: float) -> None:
-    z = beta * (k_plus - k_minus)
-    wanted = math.log1p(math.exp(-z)) if z > 0 else -z + math.log1p(math.exp(z))
-    assert focal_dpo(column(k_plus), column(k_minus), beta).item() == pytest.approx(wanted, rel=1e-12, abs=1e-300)
+def combined(
+    k_plus_P: Tensor, k_minus_P: Tensor, logps_P: Tensor, tokens_P: Tensor, config: LossConfig, step_pairs: int
+) -> LossParts:
+    return combine(sums_of(k_plus_P, k_minus_P, chosen_logps_P=logps_P, chosen_tokens_P=tokens_P), config, step_pairs)
 
 
 @given(st.lists(st.tuples(LOG_RATIOS, LOG_RATIOS, st.floats(-300, 0), st.integers(1, 50)), min_size=1, max_size=5),
@@ -50,7 +58,7 @@ def test_equation_8_in_fp64(
 ) -> None:
     config = LossConfig(beta=0.1, alpha=alpha, nll=how, preference=preference)
     k_plus_P, k_minus_P, logps_P, tokens_P = (column(*c) for c in zip(*rows, strict=True))
-    parts = combine(k_plus_P, k_minus_P, logps_P, tokens_P, config, step_pairs=len(rows) + others)
+    parts = combined(k_plus_P, k_minus_P, logps_P, tokens_P, config, step_pairs=len(rows) + others)
     wanted = 0.0
     for k_plus, k_minus, logps, tokens in rows:
         z = 0.1 * (k_plus - k_minus)
@@ -64,18 +72,35 @@ def test_the_nll_is_a_sum_over_tokens_or_their_mean() -> None:
     assert nll(column(-6, -1), column(3, 2), "mean").tolist() == [2, 0.5]
 
 
+@pytest.mark.parametrize(("side", "how", "wanted"), [("chosen", "sum", 6), ("chosen", "mean", 2),
+                                                     ("rejected", "sum", 10), ("rejected", "mean", 5)])  # fmt: skip
+def test_the_nll_is_of_the_side_that_is_asked_for(side: str, how: str, wanted: float) -> None:
+    sums = sums_of(
+        column(0), chosen_logps_P=column(-6).requires_grad_(), chosen_tokens_P=column(3),
+        rejected_logps_P=column(-10).requires_grad_(), rejected_tokens_P=column(2),
+    )  # fmt: skip
+    parts = combine(sums, LossConfig(preference=0, nll=how, nll_side=side), 1)
+    parts.loss.backward()
+    assert parts.loss.item() == parts.nll.item() == wanted
+    assert (sums.chosen_logps_P.grad is not None, sums.rejected_logps_P.grad is not None) == (
+        side == "chosen",
+        side == "rejected",
+    )
+
+
 def test_a_term_of_weight_zero_is_left_out_even_when_it_is_infinite() -> None:
-    impossible = combine(column(1), column(1), column(-INF), column(4), LossConfig(alpha=0), 1)
+    impossible = combined(column(1), column(1), column(-INF), column(4), LossConfig(alpha=0), 1)
     assert impossible.loss.item() == pytest.approx(math.log(2))
     assert impossible.nll.item() == INF
-    no_preference = combine(column(-INF), column(1), column(-8), column(4), LossConfig(preference=0, alpha=0.5), 1)
+    half = LossConfig(preference=0, alpha=0.5, nll="mean")
+    no_preference = combined(column(-INF), column(1), column(-8), column(4), half, 1)
     assert no_preference.loss.item() == pytest.approx(1.0)
-    assert no_preference.focal.item() == INF
+    assert no_preference.preference.item() == INF
 
 
 def test_the_gradient_pushes_the_pair_apart_by_beta_times_the_doubt() -> None:
     k_plus_P, k_minus_P = column(0, 30).requires_grad_(), column(0, -30).requires_grad_()
-    combine(k_plus_P, k_minus_P, column(-1, -1), column(1, 1), LossConfig(beta=0.1, alpha=0), 2).loss.backward()
+    combine(sums_of(k_plus_P, k_minus_P), LossConfig(beta=0.1, alpha=0), 2).loss.backward()
     # d/dK+ = -beta sigmoid(-beta (K+ - K-)) / P
     wanted = [-0.1 * 0.5 / 2, -0.1 / (1 + math.exp(6)) / 2]
     assert k_plus_P.grad.tolist() == pytest.approx(wanted)
@@ -112,6 +137,8 @@ def test_the_sums_of_a_pair_are_what_a_hand_adds_up(packing: str) -> None:
     assert {name: value.tolist() for name, value in sums._asdict().items()} == {
         "k_plus_P": [7.0, -2.5],
         "k_minus_P": [-8.0 - 0.5 * 16, 0.0],
+        "weight_plus_P": [3.0, 2.0],
+        "weight_minus_P": [1.5, 0.0],
         "chosen_logps_P": [-6.0, -0.75],
         "rejected_logps_P": [-16.0, -9.0],
         "chosen_logratio_P": [7.0, -2.5],
@@ -119,6 +146,7 @@ def test_the_sums_of_a_pair_are_what_a_hand_adds_up(packing: str) -> None:
         "focal_chosen_P": [2.0, 0.5],
         "focal_rejected_P": [-24.0, 0.0],
         "chosen_tokens_P": [3.0, 2.0],
+        "rejected_tokens_P": [4.0, 1.0],
         "focal_share_P": [0.5, 0.0],
     }
 
@@ -126,7 +154,7 @@ def test_the_sums_of_a_pair_are_what_a_hand_adds_up(packing: str) -> None:
 @pytest.mark.parametrize("packing", ["padded", "shared"])
 def test_the_metrics_of_a_pair_follow_from_its_sums(packing: str) -> None:
     batch = collate(two_pairs(), packing=packing, pad_id=0)
-    metrics = preference_metrics(pair_sums(filled(batch), batch), beta=0.1)
+    metrics = preference_metrics(pair_sums(filled(batch), batch), LossConfig(beta=0.1))
     wanted = {
         "accuracy": [1, 0], "margin": [2.3, -0.25], "chosen_reward": [0.7, -0.25], "rejected_reward": [-1.6, 0],
         "focal_accuracy": [1, 1], "focal_margin": [26, 0.5], "focal_share": [0.5, 0],
@@ -135,23 +163,41 @@ def test_the_metrics_of_a_pair_follow_from_its_sums(packing: str) -> None:
         assert metrics[name].tolist() == pytest.approx(values), name
 
 
-def sums_with(margin: Tensor) -> PairSums:
-    zeros = torch.zeros_like(margin)
-    return PairSums(margin, zeros, zeros, zeros, zeros, zeros, -margin, zeros, zeros + 1, zeros)
+@pytest.mark.parametrize("packing", ["padded", "shared"])
+def test_normalised_scores_are_means_over_the_masks_and_zero_for_an_empty_one(packing: str) -> None:
+    batch = collate(two_pairs(), packing=packing, pad_id=0)
+    config = LossConfig(beta=0.1, length_normalised=True)
+    metrics = preference_metrics(pair_sums(filled(batch), batch), config)
+    # Pair a: 7 / 3 and (-8 - 0.5 * 16) / 1.5. Pair b: -2.5 / 2, and no weight at all.
+    wanted = {
+        "chosen_reward": [0.7 / 3, -0.125],
+        "rejected_reward": [-1.6 / 1.5, 0],
+        "margin": [0.7 / 3 + 1.6 / 1.5, -0.125],
+    }
+    for name, values in wanted.items():
+        assert metrics[name].tolist() == pytest.approx(values), name
+    assert metrics["focal_margin"].tolist() == [26, 0.5]
 
 
 def test_a_tie_counts_one_half_and_rounding_noise_is_a_tie() -> None:
-    metrics = preference_metrics(
-        sums_with(torch.tensor([0.0, TIE_NATS / 2, -TIE_NATS / 2, 2 * TIE_NATS, -2 * TIE_NATS])), beta=0.1
-    )
+    margin_P = torch.tensor([0.0, TIE_NATS / 2, -TIE_NATS / 2, 2 * TIE_NATS, -2 * TIE_NATS])
+    metrics = preference_metrics(sums_of(margin_P, focal_chosen_P=-margin_P), LossConfig())
     assert metrics["accuracy"].tolist() == [0.5, 0.5, 0.5, 1, 0]
     assert metrics["focal_accuracy"].tolist() == [0.5, 0.5, 0.5, 0, 1]
 
 
+def test_a_normalised_margin_ties_within_the_rounding_of_its_mean() -> None:
+    margin_P, weight_P = torch.tensor([0.5, 2, -2]) * TIE_NATS, torch.full((3,), 100.0)
+    sums = sums_of(margin_P, weight_plus_P=weight_P, weight_minus_P=weight_P)
+    assert preference_metrics(sums, LossConfig(length_normalised=True))["accuracy"].tolist() == [0.5, 1, 0]
+
+
 def test_no_metric_carries_a_gradient() -> None:
-    margin = torch.tensor([1.0]).requires_grad_()
-    sums = PairSums(margin, margin, margin, *(t.detach() for t in sums_with(margin)[3:]))
-    assert not any(value.requires_grad for value in preference_metrics(sums, 0.1).values())
+    one_P = torch.tensor([1.0]).requires_grad_()
+    sums = sums_of(one_P, one_P, chosen_logps_P=one_P, rejected_logps_P=one_P)
+    for normalised in (False, True):
+        metrics = preference_metrics(sums, LossConfig(length_normalised=normalised))
+        assert not any(value.requires_grad for value in metrics.values())
 
 
 def gradient(
@@ -167,21 +213,31 @@ def gradient(
             scored_logits(model, batch), batch.labels_R, every_R, ref_logps_R=torch.full((len(every_R),), -3.0)
         )
         s = pair_sums(ratios, batch)
-        loss = combine(s.k_plus_P, s.k_minus_P, s.chosen_logps_P, s.chosen_tokens_P, config, batch.step_pairs).loss
+        loss = combine(s, config, batch.step_pairs).loss
         loss.backward()
         total += loss.item()
     return total, [p.grad.clone() for p in model.parameters()]
 
 
+CONFIGS = [
+    LossConfig(alpha=0),
+    LossConfig(nll="mean", label_smoothing=0.1),
+    LossConfig(preference=0),
+    LossConfig(preference=0, nll="mean", nll_side="rejected"),
+    LossConfig(preference=2, alpha=0.5, length_normalised=True),
+    LossConfig(link="hinge", alpha=0),
+    LossConfig(link="ipo", alpha=0, length_normalised=True),
+]
+
+
 @pytest.mark.parametrize("packing", ["padded", "shared"])
-@pytest.mark.parametrize(
-    ("preference", "alpha", "how"), [(1, 0, "mean"), (1, 1, "mean"), (0, 1, "sum"), (2, 0.5, "sum")]
-)
+@pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
 def test_four_micro_batches_of_two_give_the_gradient_of_one_of_eight(
-    packing: str, preference: float, alpha: float, how: str, tiny_model: Any, make_examples: Any
+    packing: str, config: LossConfig, tiny_model: Any, make_examples: Any
 ) -> None:
-    model, config = tiny_model("llama"), LossConfig(preference=preference, alpha=alpha, nll=how)
+    model = tiny_model("llama")
     whole, wanted = gradient(model, make_examples(8), config, 8, packing)
+    assert any(b.abs().max() > 0 for b in wanted)
     for micro_batch in (2, 3):  # 3: the last one is smaller, and weighs as little as it should
         parts, found = gradient(model, make_examples(8), config, micro_batch, packing)
         assert parts == pytest.approx(whole, rel=1e-5)

@@ -27,7 +27,7 @@ def settings(**changes: Any) -> Config:
     config = Config(reference="live")
     config.trainer.accelerator, config.trainer.precision, config.trainer.epochs = "cpu", "32-true", 2
     config.data.global_batch, config.data.micro_batch = 4, 2
-    config.logger.wandb, config.optim.lr, config.loss.beta = "disabled", 3e-3, 0.3
+    config.logger.wandb, config.optim.lr, config.loss.beta, config.loss.nll = "disabled", 3e-3, 0.3, "mean"
     for key, value in changes.items():
         section, leaf = key.split("__")
         setattr(getattr(config, section), leaf, value)
@@ -154,7 +154,7 @@ def test_a_starting_policy_ties_with_itself(tiny_model: Any, make_examples: Any)
     module._step(collate(make_examples(6), packing="shared", pad_id=0), meter)
     means = {name: value.item() for name, value in meter.means().items()}
     assert means["accuracy"] == means["focal_accuracy"] == 0.5
-    assert means["focal_loss"] == pytest.approx(0.6931472, abs=1e-5)
+    assert means["preference_loss"] == pytest.approx(0.6931472, abs=1e-5)
 
 
 def test_the_norm_that_is_logged_is_the_one_before_clipping(fit: Any, tmp_path: Path) -> None:

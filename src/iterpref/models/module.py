@@ -60,12 +60,10 @@ class FocalDPOModule(L.LightningModule):
 
     def _step(self, batch: Batch, meter: Meter) -> LossParts:
         sums = pair_sums(self.ratios(batch), batch)
-        parts = combine(
-            sums.k_plus_P, sums.k_minus_P, sums.chosen_logps_P, sums.chosen_tokens_P, self.config.loss, batch.step_pairs
-        )
-        metrics = {name: value_P.sum() for name, value_P in preference_metrics(sums, self.config.loss.beta).items()}
+        parts = combine(sums, self.config.loss, batch.step_pairs)
+        metrics = {name: value_P.sum() for name, value_P in preference_metrics(sums, self.config.loss).items()}
         scale = batch.step_pairs
-        metrics |= {"loss": parts.loss * scale, "focal_loss": parts.focal * scale, "nll": parts.nll * scale}
+        metrics |= {"loss": parts.loss * scale, "preference_loss": parts.preference * scale, "nll": parts.nll * scale}
         meter.add(metrics, batch.n_pairs)
         return parts
 

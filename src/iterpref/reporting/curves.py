@@ -28,7 +28,7 @@ _SMOOTH_FROM = 60  # points
 
 # Panels in the order shown: title, unit, names after "train/" or "val/", fixed range.
 _PANELS: tuple[tuple[str, str, tuple[str, ...], tuple[float, float] | None], ...] = (
-    ("Loss and its terms", "", ("loss", "focal_loss", "nll"), None),
+    ("Loss and its terms", "", ("loss", "preference_loss", "nll"), None),
     ("Rewards and margin", "", ("margin", "focal_margin", "chosen_reward", "rejected_reward"), None),
     ("Preference accuracy", "", ("accuracy", "focal_accuracy"), (0, 1)),
     ("Log-prob of whole answers", "nats", ("chosen_logps", "rejected_logps"), None),
