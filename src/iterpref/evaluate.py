@@ -86,6 +86,7 @@ class Scorer:
         return {
             "evaluate": evaluation, "precision": self.precision, "device": self.device.type,
             "pairs": len(self.examples), "problems": len(self.problems), "tokens": self.prepared.tokens.fingerprint,
+            "length_normalised": self.config.loss.length_normalised,
         }  # fmt: skip
 
     def score(self, folder: Path, label: str) -> dict[str, Any]:
@@ -129,6 +130,7 @@ class Scorer:
         from iterpref.progress import track
         from iterpref.schema import PreferencePair
 
+        normalised = self.config.loss.length_normalised
         if label == "before":
             # The start model is the reference: what the cache holds is what it would compute again.
             logps = [
@@ -157,8 +159,9 @@ class Scorer:
                     "chosen": completion_spans(tokenizer, pair.chosen),
                     "rejected": completion_spans(tokenizer, pair.rejected),
                 }
-                self.highlighted.append(token_table(pair, example, row, spans))
-        return summarise([preference_row(e, row) for e, row in zip(self.examples, logps, strict=True)])
+                self.highlighted.append(token_table(pair, example, row, spans, length_normalised=normalised))
+        rows = zip(self.examples, logps, strict=True)
+        return summarise([preference_row(e, row, length_normalised=normalised) for e, row in rows])
 
 
 def show(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iterpref.config import LossConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import ReferenceLogps
 from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
@@ -50,19 +51,29 @@ def test_a_tie_is_half_a_win_and_rounding_noise_is_a_tie(shift: float, wins: flo
 
 
 # Quarters: no sum of them comes near the edge of a tie.
+@pytest.mark.parametrize("normalised", [False, True])
 @given(
     st.lists(st.integers(-36, 0).map(lambda n: n / 4), min_size=12, max_size=12), st.sampled_from(["padded", "shared"])
 )
-def test_evaluation_and_training_measure_the_same(values: list[float], packing: str) -> None:
+def test_evaluation_and_training_measure_the_same(normalised: bool, values: list[float], packing: str) -> None:
     policy = ReferenceLogps("p", tuple(values[:3]), tuple(values[3:6]))
     example = replace(EXAMPLE, chosen_ref_logps=tuple(values[6:9]), rejected_ref_logps=tuple(values[9:]))
     batch = collate([example], packing=packing, pad_id=0)
     logps_R, refs_R = torch.zeros(2, len(batch.labels_R))
     logps_R[batch.entry_row_E] = torch.tensor([*policy.chosen_ref_logps, *policy.rejected_ref_logps])
     refs_R[batch.entry_row_E] = torch.tensor([*example.chosen_ref_logps, *example.rejected_ref_logps])
-    trained = preference_metrics(pair_sums(TokenLogRatio(logps_R - refs_R, logps_R, refs_R), batch), beta=1.0)
-    for name, value in preference_row(example, policy).items():
+    loss = LossConfig(beta=1.0, length_normalised=normalised)
+    trained = preference_metrics(pair_sums(TokenLogRatio(logps_R - refs_R, logps_R, refs_R), batch), loss)
+    for name, value in preference_row(example, policy, length_normalised=normalised).items():
         assert trained[name].item() == pytest.approx(value, abs=1e-4), name
+
+
+def test_a_normalised_run_is_measured_by_means_over_its_masks() -> None:
+    row = preference_row(EXAMPLE, POLICY, length_normalised=True)
+    assert row["margin"] == pytest.approx(0.5 / 3 - -3 / 1.5)
+    assert row["chosen_logratio"] == 0.5  # of whole answers, whatever the loss
+    empty = replace(EXAMPLE, rejected_mask=(0.0, 0.0, 0.0))
+    assert preference_row(empty, POLICY, length_normalised=True)["margin"] == pytest.approx(0.5 / 3)
 
 
 def test_a_summary_has_mean_and_interval_of_each_metric() -> None:
@@ -99,6 +110,7 @@ def test_a_token_table_lines_up_tokens_masks_and_log_probs() -> None:
     assert table["k_plus"] == pytest.approx(0.5)
     assert table["k_minus"] == pytest.approx(-3.0)
     assert table["focal_margin"] == pytest.approx(6.0)
+    assert token_table(pair, EXAMPLE, POLICY, spans, length_normalised=True)["k_minus"] == pytest.approx(-2.0)
     assert table["tokens"]["rejected"] == [
         {"start": 0, "end": 1, "mask": 1.0, "focal": 1, "logp": -2.0, "ref_logp": -1.0},
         {"start": 1, "end": 2, "mask": 0.5, "focal": 1, "logp": -5.0, "ref_logp": -1.0},

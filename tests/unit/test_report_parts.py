@@ -57,6 +57,8 @@ def test_rows_that_neither_side_measured_are_left_out() -> None:
     assert (row.name, row.before, row.change) == ("Margin", None, "")
     assert row.after == Interval(1.0, None, 2.0)
     assert measures(None, None) == []
+    (row,) = measures(None, {"preference": {"margin": {"mean": 1.0}}}, per_token=True)
+    assert "mean per token" in row.how
 
 
 def test_turned_tasks_count_only_tasks_that_both_sides_answered() -> None:
@@ -94,11 +96,30 @@ def test_without_trajectories_the_pairs_name_all_their_drops() -> None:
         ({"alpha": 1.0, "beta": 0.1}, "focal", "Target-RPO (β 0.1, α 1.0)"),
         ({"alpha": 0.0, "beta": 0.3}, "focal", "Target-DPO (β 0.3)"),
         ({"alpha": 1.0, "beta": 0.1}, "full", "RPO (β 0.1, α 1.0)"),
+        ({"alpha": 1.0, "beta": 0.1}, "fence", "RPO (β 0.1, α 1.0)"),
+        ({"alpha": 0.0, "beta": 0.1}, "diff_aug", "Target-DPO (β 0.1)"),
         ({"alpha": 1.0, "beta": 0.1, "preference": 0.0}, "focal", "plain fine-tuning on y+ (SFT)"),
+        ({"alpha": 1.0, "preference": 0.0, "nll_side": "rejected"}, "focal", "plain fine-tuning on y− (SFT)"),
+        (
+            {"alpha": 0.0, "beta": 0.1, "link": "ipo", "length_normalised": True},
+            "focal",
+            "Target-DPO (ipo link, β 0.1, means per token)",
+        ),
+        (
+            {"alpha": 0.5, "beta": 0.1, "label_smoothing": 0.1, "nll_side": "rejected"},
+            "full",
+            "RPO (β 0.1, α 0.5, NLL of y−, label smoothing 0.1)",
+        ),
     ],
 )
-def test_the_loss_has_the_papers_name(loss: dict[str, float], rejected: str, name: str) -> None:
+def test_the_loss_has_the_papers_name(loss: dict[str, Any], rejected: str, name: str) -> None:
     assert loss_name(Run(Path("r"), config={"loss": loss, "mask": {"chosen": "full", "rejected": rejected}})) == name
+
+
+def test_masks_that_no_term_of_the_loss_uses_are_told_as_those_of_the_metrics() -> None:
+    masks = {"chosen": "full", "rejected": "focal"}
+    lines = [headline(Run(Path("r"), config={"loss": {"preference": p}, "mask": masks})) for p in (0.0, 1.0)]
+    assert ["in the metrics, K+ counts" in line for line in lines] == [True, False]
 
 
 def test_the_headline_counts_the_pairs_that_the_config_leaves() -> None:

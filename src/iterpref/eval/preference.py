@@ -13,21 +13,20 @@ from iterpref.schema import Example, PreferencePair, Span
 Row = dict[str, float]
 
 
-def preference_row(example: Example, policy: ReferenceLogps) -> Row:
+def preference_row(example: Example, policy: ReferenceLogps, *, length_normalised: bool = False) -> Row:
     """Metrics of one pair, in nats; `example` carries the reference log-probs, `policy` those of the evaluated model.
 
-    margin = K+ - K- with the masks of training; focal_margin = log-ratio over D+ minus log-ratio over D-.
+    margin = K+ - K- with the masks of training, and its normalisation; focal_margin = log-ratio over D+ minus log-ratio over D-.
     """
-    assert example.chosen_ref_logps is not None
-    assert example.rejected_ref_logps is not None
-    chosen = [p - r for p, r in zip(policy.chosen_ref_logps, example.chosen_ref_logps, strict=True)]
-    rejected = [p - r for p, r in zip(policy.rejected_ref_logps, example.rejected_ref_logps, strict=True)]
-    margin = _dot(example.chosen_mask, chosen) - _dot(example.rejected_mask, rejected)
+    chosen, rejected = _ratios(example, policy)
+    k_plus, k_minus = _scores(example, policy, length_normalised)
     focal_chosen, focal_rejected = _dot(example.chosen_focal, chosen), _dot(example.rejected_focal, rejected)
+    # As in training: a mean over w tokens has one w-th of its sum's rounding error.
+    shortest = max(min(sum(example.chosen_mask), sum(example.rejected_mask)), 1)
     return {
-        "accuracy": _win(margin),
-        "margin": margin,
-        "focal_accuracy": _win(focal_chosen - focal_rejected),
+        "accuracy": _win(k_plus - k_minus, TIE_NATS / shortest if length_normalised else TIE_NATS),
+        "margin": k_plus - k_minus,
+        "focal_accuracy": _win(focal_chosen - focal_rejected, TIE_NATS),
         "focal_margin": focal_chosen - focal_rejected,
         "chosen_logps": sum(policy.chosen_ref_logps),
         "rejected_logps": sum(policy.rejected_ref_logps),
@@ -38,12 +37,30 @@ def preference_row(example: Example, policy: ReferenceLogps) -> Row:
     }
 
 
+def _ratios(example: Example, policy: ReferenceLogps) -> tuple[list[float], list[float]]:
+    assert example.chosen_ref_logps is not None
+    assert example.rejected_ref_logps is not None
+    chosen = [p - r for p, r in zip(policy.chosen_ref_logps, example.chosen_ref_logps, strict=True)]
+    rejected = [p - r for p, r in zip(policy.rejected_ref_logps, example.rejected_ref_logps, strict=True)]
+    return chosen, rejected
+
+
+def _scores(example: Example, policy: ReferenceLogps, length_normalised: bool) -> tuple[float, float]:
+    """(K+, K-): `losses.scores` of one pair."""
+    masks = (example.chosen_mask, example.rejected_mask)
+    k_plus, k_minus = (
+        _dot(mask, ratios) / ((sum(mask) or 1) if length_normalised else 1)
+        for mask, ratios in zip(masks, _ratios(example, policy), strict=True)
+    )
+    return k_plus, k_minus
+
+
 def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
     return sum(w * v for w, v in zip(weights, values, strict=True))
 
 
-def _win(margin: float) -> float:
-    return 0.5 if abs(margin) <= TIE_NATS else float(margin > 0)
+def _win(margin: float, tie: float) -> float:
+    return 0.5 if abs(margin) <= tie else float(margin > 0)
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
@@ -52,8 +69,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def token_table(
-    pair: PreferencePair, example: Example, policy: ReferenceLogps, offsets: dict[str, list[Span]]
-) -> dict[str, Any]:
+    pair: PreferencePair, example: Example, policy: ReferenceLogps, offsets: dict[str, list[Span]],
+    *, length_normalised: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """One held-out pair with its per-token log-probs, as the report shows it."""
     sides: dict[str, tuple[Any, ...]] = {
         "chosen": (example.chosen_mask, example.chosen_focal, policy.chosen_ref_logps, example.chosen_ref_logps),
@@ -64,13 +82,13 @@ def token_table(
             example.rejected_ref_logps,
         ),
     }
-    margins = preference_row(example, policy)
+    k_plus, k_minus = _scores(example, policy, length_normalised)
     return {
         "pair_id": pair.pair_id, "task_id": pair.task_id, "note": pair.note, "prompt": pair.prompt,
         "chosen": pair.chosen, "rejected": pair.rejected, "d_minus": list(pair.d_minus), "d_plus": list(pair.d_plus),
-        "k_plus": _dot(example.chosen_mask, _difference(*sides["chosen"][2:])),
-        "k_minus": _dot(example.rejected_mask, _difference(*sides["rejected"][2:])),
-        "focal_margin": margins["focal_margin"],
+        "k_plus": k_plus,
+        "k_minus": k_minus,
+        "focal_margin": preference_row(example, policy)["focal_margin"],
         "tokens": {
             side: [
                 {"start": span.start, "end": span.end, "mask": mask, "focal": focal, "logp": round(logp, 4), "ref_logp": round(ref or 0.0, 4)}
@@ -79,10 +97,6 @@ def token_table(
             for side, columns in sides.items()
         },
     }  # fmt: skip
-
-
-def _difference(policy: Sequence[float], reference: Sequence[float] | None) -> list[float]:
-    return [p - r for p, r in zip(policy, reference or (), strict=True)]
 
 
 def completion_spans(tokenizer: Any, text: str) -> list[Span]:

@@ -112,13 +112,14 @@ _PREFERENCE = (
 )  # fmt: skip
 
 
-def measures(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[Measure]:
-    """The rows of the before/after table that at least one side has."""
+def measures(before: dict[str, Any] | None, after: dict[str, Any] | None, *, per_token: bool = False) -> list[Measure]:
+    """The rows of the before/after table that at least one side has; `per_token` for a loss whose K+ and K- are means."""
     how = "Tasks of the held-out split whose first answer passes all its tests." + _turned(before, after)
     rows = [Measure("pass@1", how, _pass_at_1(before), _pass_at_1(after), True)]
     sides = [(side or {}).get("preference") or {} for side in (before, after)]
     for key, name, sentence, share, neutral in _PREFERENCE:
         first, second = (Interval.from_row(side.get(key)) for side in sides)
+        sentence += " Here a mean per token, as in the loss." if per_token and key == "margin" else ""
         rows.append(Measure(name, sentence, first, second, share, neutral))
     return [row for row in rows if row.before or row.after]
 
@@ -214,9 +215,10 @@ def headline(run: Run) -> str:
     pairs = f"{min(sizes)} preference pairs" if sizes else "preference pairs"
     epochs = run.option("trainer.epochs")
     duration = f" for {epochs} epoch{'' if epochs == 1 else 's'}" if epochs else ""
+    measured = "" if run.option("loss.preference", 1) else "in the metrics, "
     return (
         f"{model} was trained on {pairs}{duration} with {loss_name(run)}; "
-        f"K+ counts the tokens of y+ by the rule \u201c{rules[0]}\u201d, "
+        f"{measured}K+ counts the tokens of y+ by the rule \u201c{rules[0]}\u201d, "
         f"K\u2212 those of y\u2212 by the rule \u201c{rules[1]}\u201d."
     )
 
@@ -234,7 +236,18 @@ def loss_name(run: Run) -> str:
     if not run.config:
         return "a loss that config.yaml would name"
     alpha, beta = run.option("loss.alpha", 0), run.option("loss.beta", "?")
+    side = "y\u2212" if run.option("loss.nll_side") == "rejected" else "y+"
     if not run.option("loss.preference", 1):
-        return "plain fine-tuning on y+ (SFT)"
-    focal = "Target-" * any(run.option(f"mask.{side}") == "focal" for side in ("chosen", "rejected"))
-    return f"{focal}RPO (\u03b2 {beta}, \u03b1 {alpha})" if alpha else f"{focal}DPO (\u03b2 {beta})"
+        return f"plain fine-tuning on {side} (SFT)"
+    whole = ("full", "fence")
+    focal = "Target-" * any(run.option(f"mask.{mask}", "full") not in whole for mask in ("chosen", "rejected"))
+    link, smoothing = run.option("loss.link", "sigmoid"), run.option("loss.label_smoothing", 0)
+    details = [
+        f"{link} link" if link != "sigmoid" else "",
+        f"\u03b2 {beta}",
+        f"\u03b1 {alpha}" if alpha else "",
+        "NLL of y\u2212" if alpha and side != "y+" else "",
+        f"label smoothing {smoothing}" if smoothing else "",
+        "means per token" if run.option("loss.length_normalised") else "",
+    ]
+    return f"{focal}{'RPO' if alpha else 'DPO'} ({', '.join(filter(None, details))})"

@@ -43,7 +43,7 @@ def render(run: Run, config: ReportConfig) -> str:
     return environment.get_template("page.html.j2").render(
         run=run,
         headline=headline(run),
-        measures=measures(run.before, run.after),
+        measures=measures(run.before, run.after, per_token=bool(run.option("loss.length_normalised"))),
         pass_rate=pass_rate(rates) if rates else None,
         funnel=funnel(run),
         trajectories=[_trajectory(t) for t in varied(run.trajectories, config.trajectories)],
