@@ -14,6 +14,12 @@ from iterpref.schema import Attempt, Timing
 _ERRNO = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
 
 
+def as_os_error(error: sqlite3.OperationalError, path: Path) -> Exception:
+    """The `OSError` that a full or read-only disk is elsewhere; any other error as it is."""
+    code = error.sqlite_errorcode & 0xFF  # the rest is SQLite's finer distinction
+    return OSError(_ERRNO[code], str(error), str(path)) if code in _ERRNO else error
+
+
 class TrajectoryStore:
     """Attempts by trajectory, and what the reference check found by task. Safe to use from several threads.
 
@@ -39,10 +45,7 @@ class TrajectoryStore:
             try:
                 return self._db.execute(statement, values).fetchall()
             except sqlite3.OperationalError as error:
-                code = error.sqlite_errorcode & 0xFF  # the rest is SQLite's finer distinction
-                if code not in _ERRNO:
-                    raise
-                raise OSError(_ERRNO[code], str(error), str(self._path)) from error
+                raise as_os_error(error, self._path) from error
 
     def add(self, trajectory_id: str, attempt: Attempt, timing: Timing) -> None:
         row = (trajectory_id, attempt.i, json.dumps(attempt.to_dict()), json.dumps(timing.to_dict()))

@@ -1,0 +1,383 @@
+"""Calls of a language model against a server that misbehaves in every way that servers do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
+from iterpref.codeflow.generate.cache import RequestCache
+from iterpref.codeflow.generate.chat import (
+    ChatParams,
+    Completion,
+    GaveUp,
+    Message,
+    RequestRefused,
+    ServerFault,
+    Unrecoverable,
+    request_key,
+)
+from iterpref.codeflow.generate.client import REFUSALS_IN_A_ROW, CallLimits, ChatClient
+from iterpref.codeflow.generate.limits import Budget, BudgetSpent, Rate, Stop, Stopped, backoff, parse_retry_after
+from iterpref.codeflow.generate.openai import OpenAIBackend
+from iterpref.errors import UserError
+
+ASK = (Message("user", "write it"),)
+PARAMS = ChatParams(max_tokens=50)
+
+
+def said(text: str = "yes", **more: Any) -> Callable[[Request, int], Reply]:
+    return lambda request, n: answer(text, **more)
+
+
+def script(*replies: Reply) -> Callable[[Request, int], Reply]:
+    """One reply after the other; the last one for good."""
+    return lambda request, n: replies[min(n, len(replies) - 1)]
+
+
+def talk(
+    tmp_path: Path,
+    server: ChatServer,
+    *,
+    questions: int = 1,
+    stop: Stop | None = None,
+    spender: str = "",
+    timeout_s: float = 5.0,
+    **limits: Any,
+) -> tuple[list[Any], ChatClient]:
+    """Asks `questions` different questions at once: answers and exceptions in their order, and the client."""
+
+    async def all_of_them() -> tuple[list[Any], ChatClient]:
+        cache = RequestCache(tmp_path / "answers.sqlite")
+        client = ChatClient(
+            OpenAIBackend("m", server.url, timeout_s=timeout_s), cache, CallLimits(**limits), stop or Stop(), spender
+        )
+        results = await asyncio.gather(
+            *(client.complete(ASK, PARAMS, attempt) for attempt in range(questions)), return_exceptions=True
+        )
+        await client.close()
+        cache.close()
+        return results, client
+
+    return asyncio.run(all_of_them())
+
+
+@pytest.fixture
+def serve():
+    servers: list[ChatServer] = []
+
+    def start(respond: Callable[[Request, int], Reply]) -> ChatServer:
+        servers.append(ChatServer(respond))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iterpref.codeflow.generate.limits.FIRST_WAIT_S", 0.01)
+
+
+def test_an_answer_comes_with_its_tokens_its_cost_and_its_key(tmp_path, serve) -> None:
+    (done,), client = talk(tmp_path, serve(said("x" * 40)), price_in=1e6, price_out=2e6)
+    assert done == Completion("x" * 40, "stop", 10, 10, "m", request_key("m", ASK, PARAMS, 0), cost=30.0)
+    assert (client.tally.requests, client.tally.answered, client.tally.cached) == (1, 1, 0)
+
+
+def test_what_is_sent_is_what_was_asked(tmp_path, serve, monkeypatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    server = serve(said())
+    backend = OpenAIBackend("m", server.url, key_env="MY_KEY", limit_field="max_completion_tokens")
+    asyncio.run(backend.complete(ASK, ChatParams(0.5, 0.9, 7, 11, ("END",))))
+    assert server.requests == [{
+        "model": "m", "messages": [{"role": "user", "content": "write it"}], "temperature": 0.5, "top_p": 0.9,
+        "max_completion_tokens": 7, "seed": 11, "stop": ["END"],
+    }]  # fmt: skip
+    assert server.headers[0]["authorization"] == "Bearer secret"
+
+
+def test_a_seed_can_be_kept_from_a_server_that_refuses_it(serve) -> None:
+    server = serve(said())
+    asyncio.run(OpenAIBackend("m", server.url, send_seed=False).complete(ASK, ChatParams(seed=3)))
+    assert "seed" not in server.requests[0]
+
+
+def test_a_second_run_makes_no_call(tmp_path, serve) -> None:
+    server = serve(lambda request, n: answer(f"answer {n}"))
+    first, _ = talk(tmp_path, server, questions=5)
+    second, client = talk(tmp_path, server, questions=5)
+    assert second == first
+    assert (len(server.requests), client.tally.cached, client.tally.answered) == (5, 5, 0)
+
+
+def test_equal_requests_at_once_are_one_call(tmp_path, serve) -> None:
+    server = serve(said(delay_s=0.05))
+
+    async def twice() -> list[Completion]:
+        client = ChatClient(OpenAIBackend("m", server.url), RequestCache(tmp_path / "c"), CallLimits(), Stop())
+        return await asyncio.gather(client.complete(ASK, PARAMS), client.complete(ASK, PARAMS))
+
+    first, second = asyncio.run(twice())
+    assert first == second
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("change"),
+    [
+        {"model": "n"},
+        {"messages": (Message("system", "write it"),)},
+        {"messages": (Message("user", "write"), Message("user", " it"))},
+        {"params": ChatParams(max_tokens=51)},
+        {"params": ChatParams(max_tokens=50, seed=0)},
+        {"attempt": 1},
+    ],
+)
+def test_whatever_the_answer_depends_on_is_in_the_key(change: dict[str, Any]) -> None:
+    base: dict[str, Any] = {"model": "m", "messages": ASK, "params": PARAMS, "attempt": 0}
+    assert request_key(**base) != request_key(**{**base, **change})
+    assert request_key("m", (Message("user", "\ud800"),), PARAMS, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (error(500), "http_500"),
+        (error(503), "http_503"),
+        (error(429), "http_429"),
+        (error(408), "http_408"),
+        (answer("yes" * 1000, hang_up_after=100), "connection"),
+        (answer("yes", hang_up_after=0), "connection"),
+        (Reply(body=b'{"choices": [{"mess'), "malformed_json"),
+        (Reply(body=b"\xff\xfe"), "malformed_json"),
+        (Reply(body=b""), "malformed_json"),
+        (Reply(body=b"[" * 100_000), "malformed_json"),
+        (Reply(body=b'{"choices": []}'), "empty_choice"),
+        (Reply(body=b'{"choices": null}'), "empty_choice"),
+        (Reply(body=b'{"choices": [{}]}'), "empty_choice"),
+        (Reply(body=b'{"choices": [{"message": {"content": ["x"]}, "finish_reason": "stop"}]}'), "empty_choice"),
+        (Reply(body=b"[]"), "empty_choice"),
+        (answer("late", delay_s=5), "timeout"),
+    ],
+)
+def test_a_passing_fault_is_tried_again_and_counted(tmp_path, serve, fault: Reply, reason: str) -> None:
+    server = serve(script(fault, fault, answer("at last")))
+    (done,), client = talk(tmp_path, server, timeout_s=0.3)
+    assert done.text == "at last"
+    assert client.tally.faults == {reason: 2}
+    assert (len(server.requests), client.tally.answered) == (3, 1)
+
+
+def test_a_fault_that_stays_is_given_up_and_asked_again_by_the_next_run(tmp_path, serve) -> None:
+    server = serve(lambda request, n: error(500) if n < 3 else answer("yes"))
+    (lost,), client = talk(tmp_path, server, retries=2)
+    assert isinstance(lost, GaveUp)
+    assert (lost.reason, client.tally.faults) == ("http_500", {"http_500": 3})
+    assert talk(tmp_path, server, retries=2)[0][0].text == "yes"
+
+
+@pytest.mark.parametrize("wish", ["1", format_datetime(datetime.now(UTC) + timedelta(days=9), usegmt=True)])
+def test_a_wish_to_wait_is_honoured_by_all(tmp_path, serve, wish: str) -> None:
+    times: list[float] = []
+
+    def respond(request: Request, n: int) -> Reply:
+        times.append(time.monotonic())
+        header = wish if wish == "1" else format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        return error(429, headers={"Retry-After": header}) if n == 0 else answer("yes")
+
+    results, _ = talk(tmp_path, serve(respond), questions=4, concurrency=1)
+    assert [r.text for r in results] == ["yes"] * 4
+    assert min(times[1:]) - times[0] >= 0.9  # a date has no fractions of a second
+
+
+def test_a_wish_beyond_patience_is_given_up(tmp_path, serve) -> None:
+    (lost,), _ = talk(tmp_path, serve(script(error(429, headers={"Retry-After": "86400"}))), max_wait_s=60)
+    assert isinstance(lost, GaveUp)
+    assert "86400 s, which is above generate.max_wait_s" in str(lost)
+
+
+@pytest.mark.parametrize(
+    ("reply", "names"),
+    [
+        (error(401, "expired"), r"401: expired.*generate\.key_env"),
+        (error(403, "not yours"), r"generate\.key_env"),
+        (error(404, "no such model"), r"no model 'm'.*generate\.model=NAME, or generate\.base_url"),
+        (error(429, "pay", "insufficient_quota"), r"out of credit"),
+    ],
+)
+def test_what_only_the_user_can_mend_stops_everything_at_once(tmp_path, serve, reply: Reply, names: str) -> None:
+    stop, server = Stop(), serve(script(reply))
+    results, _ = talk(tmp_path, server, questions=50, stop=stop, concurrency=2)
+    assert len(server.requests) <= 2
+    assert isinstance(stop.cause, Unrecoverable)
+    with pytest.raises(UserError, match=names):
+        raise stop.cause
+    assert {type(r) for r in results} <= {Unrecoverable, Stopped}
+
+
+def test_a_refused_request_fails_alone(tmp_path, serve) -> None:
+    server = serve(lambda request, n: error(400, "maximum context length is 8") if n == 1 else answer("yes"))
+    results, client = talk(tmp_path, server, questions=3, concurrency=1)
+    assert [isinstance(r, RequestRefused) for r in results] == [False, True, False]
+    assert client.tally.refused == {"context_length": 1}
+
+
+def test_a_server_that_refuses_everything_stops_the_run(tmp_path, serve) -> None:
+    stop = Stop()
+    server = serve(script(error(400, "Unsupported parameter: seed")))
+    talk(tmp_path, server, questions=100, stop=stop, concurrency=1)
+    assert len(server.requests) == REFUSALS_IN_A_ROW
+    assert "Unsupported parameter: seed" in str(stop.cause)
+
+
+def test_silence_and_a_cut_answer_are_answers(tmp_path, serve) -> None:
+    (silent,), _ = talk(tmp_path / "a", serve(script(answer(None))))
+    (cut,), _ = talk(tmp_path / "b", serve(script(answer("def f(", "length"))))
+    assert (silent.text, silent.finish_reason) == ("", "stop")
+    assert (cut.text, cut.finish_reason) == ("def f(", "length")
+
+
+def test_tokens_that_the_server_does_not_count_are_estimated(tmp_path, serve) -> None:
+    body = (
+        b'{"choices": [{"message": {"content": "12345678"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": "x"}}'
+    )
+    (done,), _ = talk(tmp_path, serve(script(Reply(body=body))))
+    assert (done.tokens_in, done.tokens_out) == (2, 2)
+
+
+def test_any_text_survives_the_cache(tmp_path, serve) -> None:
+    for i, text in enumerate(("\ud800", "\x00\x1b[2J", "x" * 2_000_000)):
+        first, _ = talk(tmp_path / str(i), serve(said(text)))
+        again, client = talk(tmp_path / str(i), serve(said("other")))
+        assert first == again
+        assert client.tally.cached == 1
+
+
+def test_concurrency_is_bounded(tmp_path, serve) -> None:
+    server = serve(said(delay_s=0.02))
+    talk(tmp_path, server, questions=20, concurrency=4)
+    assert server.busiest == 4
+
+
+def test_no_more_calls_are_made_than_the_budget_allows_and_the_next_run_goes_on(tmp_path, serve) -> None:
+    server = serve(said(delay_s=0.01))
+    stop = Stop()
+    results, _ = talk(tmp_path, server, questions=10, stop=stop, spender="s", max_calls=4)
+    assert [getattr(r, "text", None) for r in results] == ["yes"] * 4 + [None] * 6
+    assert "generate.max_calls=4 is used up" in str(stop.cause)
+    assert len(server.requests) == 4
+    talk(tmp_path, server, questions=10, spender="s", max_calls=6)
+    assert len(server.requests) == 6
+    talk(tmp_path, server, questions=10, spender="another", max_calls=4)
+    assert len(server.requests) == 10
+
+
+@pytest.mark.parametrize("budget", [{"max_total_tokens": 21}, {"max_cost": 21.0}])
+def test_tokens_and_money_have_budgets_that_one_call_may_pass(tmp_path, serve, budget: dict[str, Any]) -> None:
+    server, stop = serve(said("x" * 4)), Stop()  # 11 tokens a call
+    talk(tmp_path, server, questions=10, stop=stop, concurrency=1, price_in=1e6, price_out=1e6, **budget)
+    assert f"generate.{next(iter(budget))}" in str(stop.cause)
+    assert len(server.requests) == 2
+
+
+def test_a_call_that_was_not_answered_leaves_its_place_in_the_budget() -> None:
+    budget = Budget(max_calls=2)
+    budget.begin()
+    budget.begin()
+    with pytest.raises(BudgetSpent):
+        budget.begin()
+    budget.settle(0, 0.0, answered=False)
+    budget.begin()
+
+
+def test_the_wish_to_stop_ends_waiting_and_lets_calls_in_flight_finish(tmp_path, serve) -> None:
+    stop = Stop()
+
+    def respond(request: Request, n: int) -> Reply:
+        stop.set(KeyboardInterrupt())
+        return answer("kept", delay_s=0.1)
+
+    results, client = talk(tmp_path, serve(respond), questions=5, stop=stop, concurrency=1)
+    assert [getattr(r, "text", type(r)) for r in results] == ["kept", Stopped, Stopped, Stopped, Stopped]
+    assert client.tally.answered == 1
+    begin = time.monotonic()
+    stop = Stop()
+
+    def fail(request: Request, n: int) -> Reply:
+        stop.set(KeyboardInterrupt())
+        return error(429, headers={"Retry-After": "30"})
+
+    assert [type(r) for r in talk(tmp_path / "b", serve(fail), stop=stop)[0]] == [Stopped]
+    assert time.monotonic() - begin < 5
+
+
+def test_rates_space_calls_evenly() -> None:
+    clock = [100.0]
+    rate = Rate(120, lambda: clock[0])
+    assert [rate.take(1) for _ in range(3)] == [0.0, 0.5, 1.0]
+    rate.correct(-1)
+    assert rate.take(1) == 1.0
+    clock[0] = 200.0
+    assert rate.take(60) == 0.0
+    assert rate.take(1) == 30.0
+    assert Rate(None).take(1e9) == 0.0
+
+
+def test_a_rate_limit_holds_over_a_run(tmp_path, serve) -> None:
+    begin = time.monotonic()
+    talk(tmp_path, serve(said()), questions=6, requests_per_minute=600)
+    assert time.monotonic() - begin >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None), ("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("nan", None), ("", None),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thursday, 01-Jan-70 00:01:40 GMT", 90.0), ("Thu, 99 Jan 1970 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, now=lambda: 10.0) == seconds
+
+
+@given(st.text())
+def test_no_header_breaks_the_reader(value: str) -> None:
+    seconds = parse_retry_after(value)
+    assert seconds is None or seconds >= 0
+
+
+@given(st.integers(1, 2000), st.one_of(st.none(), st.floats(0, 60)))
+def test_a_wait_is_never_shorter_than_the_wish_nor_longer_than_patience(tries: int, wish: float | None) -> None:
+    wait = backoff(tries, ServerFault("x", retry_after=wish), 60.0, random.Random(0))
+    assert 0 <= wait <= 60 * 1.1 + 0.1
+    assert wish is None or wait >= wish
+
+
+def test_a_file_that_is_no_cache_is_named(tmp_path) -> None:
+    (tmp_path / "c").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match=r"is no cache of answers.*paths\.data=DIR"):
+        RequestCache(tmp_path / "c")
+
+
+def test_no_key_for_a_hosted_server_is_told_before_any_call(monkeypatch) -> None:
+    monkeypatch.delenv("NO_KEY", raising=False)
+    with pytest.raises(Unrecoverable, match=r"no key in \$NO_KEY"):
+        asyncio.run(OpenAIBackend("m", None, key_env="NO_KEY").complete(ASK, PARAMS))
+
+
+def test_an_address_where_nobody_listens_is_a_fault(tmp_path) -> None:
+    with pytest.raises(ServerFault, match="connection"):
+        asyncio.run(OpenAIBackend("m", "http://127.0.0.1:9/v1").complete(ASK, PARAMS))
