@@ -88,9 +88,11 @@ class DebugConfig:
 @dataclass
 class PairsConfig:
     negative: str = option("random", "which failing version is y- (paper: random)", choices=("random", "first", "last"))
-    diff: str = option("lcs", "how the lines that differ are found", choices=("lcs", "ndiff", "prefix_suffix"))
+    diff: str = option(
+        "lcs", "how the lines that differ are found", choices=("lcs", "ndiff", "prefix_suffix", "token_lcs")
+    )
     empty_d_minus: str = option(
-        "literal", "what an empty D- means: K- = 0, drop the pair, or blame the line after the gap",
+        "literal", "what an empty D- means: K- = 0, drop the pair, or blame the first token after the gap",
         choices=("literal", "drop", "anchor"),
     )  # fmt: skip
     max_d_minus_lines: int = option(20, "drop a pair whose D- has more lines (paper: 20)", low=1)
@@ -98,11 +100,22 @@ class PairsConfig:
     drop_ast_equal: bool = option(True, "drop a pair whose two versions have equal syntax trees (paper)")
 
 
+_MASK_RULES = ("full", "fence", "focal", "diff_aug", "soft")
+
+
 @dataclass
 class MaskConfig:
-    chosen: str = option("full", "tokens of y+ in K+", choices=("full", "fence", "focal"))
-    rejected: str = option("focal", "tokens of y- in K-", choices=("full", "fence", "focal"))
-    eos: bool = option(True, "count the end-of-sequence token with a full or fence mask; a focal mask never does")
+    chosen: str = option("full", "tokens of y+ in K+", choices=_MASK_RULES)
+    rejected: str = option("focal", "tokens of y- in K-", choices=_MASK_RULES)
+    eos: bool = option(
+        True, "count the end-of-sequence token with a full, fence or soft mask; focal and diff_aug never do"
+    )
+    context_min: int = option(1, "diff_aug: fewest lines of context on either side of a block of D", low=0)
+    context_max: int = option(2, "diff_aug: most lines of context; the number is drawn once a pair", low=1)
+    soft_weight: float = option(0.1, "soft: weight of the tokens outside D", low=0, high=1)
+    full_share: float = option(
+        0.0, "share of the pairs, drawn once, whose two masks are full instead (paper's Hybrid: 0.5)", low=0, high=1
+    )
 
 
 @dataclass
@@ -151,8 +164,12 @@ class DataConfig:
         1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1
     )
     max_completion_tokens: int = option(
-        2048, "a pair with a longer y+ or y- is dropped and counted, tokens (paper: 2048)", low=1
+        2048, "a longer y+ or y- is dropped or truncated (data.overlong), tokens, EOS included (paper: 2048)", low=1
     )
+    overlong: str = option(
+        "drop", "a pair with a longer y+ or y-; truncate: cut the end, and drop it only when a token of D+ or D- went",
+        choices=("drop", "truncate"),
+    )  # fmt: skip
     max_train_pairs: int | None = option(None, "use only so many training pairs", low=1)
     max_validation_pairs: int | None = option(None, "use only so many validation pairs", low=1)
     max_test_pairs: int | None = option(None, "use only so many held-out pairs in the evaluation", low=1)

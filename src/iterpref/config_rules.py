@@ -30,6 +30,8 @@ def check_rules(config: Config) -> None:
          f"model.revision has no effect with model.source={c.model.source}: use model=pretrained"),
         (c.model.source == "tiny" and c.model.hidden % 32 != 0,
          f"model.hidden={c.model.hidden} is no multiple of 32, as the heads of the tiny model need: choose 32, 64, 96, ..."),
+        (c.mask.context_min > c.mask.context_max,
+         f"mask.context_min={c.mask.context_min} is above mask.context_max={c.mask.context_max}: lower the first or raise the second"),
         (c.loss.preference == 0 and c.loss.alpha == 0,
          "loss.preference=0 with loss.alpha=0 leaves no loss: raise one of them"),
         (c.loss.label_smoothing >= 0.5,
@@ -59,13 +61,20 @@ def check_effects(config: Config, overridden: Collection[str]) -> None:
 
     Kept apart from `check_rules`, which sees values alone: only the command line tells a choice from a preset's default.
     """
-    loss = config.loss
+    loss, mask = config.loss, config.mask
+    rules = {mask.chosen, mask.rejected}
     idle = [
-        (loss.alpha == 0, ("nll", "nll_side"), "loss.alpha=0: add loss.alpha=1"),
-        (loss.preference == 0, ("link", "beta", "label_smoothing", "length_normalised"), "loss.preference=0: add loss.preference=1"),
-        (loss.link != "sigmoid", ("label_smoothing",), f"loss.link={loss.link}: use loss.link=sigmoid"),
+        (loss.alpha == 0, ("loss.nll", "loss.nll_side"), "loss.alpha=0: add loss.alpha=1"),
+        (loss.preference == 0, ("loss.link", "loss.beta", "loss.label_smoothing", "loss.length_normalised"),
+         "loss.preference=0: add loss.preference=1"),
+        (loss.link != "sigmoid", ("loss.label_smoothing",), f"loss.link={loss.link}: use loss.link=sigmoid"),
+        ("diff_aug" not in rules, ("mask.context_min", "mask.context_max"), "masks other than diff_aug: add mask=diff_aug"),
+        ("soft" not in rules, ("mask.soft_weight",), "masks other than soft: add mask=soft"),
+        (rules == {"full"}, ("mask.full_share",), "masks that are full anyway: add mask=paper"),
+        (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
+         "masks that never count the end-of-sequence token: add mask.chosen=full"),
     ]  # fmt: skip
-    for silent, options, reason in idle:
-        for key in (f"loss.{option}" for option in options):
+    for silent, keys, reason in idle:
+        for key in keys:
             if silent and key in overridden:
                 raise UserError(f"{key} has no effect with {reason}, or leave {key} out")

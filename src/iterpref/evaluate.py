@@ -134,7 +134,10 @@ class Scorer:
         if label == "before":
             # The start model is the reference: what the cache holds is what it would compute again.
             logps = [
-                ReferenceLogps(e.pair_id, e.chosen_ref_logps or (), e.rejected_ref_logps or ()) for e in self.examples
+                ReferenceLogps(
+                    e.pair_id, *(() if c is None else tuple(c) for c in (e.chosen_ref_logps, e.rejected_ref_logps))
+                )
+                for e in self.examples
             ]
         else:
             context = partial(autocast, self.device, self.precision)

@@ -19,7 +19,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
+
+    # A row of token ids, marks or weights: a tuple when made by hand, a numpy array when it comes from the tokens stage.
+    IntRow = tuple[int, ...] | npt.NDArray[np.integer[Any]]
+    FloatRow = tuple[float, ...] | npt.NDArray[np.floating[Any]]
+else:
+    IntRow, FloatRow = tuple[int, ...], tuple[float, ...]
 
 SCHEMA_VERSION = 1
 
@@ -228,21 +236,36 @@ class PreferencePair(Record):
     filters: tuple[FilterResult, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example(Record):
-    """A tokenised pair. All lists of one side have one length: that side's completion tokens."""
+    """A tokenised pair. All rows of one side have one length: that side's completion tokens, EOS included.
+
+    Rows are tuples or numpy arrays (ids int32, masks and log-probs fp32, focal uint8): equal when their numbers are.
+    """
 
     pair_id: str
     split: str
-    prompt_ids: tuple[int, ...]
-    chosen_ids: tuple[int, ...]
-    rejected_ids: tuple[int, ...]
-    chosen_mask: tuple[float, ...]  # weight of each token in K+
-    rejected_mask: tuple[float, ...]  # weight of each token in K-
-    chosen_focal: tuple[int, ...]  # 1 where the token lies in D+, whatever the mask rule: for metrics
-    rejected_focal: tuple[int, ...]
-    chosen_ref_logps: tuple[float, ...] | None = None  # fp32, once cached
-    rejected_ref_logps: tuple[float, ...] | None = None
+    prompt_ids: IntRow
+    chosen_ids: IntRow
+    rejected_ids: IntRow
+    chosen_mask: FloatRow  # weight of each token in K+
+    rejected_mask: FloatRow  # weight of each token in K-
+    chosen_focal: IntRow  # 1 where the token lies in D+, whatever the mask rule: for metrics
+    rejected_focal: IntRow
+    chosen_ref_logps: FloatRow | None = None  # fp32, once cached
+    rejected_ref_logps: FloatRow | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        row = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Example):
+            return NotImplemented
+        pairs = [(getattr(self, item.name), getattr(other, item.name)) for item in fields(self)]
+        return all(a == b if a is None or b is None else tuple(a) == tuple(b) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass

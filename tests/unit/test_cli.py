@@ -79,7 +79,10 @@ def ran(command: str, *arguments: str) -> list[Config]:
         ("experiment=smok", "; did you mean 'smoke'?"),
         ("reading=offical", "reading=offical is none of official, paper; did you mean 'official'?"),
         ("reading=null", "reading=null is none of official, paper"),
-        ("mask=paper,offical", "mask=offical is none of full, official, paper, symmetric; did you mean 'official'?"),
+        (
+            "mask=paper,offical",
+            "mask=offical is none of diff_aug, full, hybrid, official, paper, soft, symmetric; did you mean 'official'?",
+        ),
         ("mask=choice(paper,offical)", "mask=offical is none of"),
         ("experiment=smoke,dmo", "; did you mean 'demo'?"),
         ("~loss.beta", "'~loss.beta': no option can be taken away; give loss.beta=VALUE"),
@@ -149,6 +152,10 @@ def test_groups_are_the_folders_and_choices_their_files() -> None:
         (["loss=sft", "loss.beta=0.3"], "loss.beta has no effect with loss.preference=0"),
         (["loss=sft", "loss.length_normalised=true"], "loss.length_normalised has no effect"),
         (["loss.link=hinge", "loss.label_smoothing=0"], "loss.label_smoothing has no effect with loss.link=hinge"),
+        (["mask.context_max=2"], "mask.context_max has no effect with masks other than diff_aug: add mask=diff_aug"),
+        (["mask.soft_weight=0.1"], "mask.soft_weight has no effect with masks other than soft"),
+        (["mask=full", "mask.full_share=0.5"], "mask.full_share has no effect with masks that are full anyway"),
+        (["mask=symmetric", "mask.eos=false"], "mask.eos has no effect with masks that never count"),
         (["name=${nope}"], "'nope'"),
         (["loss.beta"], "missing EQUAL"),
     ],
@@ -175,6 +182,9 @@ def test_a_command_gets_its_config() -> None:
         ["reading=official", "loss=target_dpo"],
         ["experiment=demo", "loss.alpha=0"],
         ["loss.alpha=0", "loss.link=ipo", "loss.length_normalised=true"],
+        ["mask=diff_aug", "mask.context_max=3"],
+        ["mask=soft", "mask.soft_weight=0.5", "mask.eos=false"],
+        ["mask=symmetric", "mask.full_share=0.5", "mask.eos=false"],
     ],
 )
 def test_a_preset_may_hold_values_without_effect(overrides: list[str]) -> None:

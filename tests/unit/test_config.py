@@ -110,8 +110,12 @@ def test_a_wrong_type_names_the_key_the_value_and_the_type(key: str, value: Any,
         ("seed", 2**32, r"seed=4294967296 is out of range"),
         ("seed", -1, r"seed=-1 is out of range"),
         ("problems__limit", 0, r"problems\.limit=0 is out of range: at least 1"),
-        ("mask__chosen", "focall", r"mask\.chosen=focall is none of full, fence, focal; did you mean 'focal'\?"),
-        ("pairs__diff", "xyz", r"pairs\.diff=xyz is none of lcs, ndiff, prefix_suffix$"),
+        (
+            "mask__chosen",
+            "focall",
+            r"mask\.chosen=focall is none of full, fence, focal, diff_aug, soft; did you mean 'focal'\?",
+        ),
+        ("pairs__diff", "xyz", r"pairs\.diff=xyz is none of lcs, ndiff, prefix_suffix, token_lcs$"),
     ],
 )
 def test_a_value_out_of_range_names_the_key_and_the_range(key: str, value: Any, expected: str) -> None:
@@ -147,6 +151,7 @@ def test_nan_is_refused_by_every_number(key: str) -> None:
         ({"trainer__precision": "bf16-true"}, r"model\.dtype=float32: set model\.dtype=bfloat16"),
         ({"model__dtype": "bfloat16"}, r"model\.dtype=bfloat16 would make low-precision master weights"),
         ({"trainer__accelerator": "cpu", "trainer__devices": 2}, r"trainer\.devices=2 on the CPU"),
+        ({"mask__context_min": 3}, r"mask\.context_min=3 is above mask\.context_max=2"),
         ({"optim__beta2": 1.0}, r"optim\.beta2=1\.0.*below 1"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from iterpref.config import DataConfig, MaskConfig
 from iterpref.data.diff import localise
-from iterpref.data.masking import check_offsets, describe_drops, focal_tokens, mask_weights, tokenise_pairs
+from iterpref.data.masking import describe_drops, focal_tokens, full_pairs, mask_weights, tokenise_pairs, widened
+from iterpref.data.tokenise import Tokens, check_offsets
 from iterpref.errors import UserError
 from iterpref.schema import Example, PreferencePair, Span
 
@@ -96,6 +98,12 @@ def tokenised(tokenizer: Any, made: PreferencePair, mask: MaskConfig | None = No
     return examples[0]
 
 
+def at(*offsets: tuple[int, int]) -> Tokens:
+    """Tokens with these offsets."""
+    columns = np.array(offsets, np.int32).reshape(-1, 2)
+    return Tokens(np.zeros(len(offsets), np.int32), columns[:, 0], columns[:, 1])
+
+
 def pieces(tokenizer: Any, text: str) -> list[tuple[int, str]]:
     """(start, characters) of each token, by the tokenizer itself."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -111,7 +119,7 @@ def test_a_token_belongs_to_the_line_that_it_starts_in(name: str) -> None:
     assert list(example.rejected_focal) == [*expected, 0]
     assert list(example.rejected_mask) == [*map(float, expected), 0.0]
     assert 0 < sum(expected) < len(expected)
-    assert example.chosen_mask == (1.0,) * len(example.chosen_ids)
+    assert list(example.chosen_mask) == [1.0] * len(example.chosen_ids)
     assert sum(example.chosen_focal) == sum(expected)
 
 
@@ -148,12 +156,13 @@ def test_a_tokenizer_that_adds_bos_does_not_shift_the_mask(tiny: Any) -> None:
     assert tokenised(adding, pair()) == tokenised(tiny, pair())
 
 
-@pytest.mark.parametrize("rule", ["full", "fence", "focal"])
+@pytest.mark.parametrize("rule", ["full", "fence", "focal", "diff_aug", "soft"])
 @pytest.mark.parametrize("eos", [True, False])
 def test_eos_counts_with_a_whole_mask_if_asked_and_never_with_a_focal_one(tiny: Any, rule: str, eos: bool) -> None:
-    example = tokenised(tiny, pair(), MaskConfig(rule, rule, eos))
+    example = tokenised(tiny, pair(), MaskConfig(rule, rule, eos, soft_weight=0.25))
     for mask in (example.chosen_mask, example.rejected_mask):
-        assert mask[-1] == float(eos and rule != "focal")
+        outside = {"focal": 0.0, "diff_aug": 0.0, "soft": 0.25}.get(rule, 1.0)
+        assert mask[-1] == eos * outside
     assert example.chosen_focal[-1] == example.rejected_focal[-1] == 0
 
 
@@ -164,12 +173,22 @@ def test_a_fence_mask_begins_at_the_first_python_fence(tiny: Any) -> None:
     starts = [begin for begin, _ in pieces(tiny, made.chosen)]
     assert list(example.chosen_mask) == [*(float(begin >= len(lead)) for begin in starts), 1.0]
     assert example.chosen_mask[0] == 0.0
-    assert made.chosen[starts[example.chosen_mask.index(1.0)] :].startswith("```python")
+    assert made.chosen[starts[list(example.chosen_mask).index(1.0)] :].startswith("```python")
 
 
-def test_a_completion_without_a_fence_counts_from_its_start() -> None:
-    assert mask_weights("fence", "x = 1", [(0, 1), (1, 5)], [0, 0], True) == (1.0, 1.0, 1.0)
-    assert mask_weights("fence", "a```python\n", [(0, 1), (1, 11)], [0, 0], False) == (0.0, 1.0, 0.0)
+@pytest.mark.parametrize(
+    ("text", "offsets", "expected"),
+    [
+        ("x = 1", [(0, 1), (1, 5)], [1, 1, 1]),
+        ("a```python\n", [(0, 1), (1, 11)], [0, 1, 1]),
+        ("a ```python\n", [(0, 1), (1, 5), (5, 12)], [0, 1, 1, 1]),  # the token that holds the fence began with a space
+        ("a```py\n", [(0, 1), (1, 7)], [1, 1, 1]),
+        ("a```python3\n", [(0, 1), (1, 12)], [0, 1, 1]),
+    ],
+)
+def test_a_fence_mask_by_hand(text: str, offsets: list[tuple[int, int]], expected: list[int]) -> None:
+    weights = mask_weights("fence", text, at(*offsets), np.zeros(len(expected), np.uint8), (), mask=MaskConfig())
+    assert list(weights) == expected
 
 
 @pytest.mark.parametrize("name", ["tiny", "straddling", "sentencepiece"])  # metaspace has one token for all unknowns
@@ -183,10 +202,10 @@ def test_characters_of_several_tokens_are_blamed_as_one(name: str, letter: str) 
 
 
 def test_equal_offsets_of_one_character_are_accepted() -> None:
-    check_offsets("a\U0001f600b", [(0, 1), (1, 2), (1, 2), (1, 2), (1, 2), (2, 3)], "who")
-    check_offsets("ab", [(0, 1), (0, 2)], "a prefix space of its own")
-    check_offsets("abc", [(0, 2), (0, 0), (2, 3)], "an empty token")
-    check_offsets("", [], "who")
+    check_offsets("a\U0001f600b", at((0, 1), (1, 2), (1, 2), (1, 2), (1, 2), (2, 3)), "who")
+    check_offsets("ab", at((0, 1), (0, 2)), "a prefix space of its own")
+    check_offsets("abc", at((0, 2), (0, 0), (2, 3)), "an empty token")
+    check_offsets("", at(), "who")
 
 
 @pytest.mark.parametrize(
@@ -203,13 +222,13 @@ def test_equal_offsets_of_one_character_are_accepted() -> None:
 )
 def test_offsets_that_do_not_give_the_text_back_are_refused(offsets: list[tuple[int, int]], fault: str) -> None:
     with pytest.raises(UserError, match=f"^who: token offsets {fault}.*do not give the text back"):
-        check_offsets("abc", offsets, "who")
+        check_offsets("abc", at(*offsets), "who")
 
 
 def test_a_tokenizer_that_loses_text_is_named_with_the_pair() -> None:
     tokenizer = Tokenizer(models.WordLevel({"</s>": 0, "<unk>": 1}, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    with pytest.raises(UserError, match=r"^tokenizer made, pair t#0: token offsets jump"):
+    with pytest.raises(UserError, match=r"^tokenizer made, pair t#0, chosen: token offsets jump"):
         tokenised(wrapped(tokenizer), pair())
 
 
@@ -223,6 +242,58 @@ def test_a_tokenizer_without_offsets_or_without_an_end_is_refused(tiny: Any) -> 
     endless.eos_token = None
     with pytest.raises(UserError, match="no eos_token"):
         tokenise_pairs([pair()], ["p"], endless, MaskConfig(), DataConfig())
+
+
+def test_context_lines_are_drawn_once_a_pair_and_stand_around_each_block(tiny: Any) -> None:
+    bad = "a\nb\nx1\nc\nd\ne\nf\nx2\nx3\ng\n"
+    good = bad.replace("x", "y")
+    draws = {}
+    for name in "pqrstuvw":
+        made = pair(bad, good, pair_id=name)
+        example = tokenised(tiny, made, MaskConfig("diff_aug", "diff_aug"))
+        shown = "".join(text for (_, text), w in zip(pieces(tiny, bad), example.rejected_mask, strict=False) if w)
+        mirrored = "".join(text for (_, text), w in zip(pieces(tiny, good), example.chosen_mask, strict=False) if w)
+        assert mirrored == shown.replace("x", "y")
+        assert example == tokenised(tiny, made, MaskConfig("diff_aug", "diff_aug"))
+        draws[name] = shown
+    assert set(draws.values()) == {"b\nx1\nc\nf\nx2\nx3\ng\n", bad}
+
+
+def test_context_stays_inside_the_completion() -> None:
+    assert widened((0, 4), 2, 5) == (0, 1, 2, 3, 4)
+    assert widened((3,), 1, 9) == (2, 3, 4)
+    assert widened((3,), 0, 9) == (3,)
+    assert widened((), 2, 9) == ()
+
+
+def test_soft_weights_stand_outside_d_and_one_inside(tiny: Any) -> None:
+    example = tokenised(tiny, pair(), MaskConfig("soft", "soft", soft_weight=0.25))
+    for mask, focal in ((example.chosen_mask, example.chosen_focal), (example.rejected_mask, example.rejected_focal)):
+        assert list(mask) == [1.0 if mark else 0.25 for mark in focal]
+        assert mask.dtype == np.float32  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_share_of_the_pairs_is_full_exactly_and_always_the_same(tiny: Any, share: float) -> None:
+    pairs = [pair(pair_id=f"t#{i}", split="train" if i % 3 else "test") for i in range(30)]
+    mask = MaskConfig(full_share=share, eos=False)
+    examples, _ = tokenise_pairs(pairs, ["p"] * 30, tiny, mask, DataConfig())
+    plain, _ = tokenise_pairs(pairs, ["p"] * 30, tiny, replace(mask, full_share=0.0), DataConfig())
+    full, _ = tokenise_pairs(pairs, ["p"] * 30, tiny, MaskConfig("full", "full", False), DataConfig())
+    hybrid = [e == f for e, f in zip(examples, full, strict=True)]
+    assert all(e == (f if is_full else p) for e, p, f, is_full in zip(examples, plain, full, hybrid, strict=True))
+    for split in ("train", "test"):
+        of_split = [is_full for e, is_full in zip(examples, hybrid, strict=True) if e.split == split]
+        assert sum(of_split) == round(share * len(of_split))
+    assert tokenise_pairs(pairs[::-1], ["p"] * 30, tiny, mask, DataConfig())[0] == examples[::-1]
+
+
+def test_another_seed_draws_other_full_pairs() -> None:
+    pairs = [("train", str(i)) for i in range(100)]
+    draws = {full_pairs(pairs, 0.5, seed) for seed in range(5)}
+    assert {len(draw) for draw in draws} == {50}
+    assert len(draws) == 5
+    assert full_pairs(pairs, 0.0, 0) == frozenset()
 
 
 @pytest.mark.parametrize("over", ["prompt", "completion"])
@@ -256,13 +327,14 @@ def test_an_anchor_blames_the_first_token_at_or_after_the_gap(tiny: Any) -> None
     assert gap == bad.index("\n```")
     example = tokenised(tiny, replace(made, d_minus_spans=(Span(gap, gap),)))
     assert sum(example.rejected_mask) == 1.0
-    assert pieces(tiny, bad)[example.rejected_mask.index(1.0)][0] == gap
+    assert pieces(tiny, bad)[list(example.rejected_mask).index(1.0)][0] == gap
 
 
-def test_a_gap_inside_a_token_blames_the_next_one() -> None:
-    assert focal_tokens([(0, 3), (3, 6), (6, 7)], (Span(4, 4),)) == [0, 0, 1]
-    assert focal_tokens([(0, 3), (3, 6), (6, 7)], (Span(3, 3),)) == [0, 1, 0]
-    assert focal_tokens([(0, 3)], (Span(3, 3),)) == [0]
+def test_a_gap_inside_a_token_blames_the_next_one_and_at_the_end_eos() -> None:
+    assert list(focal_tokens(at((0, 3), (3, 6), (6, 7)), (Span(4, 4),))) == [0, 0, 1, 0]
+    assert list(focal_tokens(at((0, 3), (3, 6), (6, 7)), (Span(3, 3),))) == [0, 1, 0, 0]
+    assert list(focal_tokens(at((0, 3)), (Span(3, 3),))) == [0, 1]
+    assert list(focal_tokens(at(), (Span(0, 0),))) == [1]
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=3))
@@ -272,7 +344,9 @@ def test_focal_tokens_are_those_that_start_in_a_span(widths: list[int], cuts: li
     offsets = list(zip([0, *ends], ends, strict=False))
     spans = tuple(Span(start, start + width) for start, width in cuts)
     expected = [int(any(s.start <= begin < s.end for s in spans)) for begin, _ in offsets]
-    assert focal_tokens(offsets, spans) == expected
+    assert list(focal_tokens(at(*offsets), spans)) == [*expected, 0]
+    overlapping = [int(any(s.start < end and begin < s.end for s in spans)) for begin, end in offsets]
+    assert list(focal_tokens(at(*offsets), spans, by_word=True)) == [*overlapping, 0]
 
 
 def test_drops_are_told_by_reason_with_their_first_pairs() -> None:

@@ -76,16 +76,13 @@ def _column(rows: Sequence[tuple], index: int, dtype: torch.dtype) -> Tensor:
     return torch.tensor([row[index] for row in rows], dtype=dtype)
 
 
-def _sides(example: Example) -> list[tuple[Sequence[int], Sequence[float], Sequence[int], Sequence[float]]]:
+def _sides(example: Example) -> list[tuple[list[int], list[float], list[int], list[float]]]:
     """(ids, weights, focal, reference log-probs) of the chosen side, then of the rejected side."""
-    chosen_ref = example.chosen_ref_logps if example.chosen_ref_logps is not None else [0.0] * len(example.chosen_ids)
-    rejected_ref = (
-        example.rejected_ref_logps if example.rejected_ref_logps is not None else [0.0] * len(example.rejected_ids)
+    rows = (
+        (example.chosen_ids, example.chosen_mask, example.chosen_focal, example.chosen_ref_logps),
+        (example.rejected_ids, example.rejected_mask, example.rejected_focal, example.rejected_ref_logps),
     )
-    return [
-        (example.chosen_ids, example.chosen_mask, example.chosen_focal, chosen_ref),
-        (example.rejected_ids, example.rejected_mask, example.rejected_focal, rejected_ref),
-    ]
+    return [tuple(np.asarray(c if c is not None else [0.0] * len(row[0])).tolist() for c in row) for row in rows]  # type: ignore[misc]
 
 
 def _padded_rows(example: Example) -> list[_Row]:
@@ -105,9 +102,10 @@ def _padded_rows(example: Example) -> list[_Row]:
 def _shared_rows(example: Example) -> list[_Row]:
     row = _Row()
     n = len(example.prompt_ids)
-    common = common_prefix(example.chosen_ids, example.rejected_ids)
-    row.extend([*example.prompt_ids, *example.chosen_ids[:common]], 0, 0)
-    for side, (ids, weights, focal, refs) in enumerate(_sides(example)):
+    sides = _sides(example)
+    common = common_prefix(sides[0][0], sides[1][0])
+    row.extend([*example.prompt_ids, *sides[0][0][:common]], 0, 0)
+    for side, (ids, weights, focal, refs) in enumerate(sides):
         branch_at = len(row.ids)
         row.extend(ids[common:-1], n + common, side + 1)
         for t, token in enumerate(ids):

@@ -88,5 +88,8 @@ class PairLoader:
         self._epoch, self._next = state["epoch"], state["next"]
 
     def _plan_key(self) -> str:
-        pairs = [(e.pair_id, e.prompt_ids, e.chosen_ids, e.rejected_ids) for e in self.examples]
+        pairs = [
+            (e.pair_id, *(np.asarray(ids).tolist() for ids in (e.prompt_ids, e.chosen_ids, e.rejected_ids)))
+            for e in self.examples
+        ]
         return fingerprint(pairs, self.seed, self.global_batch, self.micro_batch, self.world_size)

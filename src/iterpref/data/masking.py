@@ -1,23 +1,32 @@
-"""Spans + tokenizer offsets -> token ids and focal masks: an `Example`. Each text is tokenised once, and never re-encoded.
+"""Spans + tokenizer offsets -> token ids and masks: an `Example`. Each text is tokenised once, and never re-encoded.
 
 A token belongs to a line when it *starts* in it, newline included: with tokens such as "):\\n" or "\\n\\n    " that straddle
-lines, this is the rule that reproduces line masks (shared by the paper's public code).
+lines, this is the rule that reproduces line masks (shared by the paper's public code). Where D- is made of words rather than
+lines (`pairs.diff=token_lcs`) a token belongs to it when it holds one of its characters.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from iterpref.config import DataConfig, MaskConfig
-from iterpref.errors import UserError
+from iterpref.data.diff import line_spans, split_lines
+from iterpref.data.tokenise import Tokens, check_tokenizer, encode_completions
 from iterpref.schema import Example, PreferencePair, Span
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Offsets = Sequence[tuple[int, int]]
+Marks = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.float32]
+Drops = dict[str, list[str]]
 FENCE = "```python"
 
 
@@ -27,112 +36,153 @@ def tokenise_pairs(
     tokenizer: PreTrainedTokenizerBase,
     mask: MaskConfig,
     limits: DataConfig,
-) -> tuple[list[Example], dict[str, list[str]]]:
+    seed: int = 0,
+) -> tuple[list[Example], Drops]:
     """Examples, and the ids of the pairs that were dropped, by reason. `prompts` are rendered, one a pair.
 
+    `seed` matters only to what is drawn: context lines (diff_aug) and the pairs of `full_share`.
+
     Raises:
-        UserError: when the tokenizer has no offsets or no EOS, or its offsets do not give the text back.
+        UserError: when the tokenizer has no offsets or no EOS, or its tokens do not give the text back.
     """
-    if not tokenizer.is_fast:
-        raise UserError(
-            "this tokenizer gives no character offsets (it is not a fast one): focal masks need them; use a fast tokenizer"
-        )
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            "this tokenizer has no eos_token: set one in its tokenizer_config.json, a completion must be able to end"
-        )
+    check_tokenizer(tokenizer)
+    if not pairs:
+        return [], {}
+    prompt_ids = tokenizer(list(prompts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    names = [f"pair {p.pair_id}" for p in pairs]
+    chosen = encode_completions(tokenizer, [p.chosen for p in pairs], [f"{name}, chosen" for name in names])
+    rejected = encode_completions(tokenizer, [p.rejected for p in pairs], [f"{name}, rejected" for name in names])
     examples: list[Example] = []
-    drops: dict[str, list[str]] = {}
-    prompt_ids, _ = _encode(tokenizer, prompts)
-    chosen_ids, chosen_offsets = _encode(tokenizer, [p.chosen for p in pairs])
-    rejected_ids, rejected_offsets = _encode(tokenizer, [p.rejected for p in pairs])
+    drops: Drops = {}
     for i, pair in enumerate(pairs):
-        for text, offsets in ((pair.chosen, chosen_offsets[i]), (pair.rejected, rejected_offsets[i])):
-            check_offsets(text, offsets, f"tokenizer {tokenizer.name_or_path}, pair {pair.pair_id}")
-        longest = max(len(chosen_ids[i]), len(rejected_ids[i])) + 1
-        reason = None
         if len(prompt_ids[i]) > limits.max_prompt_tokens:
-            reason = f"prompt_over_{limits.max_prompt_tokens}_tokens"
-        elif longest > limits.max_completion_tokens:
-            reason = f"completion_over_{limits.max_completion_tokens}_tokens"
-        elif pair.d_minus and not any(focal_tokens(rejected_offsets[i], pair.d_minus_spans)):
-            # D- lies inside tokens of the line before it: there is none to blame, and an empty mask would hide that.
-            reason = "d_minus_starts_no_token"
-        if reason:
-            drops.setdefault(reason, []).append(pair.pair_id)
-            continue
-        examples.append(
-            make_example(
-                pair, prompt_ids[i], (chosen_ids[i], chosen_offsets[i]), (rejected_ids[i], rejected_offsets[i]),
-                tokenizer.eos_token_id, mask,
-            )
-        )  # fmt: skip
-    return examples, drops
+            made: Example | str = f"prompt_over_{limits.max_prompt_tokens}_tokens"
+        else:
+            made = make_example(pair, prompt_ids[i], chosen[i], rejected[i], tokenizer.eos_token_id, mask, limits, seed)
+        if isinstance(made, str):
+            drops.setdefault(made, []).append(pair.pair_id)
+        else:
+            examples.append(made)
+    full = full_pairs(((e.split, e.pair_id) for e in examples), mask.full_share, seed)
+    eos = None if mask.eos else tokenizer.eos_token_id
+    return [with_full_masks(e, eos) if e.pair_id in full else e for e in examples], drops
 
 
 def make_example(
     pair: PreferencePair,
     prompt_ids: Sequence[int],
-    chosen: tuple[Sequence[int], Offsets],
-    rejected: tuple[Sequence[int], Offsets],
+    chosen: Tokens,
+    rejected: Tokens,
     eos: int,
     mask: MaskConfig,
-) -> Example:
-    """One tokenised pair: each completion ends with EOS, and each mask has one weight for each of its tokens."""
-    focal_plus = focal_tokens(chosen[1], pair.d_plus_spans)
-    focal_minus = focal_tokens(rejected[1], pair.d_minus_spans)
+    limits: DataConfig,
+    seed: int = 0,
+) -> Example | str:
+    """One pair with a weight for each completion token, EOS last; or the reason why there is none."""
+    by_word = pair.diff_algo == "token_lcs"
+    focal_plus = focal_tokens(chosen, pair.d_plus_spans, by_word)
+    focal_minus = focal_tokens(rejected, pair.d_minus_spans, by_word)
+    if pair.d_minus_spans and not focal_minus.any():
+        # D- lies inside tokens of the line before it: there is none to blame, and an empty mask would hide that.
+        return "d_minus_starts_no_token"
+    if mask.chosen == "focal" and pair.d_plus_spans and not focal_plus.any():
+        return "d_plus_starts_no_token"
+    longest = limits.max_completion_tokens
+    if max(len(focal_plus), len(focal_minus)) > longest:
+        if limits.overlong == "drop":
+            return f"completion_over_{longest}_tokens"
+        # The texts were compared whole, so a tail that is cut is no error; but a fault whose end is cut would teach half of it.
+        if focal_plus[longest:].any() or focal_minus[longest:].any():
+            return f"focal_tokens_over_{longest}_cut"
+    context = 0
+    if "diff_aug" in (mask.chosen, mask.rejected):
+        context = random.Random(f"{seed}/{pair.pair_id}/context").randint(mask.context_min, mask.context_max)
+    sides = (
+        (mask.chosen, pair.chosen, chosen, focal_plus, pair.d_plus),
+        (mask.rejected, pair.rejected, rejected, focal_minus, pair.d_minus),
+    )
+    weights = [mask_weights(*side, mask=mask, context=context)[:longest] for side in sides]
     return Example(
         pair_id=pair.pair_id,
         split=pair.split,
-        prompt_ids=tuple(prompt_ids),
-        chosen_ids=(*chosen[0], eos),
-        rejected_ids=(*rejected[0], eos),
-        chosen_mask=mask_weights(mask.chosen, pair.chosen, chosen[1], focal_plus, mask.eos),
-        rejected_mask=mask_weights(mask.rejected, pair.rejected, rejected[1], focal_minus, mask.eos),
-        chosen_focal=(*focal_plus, 0),
-        rejected_focal=(*focal_minus, 0),
+        prompt_ids=np.array(prompt_ids, np.int32),
+        chosen_ids=np.append(chosen.ids, np.int32(eos))[:longest],
+        rejected_ids=np.append(rejected.ids, np.int32(eos))[:longest],
+        chosen_mask=weights[0],
+        rejected_mask=weights[1],
+        chosen_focal=focal_plus[:longest],
+        rejected_focal=focal_minus[:longest],
     )
 
 
-def mask_weights(rule: str, text: str, offsets: Offsets, focal: Sequence[int], eos: bool) -> tuple[float, ...]:
-    """Weights in [0, 1] for the completion's tokens and its EOS: `full`, from the first python `fence` on, or `focal`."""
+def mask_weights(
+    rule: str, text: str, tokens: Tokens, focal: Marks, lines: Sequence[int], *, mask: MaskConfig, context: int = 0
+) -> Weights:
+    """fp32 weights in [0, 1] of the completion's tokens and its EOS, [len(tokens) + 1].
+
+    full      1, EOS by `mask.eos`
+    fence     1 from the token that holds the first python fence on (from the first token without one), EOS by `mask.eos`
+    focal     1 in D, given by `focal`
+    diff_aug  1 in D and in `context` lines on either side of each block of it, given by `lines`
+    soft      1 in D, `mask.soft_weight` outside, EOS by `mask.eos`
+    """
     if rule == "focal":
-        return (*map(float, focal), 0.0)
-    start = max(text.find(FENCE), 0) if rule == "fence" else 0
-    return (*(float(begin >= start) for begin, _ in offsets), float(eos))
+        return focal.astype(np.float32)
+    if rule == "diff_aug":
+        around = focal_tokens(tokens, line_spans(text, widened(lines, context, len(split_lines(text)))))
+        return np.maximum(focal, around).astype(np.float32)
+    weights = np.ones(len(focal), np.float32)
+    if rule == "fence" and FENCE in text:
+        weights[:-1][tokens.ends <= text.index(FENCE)] = 0
+    if rule == "soft":
+        weights = np.where(focal, weights, np.float32(mask.soft_weight))
+    if not mask.eos and not (rule == "soft" and focal[-1]):
+        weights[-1] = 0
+    return weights
 
 
-def focal_tokens(offsets: Offsets, spans: Sequence[Span]) -> list[int]:
-    """1 for each token that starts in one of the spans. An empty span marks a gap: the first token at or after it."""
-    starts = [begin for begin, _ in offsets]
-    marks = [0] * len(starts)
+def focal_tokens(tokens: Tokens, spans: Sequence[Span], by_word: bool = False) -> Marks:
+    """uint8 [len(tokens) + 1], EOS last: 1 for each token that starts in a span, or `by_word` for each that overlaps one.
+
+    An empty span marks a gap: the first token that starts at or after it, and at the end of the text EOS, which came too early.
+    """
+    marks = np.zeros(len(tokens.ids) + 1, np.uint8)
     for span in spans:
-        first = bisect_left(starts, span.start)
-        last = first + 1 if span.start == span.end else bisect_left(starts, span.end)
-        for i in range(first, min(last, len(marks))):
-            marks[i] = 1
+        if span.start == span.end:
+            marks[np.searchsorted(tokens.starts, span.start)] = 1
+        elif by_word:
+            marks[:-1][(tokens.ends > span.start) & (tokens.starts < span.end)] = 1
+        else:
+            marks[slice(*np.searchsorted(tokens.starts, (span.start, span.end)))] = 1
     return marks
 
 
-def check_offsets(text: str, offsets: Offsets, who: str) -> None:
-    """Raises `UserError` unless the offsets are in order and cover every character of `text`."""
-    start = end = 0
-    for begin, stop in offsets:
-        if not start <= begin <= min(end, stop):
-            jump = f"from character {start} to {begin}" if begin < start else f"over characters {end} to {begin}"
-            raise UserError(f"{who}: token offsets jump {jump}: they do not give the text back")
-        start, end = begin, max(end, stop)
-    if end != len(text):
-        raise UserError(f"{who}: token offsets cover {end} of {len(text)} characters: they do not give the text back")
+def widened(lines: Sequence[int], by: int, total: int) -> tuple[int, ...]:
+    """The given line numbers and their neighbours up to `by` lines away, inside [0, total)."""
+    return tuple(sorted({n for line in lines for n in range(max(line - by, 0), min(line + by + 1, total))}))
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[list[list[int]], list[Offsets]]:
-    # No BOS and no template here: a special token in front would shift every mask by one.
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
-    return encoded["input_ids"], encoded["offset_mapping"]
+def full_pairs(pairs: Iterable[tuple[str, str]], share: float, seed: int) -> frozenset[str]:
+    """The ids, of (split, pair_id), whose masks become full: of each split the share rounded, in an order drawn by the seed."""
+    if share == 0:
+        return frozenset()
+    splits: dict[str, list[str]] = {}
+    for split, pair_id in pairs:
+        splits.setdefault(split, []).append(pair_id)
+    drawn: list[str] = []
+    for ids in splits.values():
+        ids.sort(key=lambda pair_id: hashlib.sha256(f"{seed}/{pair_id}/full".encode()).digest())
+        drawn += ids[: round(share * len(ids))]
+    return frozenset(drawn)
 
 
-def describe_drops(drops: dict[str, list[str]], limit: int = 3) -> str:
+def with_full_masks(example: Example, uncounted: int | None) -> Example:
+    """The example as the rule `full` would have it on both sides; `uncounted` is the id of EOS under `mask.eos=false`."""
+    chosen, rejected = (np.asarray(ids) != uncounted for ids in (example.chosen_ids, example.rejected_ids))
+    return replace(example, chosen_mask=chosen.astype(np.float32), rejected_mask=rejected.astype(np.float32))
+
+
+def describe_drops(drops: Drops, limit: int = 3) -> str:
     """`"prompt_over_1024_tokens: 3 (first a, b, c)"`, for messages."""
     parts = [f"{reason}: {len(ids)} (first {', '.join(ids[:limit])})" for reason, ids in sorted(drops.items())]
     return "; ".join(parts)

@@ -58,10 +58,18 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
     limits = {
         "max_prompt_tokens": config.data.max_prompt_tokens,
         "max_completion_tokens": config.data.max_completion_tokens,
+        "overlong": config.data.overlong,
     }
+    drawn = config.mask.full_share > 0 or "diff_aug" in (config.mask.chosen, config.mask.rejected)
     tokenizer_hash = tokenizer_key(model)
     key = fingerprint(
-        "tokens", pairs.fingerprint, asdict(config.mask), limits, tokenizer_hash, config.model.prompt_format
+        "tokens",
+        pairs.fingerprint,
+        asdict(config.mask),
+        limits,
+        tokenizer_hash,
+        config.model.prompt_format,
+        config.seed if drawn else None,
     )
     folder = data / "tokens"
     if done := find(folder, key):
@@ -76,7 +84,7 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
         records = pairs.read("pairs", PreferencePair)
         tokenizer = load_tokenizer(model)
         prompts = render_prompts(tokenizer, [p.prompt for p in records], config.model)
-        examples, drops = tokenise_pairs(records, prompts, tokenizer, config.mask, config.data)
+        examples, drops = tokenise_pairs(records, prompts, tokenizer, config.mask, config.data, config.seed)
         if drops:
             log.warning("pairs dropped: %s; limits on length: data.max_prompt_tokens, data.max_completion_tokens",
                         describe_drops(drops))  # fmt: skip
@@ -93,7 +101,7 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
             "counts": {"pairs": len(records), "examples": len(examples), "dropped": {k: len(v) for k, v in sorted(drops.items())},
                        "splits": dict(sorted(Counter(e.split for e in examples).items())),
                        "tokens": sum(len(e.prompt_ids) + len(e.chosen_ids) + len(e.rejected_ids) for e in examples),
-                       "focal_tokens_rejected": sum(sum(e.rejected_focal) for e in examples),
+                       "focal_tokens_rejected": sum(int(sum(e.rejected_focal)) for e in examples),
                        "tokens_rejected": sum(len(e.rejected_ids) for e in examples)},
         }  # fmt: skip
         return publish(folder, key, {"tokens": (Example, examples)}, manifest)

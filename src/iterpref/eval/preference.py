@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from iterpref.data.reference_cache import ReferenceLogps
+from iterpref.data.tokenise import encode_completions
 from iterpref.eval.passk import bootstrap_mean
 from iterpref.losses import TIE_NATS
-from iterpref.schema import Example, PreferencePair, Span
+from iterpref.schema import Example, FloatRow, IntRow, PreferencePair, Span
 
 Row = dict[str, float]
 
@@ -22,7 +23,7 @@ def preference_row(example: Example, policy: ReferenceLogps, *, length_normalise
     k_plus, k_minus = _scores(example, policy, length_normalised)
     focal_chosen, focal_rejected = _dot(example.chosen_focal, chosen), _dot(example.rejected_focal, rejected)
     # As in training: a mean over w tokens has one w-th of its sum's rounding error.
-    shortest = max(min(sum(example.chosen_mask), sum(example.rejected_mask)), 1)
+    shortest = max(min(float(sum(example.chosen_mask)), float(sum(example.rejected_mask))), 1)
     return {
         "accuracy": _win(k_plus - k_minus, TIE_NATS / shortest if length_normalised else TIE_NATS),
         "margin": k_plus - k_minus,
@@ -40,8 +41,8 @@ def preference_row(example: Example, policy: ReferenceLogps, *, length_normalise
 def _ratios(example: Example, policy: ReferenceLogps) -> tuple[list[float], list[float]]:
     assert example.chosen_ref_logps is not None
     assert example.rejected_ref_logps is not None
-    chosen = [p - r for p, r in zip(policy.chosen_ref_logps, example.chosen_ref_logps, strict=True)]
-    rejected = [p - r for p, r in zip(policy.rejected_ref_logps, example.rejected_ref_logps, strict=True)]
+    chosen = [float(p - r) for p, r in zip(policy.chosen_ref_logps, example.chosen_ref_logps, strict=True)]
+    rejected = [float(p - r) for p, r in zip(policy.rejected_ref_logps, example.rejected_ref_logps, strict=True)]
     return chosen, rejected
 
 
@@ -49,14 +50,14 @@ def _scores(example: Example, policy: ReferenceLogps, length_normalised: bool) -
     """(K+, K-): `losses.scores` of one pair."""
     masks = (example.chosen_mask, example.rejected_mask)
     k_plus, k_minus = (
-        _dot(mask, ratios) / ((sum(mask) or 1) if length_normalised else 1)
+        _dot(mask, ratios) / ((float(sum(mask)) or 1) if length_normalised else 1)
         for mask, ratios in zip(masks, _ratios(example, policy), strict=True)
     )
     return k_plus, k_minus
 
 
-def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
-    return sum(w * v for w, v in zip(weights, values, strict=True))
+def _dot(weights: FloatRow | IntRow, values: Sequence[float]) -> float:
+    return float(sum(w * v for w, v in zip(weights, values, strict=True)))
 
 
 def _win(margin: float, tie: float) -> float:
@@ -91,8 +92,8 @@ def token_table(
         "focal_margin": preference_row(example, policy)["focal_margin"],
         "tokens": {
             side: [
-                {"start": span.start, "end": span.end, "mask": mask, "focal": focal, "logp": round(logp, 4), "ref_logp": round(ref or 0.0, 4)}
-                for span, mask, focal, logp, ref in zip(offsets[side], *columns, strict=True)
+                {"start": span.start, "end": span.end, "mask": float(mask), "focal": int(focal), "logp": round(logp, 4), "ref_logp": round(float(ref or 0), 4)}
+                for span, mask, focal, logp, ref in zip(offsets[side][: len(columns[0])], *columns, strict=True)
             ]
             for side, columns in sides.items()
         },
@@ -101,5 +102,6 @@ def token_table(
 
 def completion_spans(tokenizer: Any, text: str) -> list[Span]:
     """Characters of each token of a completion; its EOS stands at the end and covers none."""
-    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    return [*(Span(begin, end) for begin, end in offsets), Span(len(text), len(text))]
+    (tokens,) = encode_completions(tokenizer, [text], ["a completion"])
+    spans = map(Span, tokens.starts.tolist(), tokens.ends.tolist())
+    return [*spans, Span(len(text), len(text))]

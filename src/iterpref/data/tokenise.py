@@ -1,0 +1,171 @@
+"""Completion text -> token ids with the characters of each token, checked: what the masks rest on.
+
+Each text is tokenised once, without BOS (a token in front would shift every mask), and a special token's name inside the
+text stays text: `x = "<|im_end|>"` must not teach a model to stop.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from iterpref.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One completion without its EOS: `ids`, and the characters [start, end) that each token stands for, all int32."""
+
+    ids: Ints
+    starts: Ints
+    ends: Ints
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises `UserError` when no focal mask can be made with this tokenizer."""
+    if not tokenizer.is_fast:
+        raise UserError(
+            "this tokenizer gives no character offsets (it is not a fast one): focal masks need them; use a fast tokenizer"
+        )
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            "this tokenizer has no eos_token: set one in its tokenizer_config.json, a completion must be able to end"
+        )
+
+
+def encode_completions(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], names: Sequence[str]) -> list[Tokens]:
+    """Tokens of each text; `names` say in an error which record a text belongs to.
+
+    Raises:
+        UserError: when offsets do not cover the text, or the tokens do not spell it: any mask would be wrong.
+    """
+    who = [f"tokenizer {tokenizer.name_or_path}, {name}" for name in names]
+    for text, name in zip(texts, who, strict=True):
+        if not text.isascii() and not _encodable(text):
+            raise UserError(
+                f"{name}: the text holds a lone surrogate, which no tokenizer reads; mend or drop the record"
+            )
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True,
+        return_attention_mask=False,
+    )  # fmt: skip
+    spelling = _Spelling.of(tokenizer)
+    tokens = []
+    for text, name, ids, offsets in zip(texts, who, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        # Twice as fast as an array of the tuples.
+        flat = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets))
+        one = Tokens(np.array(ids, np.int32), flat[0::2], flat[1::2])
+        check_offsets(text, one, name)
+        spelling.check(text, ids, name)
+        tokens.append(one)
+    return tokens
+
+
+def check_offsets(text: str, tokens: Tokens, who: str) -> None:
+    """Raises `UserError` unless the offsets are in order and cover every character of `text`."""
+    starts, ends = tokens.starts, tokens.ends
+    reached = np.maximum.accumulate(ends) if len(ends) else ends
+    before, after = np.concatenate(([0], starts[:-1])), np.concatenate(([0], reached[:-1]))
+    wrong = (starts < before) | (starts > after) | (starts > ends)
+    if wrong.any():
+        i = int(wrong.argmax())
+        jump = (
+            f"over characters {after[i]} to {starts[i]}"
+            if starts[i] > after[i]
+            else f"from character {before[i]} to {min(starts[i], ends[i])}"
+        )
+        raise UserError(f"{who}: token offsets jump {jump}: they do not give the text back")
+    covered = int(reached[-1]) if len(reached) else 0
+    if covered != len(text):
+        raise UserError(
+            f"{who}: token offsets cover {covered} of {len(text)} characters: they do not give the text back"
+        )
+
+
+class _Spelling:
+    """What each id stands for, in bytes: tokens must spell the text, but for a space in front and Unicode's normal forms."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+        decoder = "" if backend.decoder is None else backend.decoder.__getstate__().decode()
+        self.byte_level = '"ByteLevel"' in decoder
+        # The decoders of other families (WordPiece, CTC) join words by rules of their own: the offsets alone are checked.
+        self.known = self.byte_level or "\u2581" in decoder
+        self.unknown = tokenizer.unk_token_id
+        added = {int(i): str(token) for i, token in tokenizer.added_tokens_decoder.items()}  # type: ignore[attr-defined]
+        self.special = {tokenizer.eos_token_id, tokenizer.bos_token_id} - {self.unknown, None}
+        size = max(len(tokenizer), *(i + 1 for i in added), 0) if added else len(tokenizer)
+        self.pieces = [
+            added[i].encode() if i in added else self._piece(piece or "")
+            for i, piece in enumerate(tokenizer.convert_ids_to_tokens(list(range(size))))
+        ]  # fmt: skip
+
+    def _piece(self, token: str) -> bytes:
+        if self.byte_level:
+            table = _byte_table()
+            return bytes(table[c] for c in token) if all(c in table for c in token) else token.encode()
+        if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+            return bytes([int(token[3:5], 16)])
+        return token.replace("\u2581", " ").encode()
+
+    @staticmethod
+    def of(tokenizer: PreTrainedTokenizerBase) -> _Spelling:
+        made = tokenizer.__dict__.get("_iterpref_spelling")
+        if made is None:
+            made = tokenizer.__dict__["_iterpref_spelling"] = _Spelling(tokenizer)
+        return made
+
+    def check(self, text: str, ids: Sequence[int], who: str) -> None:
+        if not self.special.isdisjoint(ids):
+            name = self.pieces[next(i for i in ids if i in self.special)].decode()
+            raise UserError(
+                f"{who}: the text {name!r} becomes the special token of that name, "
+                "which would teach the model to use it there; drop the record, or use another tokenizer"
+            )
+        if not self.known:
+            return
+        spelt = b"".join(map(self.pieces.__getitem__, ids))
+        data = text.encode()
+        if spelt == data or spelt == b" " + data or (self.unknown is not None and self.unknown in ids):
+            return
+        ours, theirs = (_folded(s) for s in (text, spelt.decode("utf-8", "replace")))
+        if ours != theirs:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+            )
+            raise UserError(
+                f"{who}: the tokens spell {theirs[at : at + 12]!r} where the text has {ours[at : at + 12]!r}: "
+                "they do not give the text back"
+            )
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text.replace("\u2581", " ")).lstrip(" ")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@lru_cache
+def _byte_table() -> dict[str, int]:
+    """Byte-level BPE writes each byte as one printable character: the printable ones as themselves, the others from U+0100 on."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(others)}
