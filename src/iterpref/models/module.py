@@ -48,7 +48,7 @@ class FocalDPOModule(L.LightningModule):
     def ratios(self, batch: Batch) -> TokenLogRatio:
         """Per-token log-ratios [R] of the batch's scored rows."""
         logits_RV = scored_logits(self.policy, batch)
-        reference: dict[str, Tensor | None] = {"ref_logps_R": batch.ref_logps_R}
+        reference: dict[str, Any] = {"ref_logps_R": batch.ref_logps_R}
         if self._reference:
             with torch.no_grad():
                 reference = {"ref_logits_RV": scored_logits(self._reference[0], batch)}

@@ -1,217 +1,398 @@
-"""The log-ratio of one scored token as two Triton kernels (backend `triton`): every logit is read once.
+"""The log-ratio of one scored token as Triton kernels (backend `triton`): every logit is read once.
 
-Forward, one program per row: logsumexp over the vocabulary of the policy and of the reference side by side, then the
-label's logits. Backward, one program per tile of a row: softmax from the saved logsumexp, gradient written at once,
-into the logits' own buffer if the caller says so. A row that is masked, or whose gradient is zero, loads no logits.
+    sweep      a program for each piece of a row, of the policy's logits or the reference's: (top, total) of its
+               logsumexp = top + log(total)
+    finish     a program for each 128 rows: pieces -> logsumexp; the label's logit; the outputs
+    backward   a program for each tile of a row: softmax from the saved logsumexp, gradient written at once, into the
+               logits' own buffer if the caller says so
 
-    extra memory   fp32 numbers per row, and nothing of size [R, V]
-    bytes          forward 2 R V, backward 2 R V (read and write), times the size of an element and the share of live
-                   rows; masked rows still cost the write of their zeros
+A row that is masked, or whose gradient is zero, loads no logits.
+
+    extra memory   fp32 numbers per row and piece, and nothing of size [R, V]
+    bytes          forward 2 R V (R V without a reference's logits), backward 2 R V (read and write), times the size of
+                   an element and the share of live rows; masked rows still cost the write of their zeros
 
 The equations stand in `reference.py`. Imported only when this backend is used: `triton` may be absent.
-Shapes: R rows of logits, V vocabulary.
+Shapes: R rows of logits, V vocabulary, H hidden.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from iterpref.ops.reference import TokenLogRatio
+from iterpref.ops.reference import IDENTITY, LogitMap, TokenLogRatio
 
-# Launch rule. A tile is a power of two that covers the row or, for real vocabularies, 4096 columns: 16 per thread of 8
-# warps, so that two 16-byte loads of bf16 per model are in flight from each thread, while few enough registers are
-# taken that several programs share a multiprocessor and one's loads hide the other's reductions. V is a constant of
-# the kernel: a model has one vocabulary, and the compiler sees how many tiles there are and whether the last is whole.
-_MAX_BLOCK = 4096
-_COLUMNS_PER_WARP = 512
+_FINISH_ROWS = 128
+_HIDDEN_BLOCK = 1024
 
 
-def _launch(V: int) -> tuple[int, int]:
-    """(columns of a tile, warps)"""
-    block = min(triton.next_power_of_2(V), _MAX_BLOCK)
-    return block, max(1, block // _COLUMNS_PER_WARP)
+class Launch(NamedTuple):
+    """How the kernels are cut. V is a constant of theirs: a model has one vocabulary, and no tile is checked but the last.
+
+    A thread of the sweep takes 8 neighbouring columns at a time (16 bytes of bf16) and folds them into a logsumexp of
+    its own, so that threads wait for each other once in a piece, not once in a tile, and an element costs 9/8
+    exponentials: exponentials, not bytes, would be the limit at 2. Pieces of rows even out what is left to do when
+    few live rows remain, on Ampere and Hopper alike; the figures behind the numbers are in docs/results.md.
+    """
+
+    tile: int  # columns
+    warps: int
+    stages: int  # loads in flight ahead of their use
+    pieces: int  # of a row in the sweep
+
+    @classmethod
+    def of(cls, R: int, V: int) -> Launch:
+        tile = min(max(triton.next_power_of_2(V), 256), 4096)
+        tiles = triton.cdiv(V, tile)
+        wanted = triton.next_power_of_2(triton.cdiv(16_384, max(R, 1)))
+        return cls(tile, max(1, tile // 512), 3, max(1, min(wanted, 16, tiles // 4)))
 
 
 @triton.jit
-def _fold(top, total, tile):
-    """Folds a tile into a running logsumexp = top + log(total)."""
-    new_top = tl.maximum(top, tl.max(tile, axis=0))
+def _to_logits(product, bias, scale, softcap, CAPPED: tl.constexpr):
+    z = (product + bias) * scale
+    if CAPPED:
+        # tanh(x) = sign(x) (1 - e) / (1 + e), e = exp(-2 |x|)
+        e = tl.exp(-2.0 * tl.abs(z) / softcap)
+        z = tl.where(z < 0, -softcap, softcap) * ((1.0 - e) / (1.0 + e))
+    return z
+
+
+@triton.jit
+def _fold(top, total, energy, tile, ENERGY: tl.constexpr):
+    """Folds a tile [threads, 8] into each thread's logsumexp = top + log(total); energy = sum exp(z - top) (z - top)."""
+    new_top = tl.maximum(top, tl.max(tile, axis=1))
     # As long as only -inf was seen (masked vocabulary), shifting by the maximum would be -inf - -inf = NaN.
     shift = tl.where(new_top == float("-inf"), 0.0, new_top)
-    total = total * tl.exp(top - shift) + tl.sum(tl.exp(tile - shift), axis=0)
-    return new_top, total
+    shrink = tl.exp(top - shift)
+    terms = tl.exp(tile - shift[:, None])
+    if ENERGY:
+        # A token that cannot happen adds 0, not 0 * -inf.
+        fresh = tl.sum(terms * tl.where(terms > 0.0, tile - shift[:, None], 0.0), axis=1)
+        energy = _shifted(energy, total, top, shift) * shrink + fresh
+    return new_top, total * shrink + tl.sum(terms, axis=1), energy
 
 
 @triton.jit
-def _label_logit(row_ptr, label, stride, V: tl.constexpr):
-    """The label's logit in fp32; NaN, not a stray read, for a label outside [0, V)."""
-    label = label.to(tl.int64)
-    known = (label >= 0) & (label < V)
-    return tl.load(row_ptr + label * stride, mask=known, other=float("nan")).to(tl.float32)
+def _shifted(energy, total, top, new_top):
+    """energy, when new_top takes the place of top in (z - top)."""
+    return energy + total * tl.where(total > 0.0, top - new_top, 0.0)
 
 
 @triton.jit
-def _forward_kernel(
-    policy_ptr,
-    ref_ptr,  # logits [R, V] if REF_LOGITS, else log-probs [R]
-    labels_ptr,
-    mask_ptr,
-    logratio_ptr,
-    policy_logps_ptr,
-    ref_logps_ptr,
-    lse_ptr,
-    policy_row_stride,
-    policy_col_stride,
-    ref_row_stride,
-    ref_col_stride,
-    V: tl.constexpr,
-    REF_LOGITS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    # 1. One program, one row. int64, because row * stride passes 2^31 at row 14,134 of V = 151,936.
-    row = tl.program_id(0).to(tl.int64)
+def _sweep_piece(
+    row_ptr, col_stride, start, end, bias_ptr, scale, softcap, parts_ptr, parts_stride,
+    MAPPED: tl.constexpr, CAPPED: tl.constexpr, BIASED: tl.constexpr, ENERGY: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    # Columns are int64: a transposed view has a column stride of R or more.
+    threads: tl.constexpr = TILE // 8
+    columns = tl.arange(0, threads)[:, None] * 8 + tl.arange(0, 8)[None, :]
+    columns = columns.to(tl.int64)
+    top = tl.full((threads,), float("-inf"), tl.float32)
+    total = tl.zeros((threads,), tl.float32)
+    energy = tl.zeros((threads,), tl.float32)
+    whole = start + (end - start) // TILE * TILE
+    for at in tl.range(start, whole, TILE, num_stages=STAGES):
+        tile = tl.load(row_ptr + (at + columns) * col_stride).to(tl.float32)
+        if MAPPED:
+            bias = tl.load(bias_ptr + at + columns) if BIASED else 0.0
+            tile = _to_logits(tile, bias, scale, softcap, CAPPED)
+        top, total, energy = _fold(top, total, energy, tile, ENERGY)
+    if whole < end:
+        inside = whole + columns < end
+        tile = tl.load(row_ptr + (whole + columns) * col_stride, mask=inside, other=0.0).to(tl.float32)
+        if MAPPED:
+            bias = tl.load(bias_ptr + whole + columns, mask=inside, other=0.0) if BIASED else 0.0
+            tile = _to_logits(tile, bias, scale, softcap, CAPPED)
+        # The tail reads -inf, which adds nothing; 0 would add exp(0 - top).
+        top, total, energy = _fold(top, total, energy, tl.where(inside, tile, float("-inf")), ENERGY)
+    piece_top = tl.max(top, axis=0)
+    shift = tl.where(piece_top == float("-inf"), 0.0, piece_top)
+    shrink = tl.exp(top - shift)
+    tl.store(parts_ptr, piece_top)
+    tl.store(parts_ptr + parts_stride, tl.sum(total * shrink, axis=0))
+    if ENERGY:
+        tl.store(parts_ptr + 2 * parts_stride, tl.sum(_shifted(energy, total, top, shift) * shrink, axis=0))
 
-    # 2. A masked row is done before any logit is read; its label, which may be -100, is not read either.
-    weight = tl.load(mask_ptr + row)
-    if weight == 0.0:
-        tl.store(logratio_ptr + row, 0.0)
-        tl.store(policy_logps_ptr + row, 0.0)
-        tl.store(ref_logps_ptr + row, 0.0)
-        tl.store(lse_ptr + row, 0.0)
+
+@triton.jit
+def _sweep_kernel(
+    policy_ptr, ref_ptr, mask_ptr, bias_ptr, parts_ptr,
+    policy_row_stride, policy_col_stride, ref_row_stride, ref_col_stride, scale, softcap, R,
+    V: tl.constexpr, MODELS: tl.constexpr, PIECES: tl.constexpr,
+    MAPPED: tl.constexpr, CAPPED: tl.constexpr, BIASED: tl.constexpr, ENERGY: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    # 1. One program, one piece of a row of one model. int64, because row * stride passes 2^31 at row 14,134 of
+    #    V = 151,936. All on the one grid axis that has no limit of 65,535.
+    program = tl.program_id(0)
+    model = program % MODELS
+    piece = program // MODELS % PIECES
+    row = (program // (MODELS * PIECES)).to(tl.int64)
+
+    # 2. A masked row is done before any logit is read.
+    if tl.load(mask_ptr + row) == 0.0:
         return
 
-    # 3. The label's logits, while the row is on its way.
-    label = tl.load(labels_ptr + row)
-    policy_row_ptr = policy_ptr + row * policy_row_stride
-    policy_label = _label_logit(policy_row_ptr, label, policy_col_stride, V)
-
-    # 4. One sweep over the vocabulary, both models in step so that twice the loads are in flight. Columns are int64
-    #    too: a transposed view has a column stride of R or more.
-    columns = tl.arange(0, BLOCK).to(tl.int64)
-    policy_top = tl.full((), float("-inf"), tl.float32)
-    policy_total = tl.full((), 0.0, tl.float32)
-    if REF_LOGITS:
-        ref_row_ptr = ref_ptr + row * ref_row_stride
-        ref_label = _label_logit(ref_row_ptr, label, ref_col_stride, V)
-        ref_top = tl.full((), float("-inf"), tl.float32)
-        ref_total = tl.full((), 0.0, tl.float32)
-        for start in range(0, V, BLOCK):
-            at = start + columns
-            # The tail of the last tile reads -inf, which adds nothing; 0 would add exp(0 - top).
-            policy = tl.load(policy_row_ptr + at * policy_col_stride, mask=at < V, other=float("-inf"))
-            ref = tl.load(ref_row_ptr + at * ref_col_stride, mask=at < V, other=float("-inf"))
-            policy_top, policy_total = _fold(policy_top, policy_total, policy.to(tl.float32))
-            ref_top, ref_total = _fold(ref_top, ref_total, ref.to(tl.float32))
-        ref_logp = (ref_label - ref_top) - tl.log(ref_total)
+    # 3. parts [model, 3, PIECES, R]: top, total, energy.
+    columns_a_piece: tl.constexpr = tl.cdiv(tl.cdiv(V, TILE), PIECES) * TILE
+    start = tl.minimum(piece * columns_a_piece, V)
+    end = tl.minimum(start + columns_a_piece, V)
+    parts_stride = R.to(tl.int64) * PIECES
+    here_ptr = parts_ptr + model * 3 * parts_stride + piece * R + row
+    if model == 0:
+        _sweep_piece(
+            policy_ptr + row * policy_row_stride, policy_col_stride, start, end, bias_ptr, scale, softcap,
+            here_ptr, parts_stride, MAPPED, CAPPED, BIASED, ENERGY, TILE, STAGES,
+        )  # fmt: skip
     else:
-        for start in range(0, V, BLOCK):
-            at = start + columns
-            policy = tl.load(policy_row_ptr + at * policy_col_stride, mask=at < V, other=float("-inf"))
-            policy_top, policy_total = _fold(policy_top, policy_total, policy.to(tl.float32))
-        ref_logp = tl.load(ref_ptr + row)
+        _sweep_piece(
+            ref_ptr + row * ref_row_stride, ref_col_stride, start, end, bias_ptr, scale, softcap,
+            here_ptr, parts_stride, False, False, False, False, TILE, STAGES,
+        )  # fmt: skip
 
-    # 5. (z - top) - log(total), in this order: top + log(total) alone would round at the size of the logits.
-    policy_logp = (policy_label - policy_top) - tl.log(policy_total)
-    tl.store(logratio_ptr + row, weight * (policy_logp - ref_logp))
-    tl.store(policy_logps_ptr + row, policy_logp)
-    tl.store(ref_logps_ptr + row, ref_logp)
-    tl.store(lse_ptr + row, policy_top + tl.log(policy_total))
+
+@triton.jit
+def _gather_pieces(parts_ptr, row, live, R, PIECES: tl.constexpr, ENERGY: tl.constexpr, ROWS: tl.constexpr):
+    """(top, total, energy) of whole rows."""
+    stride = R.to(tl.int64) * PIECES
+    top = tl.full((ROWS,), float("-inf"), tl.float32)
+    for piece in tl.static_range(PIECES):
+        top = tl.maximum(top, tl.load(parts_ptr + piece * R + row, mask=live, other=0.0))
+    shift = tl.where(top == float("-inf"), 0.0, top)
+    total = tl.zeros((ROWS,), tl.float32)
+    energy = tl.zeros((ROWS,), tl.float32)
+    for piece in tl.static_range(PIECES):
+        here_ptr = parts_ptr + piece * R + row
+        piece_top = tl.load(here_ptr, mask=live, other=0.0)
+        piece_total = tl.load(here_ptr + stride, mask=live, other=1.0)
+        shrink = tl.exp(piece_top - shift)
+        total += shrink * piece_total
+        if ENERGY:
+            piece_energy = tl.load(here_ptr + 2 * stride, mask=live, other=0.0)
+            energy += shrink * _shifted(piece_energy, piece_total, piece_top, shift)
+    return top, total, energy
+
+
+@triton.jit
+def _finish_kernel(
+    policy_ptr,
+    ref_ptr,  # logits [R, V] if REF_LOGITS, else log-probs [R] if REF_LOGPS, else unused
+    labels_ptr, mask_ptr, bias_ptr, label_products_ptr, parts_ptr,
+    logratio_ptr, policy_logps_ptr, ref_logps_ptr, lse_ptr, entropy_ptr, top1_ptr,
+    policy_row_stride, policy_col_stride, ref_row_stride, ref_col_stride, scale, softcap, R,
+    V: tl.constexpr, REF_LOGITS: tl.constexpr, REF_LOGPS: tl.constexpr, EXACT: tl.constexpr,
+    MAPPED: tl.constexpr, CAPPED: tl.constexpr, BIASED: tl.constexpr, ENERGY: tl.constexpr,
+    PIECES: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    # 1. A block of rows. Dead rows read nothing but their mask, not even the label, which may be -100.
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = row < R
+    weight = tl.load(mask_ptr + row, mask=inside, other=0.0)
+    live = weight != 0.0
+    top, total, energy = _gather_pieces(parts_ptr, row, live, R, PIECES, ENERGY, ROWS)
+
+    # 2. The label's logit in fp32; NaN, not a stray read, for a label outside [0, V).
+    label = tl.load(labels_ptr + row, mask=live, other=0).to(tl.int64)
+    known = live & (label >= 0) & (label < V)
+    policy_at = policy_ptr + row * policy_row_stride + label * policy_col_stride
+    z = tl.load(policy_at, mask=known, other=float("nan")).to(tl.float32)
+    bias = tl.load(bias_ptr + label, mask=known, other=0.0) if BIASED else 0.0
+    if MAPPED:
+        z = _to_logits(z, bias, scale, softcap, CAPPED)
+    likeliest = z >= top
+
+    # 3. The same from a product that was not rounded, put in the place of the rounded one in the sums.
+    if EXACT:
+        rounded = z
+        z = tl.load(label_products_ptr + row, mask=known, other=float("nan"))
+        if MAPPED:
+            z = _to_logits(z, bias, scale, softcap, CAPPED)
+        likeliest = likeliest | (z >= top)
+        new_top = tl.maximum(top, z)
+        shrink = tl.exp(top - new_top)
+        wrong, right = tl.exp(rounded - new_top), tl.exp(z - new_top)
+        energy = _shifted(energy, total, top, new_top) * shrink
+        energy += right * (z - new_top) - wrong * (rounded - new_top)
+        total = tl.maximum(total * shrink - wrong, 0.0) + right
+        top = new_top
+
+    # 4. (z - top) - log(total), in this order: top + log(total) alone would round at the size of the logits.
+    policy_logp = tl.where(live, (z - top) - tl.log(total), 0.0)
+    ref_logp = tl.zeros((ROWS,), tl.float32)
+    if REF_LOGITS:
+        stride = R.to(tl.int64) * PIECES
+        ref_top, ref_total, _ = _gather_pieces(parts_ptr + 3 * stride, row, live, R, PIECES, False, ROWS)
+        ref_at = ref_ptr + row * ref_row_stride + label * ref_col_stride
+        ref_z = tl.load(ref_at, mask=known, other=float("nan")).to(tl.float32)
+        ref_logp = tl.where(live, (ref_z - ref_top) - tl.log(ref_total), 0.0)
+    if REF_LOGPS:
+        ref_logp = tl.load(ref_ptr + row, mask=live, other=0.0)
+    tl.store(logratio_ptr + row, tl.where(live, weight * (policy_logp - ref_logp), 0.0), mask=inside)
+    tl.store(policy_logps_ptr + row, policy_logp, mask=inside)
+    tl.store(ref_logps_ptr + row, ref_logp, mask=inside)
+    tl.store(lse_ptr + row, tl.where(live, top + tl.log(total), 0.0), mask=inside)
+    if ENERGY:
+        tl.store(entropy_ptr + row, tl.where(live, tl.log(total) - energy / total, 0.0), mask=inside)
+        tl.store(top1_ptr + row, tl.where(live & likeliest, 1.0, 0.0), mask=inside)
 
 
 @triton.jit
 def _backward_kernel(
     logits_ptr,
     out_ptr,  # may be logits_ptr: a program reads its own tile, then writes that tile and no other
-    labels_ptr,
-    lse_ptr,
-    grad_ptr,
-    row_stride,
-    col_stride,
-    out_row_stride,
-    out_col_stride,
-    V: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    # 1. One program, one tile. Tiles run fastest, on the one grid axis that has no limit of 65,535.
-    tiles_per_row: tl.constexpr = tl.cdiv(V, BLOCK)
+    labels_ptr, lse_ptr, grad_ptr, bias_ptr, label_products_ptr,
+    row_stride, col_stride, out_row_stride, out_col_stride, scale, softcap,
+    V: tl.constexpr, EXACT: tl.constexpr, MAPPED: tl.constexpr, CAPPED: tl.constexpr, BIASED: tl.constexpr,
+    TILE: tl.constexpr,
+):  # fmt: skip
+    # 1. One program, one tile; tiles run fastest.
+    tiles_a_row: tl.constexpr = tl.cdiv(V, TILE)
     program = tl.program_id(0)
-    row = (program // tiles_per_row).to(tl.int64)  # int64 for row * stride, as in the forward kernel
-    columns = (program % tiles_per_row) * BLOCK + tl.arange(0, BLOCK).to(tl.int64)
+    row = (program // tiles_a_row).to(tl.int64)  # int64 for row * stride, as in the sweep
+    columns = (program % tiles_a_row) * TILE + tl.arange(0, TILE).to(tl.int64)
     inside = columns < V
     out_tile_ptr = out_ptr + row * out_row_stride + columns * out_col_stride
 
     # 2. A row without gradient gets zeros, and its logits (stale, or anything) are not read.
     grad = tl.load(grad_ptr + row)
     if grad == 0.0:
-        tl.store(out_tile_ptr, tl.zeros((BLOCK,), dtype=out_ptr.dtype.element_ty), mask=inside)
+        tl.store(out_tile_ptr, tl.zeros((TILE,), dtype=out_ptr.dtype.element_ty), mask=inside)
         return
 
     # 3. g (onehot - softmax) in fp32, rounded once, on the store. A logit of -inf has softmax exp(-inf - lse) = 0.
-    logits = tl.load(logits_ptr + row * row_stride + columns * col_stride, mask=inside, other=float("-inf"))
-    softmax = tl.exp(logits.to(tl.float32) - tl.load(lse_ptr + row))
-    onehot = tl.where(columns == tl.load(labels_ptr + row), 1.0, 0.0)
-    tl.store(out_tile_ptr, (grad * (onehot - softmax)).to(out_ptr.dtype.element_ty), mask=inside)
+    z = tl.load(logits_ptr + row * row_stride + columns * col_stride, mask=inside, other=0.0).to(tl.float32)
+    is_label = columns == tl.load(labels_ptr + row)
+    if EXACT:
+        z = tl.where(is_label, tl.load(label_products_ptr + row), z)
+    if MAPPED:
+        bias = tl.load(bias_ptr + columns, mask=inside, other=0.0) if BIASED else 0.0
+        z = _to_logits(z, bias, scale, softcap, CAPPED)
+    slope = grad * (tl.where(is_label, 1.0, 0.0) - tl.exp(z - tl.load(lse_ptr + row)))
+    if MAPPED:
+        slope = slope * scale
+        if CAPPED:
+            slope = slope * (1.0 - (z / softcap) * (z / softcap))
+    tl.store(out_tile_ptr, slope.to(out_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _label_product_kernel(
+    hidden_ptr, weight_ptr, labels_ptr, mask_ptr, out_ptr, hidden_row_stride, hidden_col_stride, weight_row_stride,
+    weight_col_stride, V, H: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    if tl.load(mask_ptr + row) == 0.0:
+        tl.store(out_ptr + row, 0.0)
+        return
+    label = tl.load(labels_ptr + row).to(tl.int64)
+    if (label < 0) | (label >= V):
+        tl.store(out_ptr + row, float("nan"))
+        return
+    sums = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, H, BLOCK):
+        at = start + tl.arange(0, BLOCK).to(tl.int64)
+        h = tl.load(hidden_ptr + row * hidden_row_stride + at * hidden_col_stride, mask=at < H, other=0.0)
+        w = tl.load(weight_ptr + label * weight_row_stride + at * weight_col_stride, mask=at < H, other=0.0)
+        sums += h.to(tl.float32) * w.to(tl.float32)
+    tl.store(out_ptr + row, tl.sum(sums, axis=0))
 
 
 def forward_rows(
-    policy_logits_RV: Tensor,
+    logits_RV: Tensor,
     labels_R: Tensor,
     mask_R: Tensor,
     ref_logits_RV: Tensor | None,
     ref_logps_R: Tensor | None,
+    *,
+    head: LogitMap = IDENTITY,
+    label_products_R: Tensor | None = None,
+    statistics: bool = False,
 ) -> tuple[TokenLogRatio, Tensor]:
-    """`reference.forward_rows` in one launch; does not wait for the device. `mask_R` is fp32."""
-    R, V = policy_logits_RV.shape
-    # Four allocations, not rows of one: each starts aligned, and none is a view in autograd's eyes.
-    logratio_R, policy_logps_R, out_ref_logps_R, lse_R = (
-        torch.empty(R, dtype=torch.float32, device=policy_logits_RV.device) for _ in range(4)
-    )
-    if ref_logits_RV is not None:
-        ref, ref_strides = ref_logits_RV, ref_logits_RV.stride()
-    else:
-        assert ref_logps_R is not None
-        ref, ref_strides = ref_logps_R.float().contiguous(), (0, 0)
-    block, warps = _launch(V)
+    """`reference.forward_rows` in two launches; does not wait for the device. `mask_R` is fp32."""
+    R, V = logits_RV.shape
+    device = logits_RV.device
+    # Allocated apart, not as rows of one: each starts aligned, and none is a view in autograd's eyes.
+    outputs = [torch.empty(R, dtype=torch.float32, device=device) for _ in range(6 if statistics else 4)]
+    logratio_R, policy_logps_R, out_ref_logps_R, lse_R, *statistics_R = outputs
+    entropy_R, top1_R = statistics_R or (None, None)
     if R > 0:
+        launch = Launch.of(R, V)
+        models = 1 if ref_logits_RV is None else 2
+        parts = torch.empty(models * 3 * launch.pieces * R, dtype=torch.float32, device=device)
+        ref = ref_logits_RV if ref_logits_RV is not None else lse_R if ref_logps_R is None else ref_logps_R.float()
+        strides = (*logits_RV.stride(), *(ref_logits_RV.stride() if ref_logits_RV is not None else (0, 0)))
+        maps = _map_arguments(head, lse_R)
+        mask_R = mask_R.contiguous()
+        options: dict[str, int] = {
+            "MAPPED": not head.is_identity,
+            "CAPPED": head.softcap is not None,
+            "ENERGY": statistics,
+        }
+        options |= {"BIASED": head.bias_V is not None, "PIECES": launch.pieces, "V": V}
         # Triton launches on the current device, which need not be the one that holds the tensors.
-        with torch.cuda.device_of(policy_logits_RV):
-            _forward_kernel[(R,)](
-                policy_logits_RV,
-                ref,
-                labels_R.contiguous(),
-                mask_R.contiguous(),
-                logratio_R,
-                policy_logps_R,
-                out_ref_logps_R,
-                lse_R,
-                *policy_logits_RV.stride(),
-                *ref_strides,
-                V=V,
-                REF_LOGITS=ref_logits_RV is not None,
-                BLOCK=block,
-                num_warps=warps,
-            )
-    return TokenLogRatio(logratio_R, policy_logps_R, out_ref_logps_R), lse_R
+        with torch.cuda.device_of(logits_RV):
+            _sweep_kernel[(R * launch.pieces * models,)](
+                logits_RV, ref, mask_R, maps[0], parts, *strides, *maps[1:], R,
+                MODELS=models, TILE=launch.tile, STAGES=launch.stages, num_warps=launch.warps, **options,
+            )  # fmt: skip
+            _finish_kernel[(triton.cdiv(R, _FINISH_ROWS),)](
+                logits_RV, ref.contiguous() if models == 1 else ref, labels_R.contiguous(), mask_R, maps[0],
+                lse_R if label_products_R is None else label_products_R.contiguous(), parts,
+                logratio_R, policy_logps_R, out_ref_logps_R, lse_R,
+                lse_R if entropy_R is None else entropy_R, lse_R if top1_R is None else top1_R,
+                *strides, *maps[1:], R,
+                REF_LOGITS=models == 2, REF_LOGPS=models == 1 and ref_logps_R is not None,
+                EXACT=label_products_R is not None, ROWS=_FINISH_ROWS, num_warps=4, **options,
+            )  # fmt: skip
+    return TokenLogRatio(logratio_R, policy_logps_R, out_ref_logps_R, entropy_R, top1_R), lse_R
 
 
-def backward_rows(logits_RV: Tensor, labels_R: Tensor, lse_R: Tensor, grad_R: Tensor, out_RV: Tensor) -> None:
+def backward_rows(
+    logits_RV: Tensor,
+    labels_R: Tensor,
+    lse_R: Tensor,
+    grad_R: Tensor,
+    out_RV: Tensor,
+    *,
+    head: LogitMap = IDENTITY,
+    label_products_R: Tensor | None = None,
+) -> None:
     """`reference.backward_rows` in one launch. `out_RV` may be `logits_RV`."""
     R, V = logits_RV.shape
-    block, warps = _launch(V)
+    if R == 0:
+        return
+    launch = Launch.of(R, V)
+    bias, scale, softcap = _map_arguments(head, lse_R)
+    with torch.cuda.device_of(logits_RV):
+        _backward_kernel[(R * triton.cdiv(V, launch.tile),)](
+            logits_RV, out_RV, labels_R.contiguous(), lse_R.contiguous(), grad_R.contiguous(), bias,
+            lse_R if label_products_R is None else label_products_R.contiguous(),
+            *logits_RV.stride(), *out_RV.stride(), scale, softcap,
+            V=V, EXACT=label_products_R is not None, MAPPED=not head.is_identity,
+            CAPPED=head.softcap is not None, BIASED=head.bias_V is not None, TILE=launch.tile, num_warps=launch.warps,
+        )  # fmt: skip
+
+
+def label_products(hidden_RH: Tensor, weight_VH: Tensor, labels_R: Tensor, mask_R: Tensor) -> Tensor:
+    """`reference.label_products` in one launch."""
+    R, H = hidden_RH.shape
+    out_R = torch.empty(R, dtype=torch.float32, device=hidden_RH.device)
     if R > 0:
-        with torch.cuda.device_of(logits_RV):
-            _backward_kernel[(R * triton.cdiv(V, block),)](
-                logits_RV,
-                out_RV,
-                labels_R.contiguous(),
-                lse_R,
-                grad_R.contiguous(),
-                *logits_RV.stride(),
-                *out_RV.stride(),
-                V=V,
-                BLOCK=block,
-                num_warps=warps,
-            )
+        with torch.cuda.device_of(hidden_RH):
+            _label_product_kernel[(R,)](
+                hidden_RH, weight_VH, labels_R.contiguous(), mask_R.contiguous(), out_R,
+                *hidden_RH.stride(), *weight_VH.stride(), weight_VH.shape[0], H=H, BLOCK=_HIDDEN_BLOCK, num_warps=4,
+            )  # fmt: skip
+    return out_R
+
+
+def _map_arguments(head: LogitMap, unused: Tensor) -> tuple[Tensor, float, float]:
+    bias = unused if head.bias_V is None else head.bias_V.float().contiguous()
+    return bias, float(head.scale), float(head.softcap or 1.0)
