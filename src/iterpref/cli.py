@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
 from iterpref.config_rules import check_effects
 from iterpref.errors import UserError
+from iterpref.pairs_argument import write_out
 
 CONFIG_DIR = Path(__file__).parent / "configs"
 # Groups that reach into every section, and so have no section of their own.
@@ -91,8 +92,7 @@ def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
 
 def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | None = None) -> None:
     """Runs `task` under Hydra with the config of `command`; ends the process with 2 after a `UserError`."""
-    arguments = sys.argv[1:] if argv is None else argv
-    sys.argv = [f"iterpref-{command}", *arguments]
+    arguments = list(sys.argv[1:] if argv is None else argv)
     # Hydra would print a trimmed trace and exit; we want the exception itself, to tell user errors from ours.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
@@ -109,6 +109,9 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         return task(config)
 
     try:
+        if "pairs" in SECTIONS[command]:
+            arguments = write_out(arguments, config_groups()["pairs"], _quoted)
+        sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
         check_overrides(command, [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))])
         under_hydra()

@@ -16,13 +16,15 @@ def prepare_and_tell(config: Config) -> None:
     from iterpref.data.stages import prepare
 
     prepared = prepare(config)
-    debugged, paired, tokenised = (
-        a.manifest["counts"] for a in (prepared.trajectories, prepared.pairs, prepared.tokens)
-    )
-    rates = prepared.trajectories.manifest["pass_rate_by_iteration"]
-    tell("tasks", debugged["problems"], debugged["problems_dropped"])
-    tell("trajectories", debugged["trajectories"], debugged["status"])
-    tell("solved by iteration", ", ".join(f"{i}: {rate:.0%}" for i, rate in enumerate(rates)))
+    paired, tokenised = prepared.pairs.manifest["counts"], prepared.tokens.manifest["counts"]
+    if prepared.trajectories:
+        debugged = prepared.trajectories.manifest["counts"]
+        rates = prepared.trajectories.manifest["pass_rate_by_iteration"]
+        tell("tasks", debugged["problems"], debugged["problems_dropped"])
+        tell("trajectories", debugged["trajectories"], debugged["status"])
+        tell("solved by iteration", ", ".join(f"{i}: {rate:.0%}" for i, rate in enumerate(rates)))
+    else:
+        tell("rows", f"{paired['rows']} in {config.pairs.path}")
     tell("pairs", paired["pairs"], paired["dropped"])
     tell("tokenised", tokenised["examples"], tokenised["dropped"])
     share = tokenised["focal_tokens_rejected"] / tokenised["tokens_rejected"]

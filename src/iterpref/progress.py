@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yields the items while showing how many of `total` are done."""
+def track(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
+    """Yields the items while showing how many of `total` are done; None: nobody knows how many there are."""
     if total == 0:
         yield from items
     elif sys.stderr.isatty():
@@ -25,7 +25,7 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         yield from _lines(items, total, what)
 
 
-def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _bar(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     from rich.console import Console
 
     columns = (
@@ -42,11 +42,11 @@ def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             progress.advance(task)
 
 
-def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _lines(items: Iterable[T], total: int | None, what: str) -> Iterator[T]:
     start = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if now - last > _SECONDS_BETWEEN_LINES or done == total:
-            log.info("%s: %d of %d (%.0f s)", what, done, total, now - start)
+            log.info("%s: %d%s (%.0f s)", what, done, "" if total is None else f" of {total}", now - start)
             last = now

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 else:
     IntRow, FloatRow = tuple[int, ...], tuple[float, ...]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Verdict(StrEnum):
@@ -212,8 +212,16 @@ class FilterResult(Record):
 
 
 @dataclass(frozen=True)
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: str  # system | user | assistant | tool
+    content: str
+
+
+@dataclass(frozen=True)
 class PreferencePair(Record):
-    """One row of CodeFlow; opens as it is in `datasets` and in TRL (`prompt`, `chosen`, `rejected`)."""
+    """One row of CodeFlow, or of anyone's preference data; opens as it is in `datasets` and in TRL (`prompt`, `chosen`, `rejected`)."""
 
     pair_id: str
     task_id: str
@@ -222,9 +230,9 @@ class PreferencePair(Record):
     prompt: str
     chosen: str  # completion text, fence included
     rejected: str
-    chosen_iter: int
+    chosen_iter: int  # -1: no history is known
     rejected_iter: int
-    tests_sha256: str
+    tests_sha256: str  # empty: no tests are known
     d_minus: tuple[int, ...]  # 0-based line numbers of `rejected` outside the LCS
     d_plus: tuple[int, ...]
     d_minus_spans: tuple[Span, ...]  # the same, as characters of `rejected`
@@ -234,6 +242,13 @@ class PreferencePair(Record):
     ast_equal: bool
     note: str = ""  # the generator's note on the rejected version
     filters: tuple[FilterResult, ...] = ()
+    messages: tuple[Message, ...] = ()  # the prompt's turns, where it is more than one turn of the user
+    source: str = "codeflow"  # codeflow | the file, folder or hub id that the pair was read from
+
+    @property
+    def turns(self) -> str | tuple[Message, ...]:
+        """What a chat template is asked to render: the turns, or the user's only one."""
+        return self.messages or self.prompt
 
 
 @dataclass(frozen=True, eq=False)

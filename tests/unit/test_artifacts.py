@@ -22,6 +22,7 @@ from iterpref.schema import (
     Draft,
     Example,
     FilterResult,
+    Message,
     PreferencePair,
     Problem,
     Record,
@@ -42,18 +43,19 @@ TRAJECTORY = Trajectory(
 PAIR = PreferencePair(
     "t#0", "t", "train", "c", "p", "good", "bad", 1, 0, SUITE.sha256, (0, 2), (), (Span(0, 3),), (),
     "lcs", "literal", False, "n", (FilterResult("comment_only", True, ""), FilterResult("ast_equal", False, "why")),
+    (Message("system", "s"), Message("user", "p")), "file.json",
 )  # fmt: skip
 EXAMPLE = Example("t#0", "test", (1, 2), (3,), (4, 5), (0.5,), (1.0, 0.0), (0,), (1, 0), (-0.25,), (-1.5, 0.0))
 BARE = [
     replace(EXAMPLE, prompt_ids=(), chosen_ref_logps=None, rejected_ref_logps=()),
-    replace(PAIR, d_minus=(), d_minus_spans=(), filters=()),
+    replace(PAIR, d_minus=(), d_minus_spans=(), filters=(), messages=()),
     replace(TRAJECTORY, iterations=(), tests=TestSuite((), "unittest", 0)),
     Problem("t", "p", SUITE),
     Draft(()),
     Timing("t#0", 0, 1.5, None, "plain"),
 ]
 FULL = [FILE, SUITE, Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n"), ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
-        Timing("t#0", 1, 0.25, 8.0, "plain"), Span(1, 2), FilterResult("n", True)]  # fmt: skip
+        Timing("t#0", 1, 0.25, 8.0, "plain"), Span(1, 2), FilterResult("n", True), Message("user", "p")]  # fmt: skip
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -108,7 +110,7 @@ def test_an_artifact_is_found_under_its_key_only(tmp_path: Path) -> None:
     found = find(tmp_path, "k")
     assert found is not None
     assert (found, found.fingerprint) == (made, "k")
-    assert found.manifest == {"stage": "s", "fingerprint": "k", "schema_version": 1}
+    assert found.manifest == {"stage": "s", "fingerprint": "k", "schema_version": 2}
     assert find(tmp_path, "other") is None
     assert [p.name for p in tmp_path.iterdir()] == ["k"]
 

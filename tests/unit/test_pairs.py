@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from iterpref.codeflow.pairs import choose_negative, completion_text, is_failing_label, make_pair, make_pairs
+from iterpref.codeflow.code import of_files
+from iterpref.codeflow.pairs import choose_negative, is_failing_label, make_pair, make_pairs
 from iterpref.config import PairsConfig
 from iterpref.schema import Attempt, PreferencePair, SourceFile, Span, TestSuite, Trajectory, Verdict
 
@@ -40,13 +41,13 @@ def paired(trajectory: Trajectory, seed: int = 0, **options: Any) -> PreferenceP
 
 
 def test_a_completion_is_a_fence() -> None:
-    assert completion_text((SourceFile("a.py", "x = 1\n"),)) == "```python\nx = 1\n```"
-    assert completion_text((SourceFile("a.py", "x = 1"),)) == "```python\nx = 1\n```"
+    assert of_files((SourceFile("a.py", "x = 1\n"),)).text == "```python\nx = 1\n```"
+    assert of_files((SourceFile("a.py", "x = 1"),)).text == "```python\nx = 1\n```"
 
 
 def test_several_files_stand_under_their_names() -> None:
-    text = completion_text((SourceFile("a.py", "x\n"), SourceFile("b/c.py", "y")))
-    assert text == "<file>a.py</file>\n```python\nx\n```\n<file>b/c.py</file>\n```python\ny\n```"
+    made = of_files((SourceFile("a.py", "x\n"), SourceFile("b/c.py", "y")))
+    assert made.text == "<file>a.py</file>\n```python\nx\n```\n<file>b/c.py</file>\n```python\ny\n```"
 
 
 def test_a_pair_by_hand() -> None:

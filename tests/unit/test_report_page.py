@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from iterpref.artifacts import publish
 from iterpref.cli import run_folder_argument
-from iterpref.codeflow.pairs import completion_text
+from iterpref.codeflow.code import of_files
 from iterpref.config import ReportConfig
 from iterpref.errors import UserError
 from iterpref.report import main
@@ -147,7 +147,7 @@ def make_run(root: Path, evil: str = "") -> Path:
     for side in (False, True):
         path = run / "evaluation" / ("after.json" if side else "before.json")
         path.write_text(json.dumps(evaluation(side, evil)))
-    rejected, chosen = (completion_text([SourceFile("solution.py", text + evil)]) for text in (BUGGY, MENDED))
+    rejected, chosen = (of_files([SourceFile("solution.py", text + evil)]).text for text in (BUGGY, MENDED))
     pair = {"pair_id": "bank/a/top#0" + evil, "task_id": "bank/a/top", "note": "wrong_function@2" + evil,
             "prompt": "Write top." + evil, "chosen": chosen, "rejected": rejected, "d_minus": [2], "d_plus": [2],
             "k_plus": -1.0, "k_minus": -2.0,

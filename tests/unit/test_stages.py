@@ -13,8 +13,9 @@ import pytest
 
 from iterpref.artifacts import Artifact
 from iterpref.codeflow.debug import sample_seed
+from iterpref.codeflow.pair_stages import pairs_stage
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult
-from iterpref.codeflow.stages import pairs_stage, pass_rate_by_iteration, trajectories_stage
+from iterpref.codeflow.stages import pass_rate_by_iteration, trajectories_stage
 from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import Config, DebugConfig, PairsConfig
 from iterpref.data.stages import tokens_stage
@@ -232,7 +233,7 @@ def test_pairs_are_made_once_from_the_trajectories(tmp_path: Path, monkeypatch: 
     assert counts["pairs"] + sum(counts["dropped"].values()) == counts["trajectories"] == 12
     assert counts["splits"] == {"train": counts["pairs"]}
     assert len(first.read("pairs", PreferencePair)) == counts["pairs"] > 0
-    monkeypatch.setattr("iterpref.codeflow.stages.make_pairs", never)
+    monkeypatch.setattr("iterpref.codeflow.pair_stages.make_pairs", never)
     assert pairs_stage(tmp_path, trajectories, PairsConfig(), 0) == first
 
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from iterpref.codeflow.filters import ast_equal, rule_filters
+from iterpref.codeflow.code import Completion, of_files
+from iterpref.codeflow.filters import rule_filters, trees_equal
 from iterpref.config import PairsConfig
 from iterpref.data.diff import localise
-from iterpref.schema import Attempt, PreferencePair, SourceFile, Span, Trajectory, Verdict
-
-
-def completion_text(files: Sequence[SourceFile]) -> str:
-    """The answer as a model would write it: a python fence; several files each under their `<file>` name."""
-    fences = [f"```python\n{f.text}{'' if f.text.endswith(chr(10)) else chr(10)}```" for f in files]
-    if len(files) == 1:
-        return fences[0]
-    return "\n".join(f"<file>{f.name}</file>\n{fence}" for f, fence in zip(files, fences, strict=True))
+from iterpref.schema import Attempt, PreferencePair, Span, Trajectory, Verdict
 
 
 def make_pairs(
@@ -46,9 +40,26 @@ def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> Prefere
     # The label rests on one suite: a version judged by any other is a defect upstream, not a pair.
     assert {a.tests_sha256 for a in trajectory.iterations} == {trajectory.tests.sha256}
     bad = choose_negative(failing, config.negative, f"{seed}/{trajectory.trajectory_id}/negative")
-    rejected, chosen = completion_text(bad.files), completion_text(good.files)
-    difference = localise(rejected, chosen, config.diff)
-    filters = rule_filters(config, rejected, difference, bad.files, good.files)
+    return localised(
+        of_files(bad.files),
+        of_files(good.files),
+        config,
+        pair_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        split=trajectory.split,
+        category=trajectory.category,
+        prompt=trajectory.prompt,
+        chosen_iter=good.i,
+        rejected_iter=bad.i,
+        tests_sha256=good.tests_sha256,
+        note=bad.note,
+    )
+
+
+def localised(rejected: Completion, chosen: Completion, config: PairsConfig, **fields: Any) -> PreferencePair | str:
+    """D-, D+ and the rule filters of two answers: a pair with `fields` besides, or the reason why there is none."""
+    difference = localise(rejected.text, chosen.text, config.diff)
+    filters = rule_filters(config, rejected, chosen, difference)
     failed = [f.name for f in filters if not f.passed]
     if failed:
         return f"filter_{failed[0]}"
@@ -56,25 +67,18 @@ def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> Prefere
     if difference.gap is not None and config.empty_d_minus == "anchor":
         d_minus_spans = (Span(difference.gap, difference.gap),)
     return PreferencePair(
-        pair_id=trajectory.trajectory_id,
-        task_id=trajectory.task_id,
-        split=trajectory.split,
-        category=trajectory.category,
-        prompt=trajectory.prompt,
-        chosen=chosen,
-        rejected=rejected,
-        chosen_iter=good.i,
-        rejected_iter=bad.i,
-        tests_sha256=good.tests_sha256,
+        chosen=chosen.text,
+        rejected=rejected.text,
         d_minus=difference.d_minus,
         d_plus=difference.d_plus,
         d_minus_spans=d_minus_spans,
         d_plus_spans=difference.d_plus_spans,
         diff_algo=config.diff,
         empty_policy=config.empty_d_minus,
-        ast_equal=ast_equal(bad.files, good.files),
-        note=bad.note,
+        # With the rule switched on, a pair that is still here has failed to be equal.
+        ast_equal=not config.drop_ast_equal and trees_equal(rejected, chosen)[0],
         filters=filters,
+        **fields,
     )
 
 

@@ -1,7 +1,6 @@
-"""The two stages that need no tokenizer: problems -> trajectories -> pairs. Keyed by fingerprint, built once, re-used.
+"""The first stage: problems -> trajectories. Keyed by fingerprint, built once, re-used; pairs are the next (`pair_stages.py`).
 
-A stage's key covers everything that its result depends on, so a changed mask or loss re-uses both and a changed rule for y-
-re-uses the trajectories.
+A stage's key covers everything that its result depends on, so that a changed rule for y-, mask or loss re-uses the trajectories.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ from pathlib import Path
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
 from iterpref.codeflow.debug import HarnessFailure, debug
 from iterpref.codeflow.generate import Generator
-from iterpref.codeflow.pairs import make_pairs
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, Sandbox
 from iterpref.codeflow.store import TrajectoryStore
-from iterpref.config import DebugConfig, PairsConfig
+from iterpref.config import DebugConfig
 from iterpref.errors import UserError
 from iterpref.progress import track
-from iterpref.schema import PreferencePair, Problem, TestSuite, Timing, Trajectory, Verdict
+from iterpref.schema import Problem, TestSuite, Timing, Trajectory, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -188,30 +186,3 @@ def _debug_all(
             "what is finished is kept: run the same command again to retry these"
         )
     return sorted(done, key=lambda t: t.trajectory_id)
-
-
-def pairs_stage(data: Path, trajectories: Artifact, config: PairsConfig, seed: int) -> Artifact:
-    """One pair from each solved trajectory that passes the filters; raises `UserError` when none is left."""
-    key = fingerprint("pairs", trajectories.fingerprint, asdict(config), seed)
-    folder = data / "pairs"
-    if done := find(folder, key):
-        return done
-    with building(folder, key):
-        if done := find(folder, key):
-            return done
-        records = trajectories.read("trajectories", Trajectory)
-        pairs, drops = make_pairs(records, config, seed)
-        if not pairs:
-            reasons = ", ".join(f"{reason}: {count}" for reason, count in drops.items())
-            raise UserError(
-                f"no preference pair came out of {len(records)} trajectories ({reasons}): "
-                "raise debug.samples or problems.limit, or loosen pairs.*"
-            )
-        manifest = {
-            "stage": "pairs",
-            "trajectories": trajectories.fingerprint,
-            "config": {"pairs": asdict(config), "seed": seed},
-            "counts": {"trajectories": len(records), "pairs": len(pairs), "dropped": drops,
-                       "splits": dict(sorted(Counter(p.split for p in pairs).items()))},
-        }  # fmt: skip
-        return publish(folder, key, {"pairs": (PreferencePair, pairs)}, manifest)

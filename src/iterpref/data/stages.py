@@ -1,6 +1,7 @@
 """All of data preparation, as `iterpref.prepare` and `CodeFlowDataModule.prepare_data` both call it.
 
     problems -> trajectories -> pairs -> tokens and masks  (-> reference log-probs, `data.reference_cache`)
+            anyone's rows -> pairs
 
 Each stage has a key of its own: a new mask rule re-uses trajectories and pairs, a new loss re-uses everything.
 """
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
 from iterpref.build import build_generator, build_limits, build_sandbox
+from iterpref.codeflow.pair_stages import external_pairs_stage, pairs_stage
 from iterpref.codeflow.problems import load_problems
-from iterpref.codeflow.stages import pairs_stage, trajectories_stage
+from iterpref.codeflow.stages import trajectories_stage
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.models.source import resolve_model, tokenizer_key
@@ -29,25 +31,31 @@ class Prepared:
     """Finished stages, and the local folder of the model whose tokenizer made the tokens."""
 
     data: Path
-    trajectories: Artifact
+    trajectories: Artifact | None  # None: the pairs are somebody else's
     pairs: Artifact
     tokens: Artifact
     model: Path
 
     def fingerprints(self) -> dict[str, str]:
         stages = {"trajectories": self.trajectories, "pairs": self.pairs, "tokens": self.tokens}
-        return {"folder": str(self.data), **{name: artifact.fingerprint for name, artifact in stages.items()}}
+        return {
+            "folder": str(self.data),
+            **{name: artifact.fingerprint for name, artifact in stages.items() if artifact},
+        }
 
 
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
     data = Path(config.paths.data)
-    limits = build_limits(config.sandbox)
-    trajectories = trajectories_stage(
-        data, load_problems(config.problems), build_generator(config.generate), lambda: build_sandbox(config.sandbox),
-        limits, config.debug, config.seed,
-    )  # fmt: skip
-    pairs = pairs_stage(data, trajectories, config.pairs, config.seed)
+    trajectories = None
+    if config.pairs.source == "external":
+        pairs = external_pairs_stage(data, config.pairs)
+    else:
+        trajectories = trajectories_stage(
+            data, load_problems(config.problems), build_generator(config.generate), lambda: build_sandbox(config.sandbox),
+            build_limits(config.sandbox), config.debug, config.seed,
+        )  # fmt: skip
+        pairs = pairs_stage(data, trajectories, config.pairs, config.seed)
     model = resolve_model(config.model, data, config.seed)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)
@@ -83,7 +91,7 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
 
         records = pairs.read("pairs", PreferencePair)
         tokenizer = load_tokenizer(model)
-        prompts = render_prompts(tokenizer, [p.prompt for p in records], config.model)
+        prompts = render_prompts(tokenizer, [p.turns for p in records], config.model)
         examples, drops = tokenise_pairs(records, prompts, tokenizer, config.mask, config.data, config.seed)
         if drops:
             log.warning("pairs dropped: %s; limits on length: data.max_prompt_tokens, data.max_completion_tokens",

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from iterpref.config import ModelConfig
 from iterpref.data.collate import attention_mask
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
-from iterpref.schema import Batch
+from iterpref.schema import Batch, Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Decoders whose attention is causal over positions and nothing else: a 4-D mask means the same to each of them.
@@ -70,18 +71,36 @@ def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> 
         )
 
 
-def render_prompts(tokenizer: Any, prompts: Sequence[str], config: ModelConfig) -> list[str]:
-    """The texts that go in front of a completion: the chat template's user turn, or the prompts as they are."""
+def render_prompts(tokenizer: Any, prompts: Sequence[str | Sequence[Message]], config: ModelConfig) -> list[str]:
+    """The texts that go in front of a completion: the chat template's rendering of the turns, or the prompts as they are.
+
+    A prompt that is a text is the user's only turn. Raises `UserError` where the template cannot render the turns.
+    """
     if config.prompt_format == "plain":
-        return list(prompts)
+        for prompt in prompts:
+            if not isinstance(prompt, str):
+                raise UserError(
+                    f"model.prompt_format=plain cannot say who speaks, and a prompt has {len(prompt)} turns "
+                    f"(the first: {prompt[0].content[:60]!r}): set model.prompt_format=chat"
+                )
+        return [p for p in prompts if isinstance(p, str)]
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
             f"model {config.name} has no chat template: set model.prompt_format=plain, or put a chat_template into its tokenizer"
         )
-    return [
-        tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
-        for p in prompts
-    ]
+    return [_through_template(tokenizer, prompt, config.name) for prompt in prompts]
+
+
+def _through_template(tokenizer: Any, prompt: str | Sequence[Message], name: str) -> str:
+    turns = [Message("user", prompt)] if isinstance(prompt, str) else prompt
+    messages = [{"role": t.role, "content": t.content} for t in turns]
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        roles = ", ".join(t.role for t in turns)
+        raise UserError(
+            f"the chat template of model {name} refuses the turns {roles} ({error}); the first of them: {turns[0].content[:60]!r}"
+        ) from None
 
 
 @contextmanager

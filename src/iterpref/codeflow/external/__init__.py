@@ -1,0 +1,148 @@
+"""Anyone's preference pairs become ours: rows -> prompt, chosen, rejected -> D-, D+ and filters, each drop counted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from iterpref.codeflow.code import of_text
+from iterpref.codeflow.external.files import BadRow
+from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, read_preference
+from iterpref.codeflow.external.source import Source, Table
+from iterpref.codeflow.pairs import localised
+from iterpref.config import PairColumnsConfig, PairsConfig, nearest
+from iterpref.errors import UserError
+from iterpref.progress import track
+from iterpref.schema import PreferencePair
+
+log = logging.getLogger(__name__)
+_SPLITS = ("train", "validation", "test")
+# Columns of our own exports, which keep what the three columns of TRL's format cannot say.
+_OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
+_SHOWN = 3
+
+
+@dataclass
+class Tally:
+    """Rows read, and those that became no pair by reason; the first few places of each reason for the log."""
+
+    rows: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    def drop(self, reason: str, place: str) -> None:
+        self.drops[reason] += 1
+        seen = self.places.setdefault(reason, [])
+        if len(seen) < _SHOWN:
+            seen.append(place)
+
+
+def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[PreferencePair]:
+    """The pairs of all tables, in order; what is dropped goes to `tally`. Raises `UserError` as `pairs.bad_rows` says."""
+    ids: set[str] = set()
+    given = {table.split for table in source.tables}
+    for table in source.tables:
+        wanted = _wanted(table, config)
+        for number, row in track(table.rows(wanted), table.total, f"pairs of {table.name}"):
+            tally.rows += 1
+            place = f"{table.place}:{number}"
+            try:
+                if isinstance(row, BadRow):
+                    raise NoPair(row.reason)
+                preference = read_preference(row, config.columns)
+            except NoPair as fault:
+                if config.bad_rows == "stop":
+                    raise UserError(f"{place}: {fault}. Mend the row, or drop and count all such rows with pairs.bad_rows=drop") from None  # fmt: skip
+                tally.drop("bad_row", f"{place}: {fault}")
+                continue
+            except Unsuited as reason:
+                tally.drop(str(reason), place)
+                continue
+            pair = _pair(preference, row, f"{table.name}:{number}", table, given, ids, source, config)
+            if isinstance(pair, str):
+                tally.drop(pair, place)
+            else:
+                yield pair
+
+
+def _pair(
+    preference: Preference, row: dict[str, Any], row_id: str, table: Table, given: set[str | None], ids: set[str],
+    source: Source, config: PairsConfig,
+) -> PreferencePair | str:  # fmt: skip
+    if max(map(len, (preference.prompt, preference.chosen, preference.rejected))) > config.max_characters:
+        return "over_max_characters"
+    ours: dict[str, Any] = {"chosen_iter": -1, "rejected_iter": -1, "tests_sha256": "", "category": "", "note": ""}
+    own_id = row.get("pair_id")
+    if isinstance(own_id, str) and own_id:
+        ours |= {n: row[n] for n in _OURS if type(row.get(n)) is (int if n.endswith("_iter") else str)}
+    pair_id = own_id if isinstance(own_id, str) and own_id and own_id not in ids else row_id
+    ids.add(pair_id)
+    return localised(
+        of_text(preference.rejected),
+        of_text(preference.chosen),
+        config,
+        **{
+            "task_id": row_id,
+            **ours,
+            "pair_id": pair_id,
+            "split": _split(table.split, row.get("split"), given, preference.prompt, config),
+            "prompt": preference.prompt,
+            "messages": preference.messages,
+            "source": source.name,
+        },
+    )
+
+
+def _split(table: str | None, own: Any, given: set[str | None], prompt: str, config: PairsConfig) -> str:
+    """The data set's own split, else one by a hash of the prompt: equal prompts, and the same prompts next year, go together."""
+    if table is None and own in _SPLITS:
+        return str(own)
+    if table in ("validation", "test"):
+        return table
+    place = int.from_bytes(hashlib.sha256(prompt_key(prompt).encode()).digest()[:8], "big") / 2**64
+    test = 0.0 if "test" in given else config.test_share
+    validation = 0.0 if "validation" in given else config.validation_share
+    return "test" if place < test else "validation" if place < test + validation else "train"
+
+
+def prompt_key(prompt: str) -> str:
+    """The prompt with white space made even: what must not stand in two splits."""
+    return " ".join(prompt.split())
+
+
+def _wanted(table: Table, config: PairsConfig) -> list[str] | None:
+    """The columns to read, where the table has columns; the first row is looked at whole, and tells whether all are there."""
+    first = next((row for _, row in table.rows(None) if not isinstance(row, BadRow)), None)
+    if first is not None:
+        _check_columns(first, config.columns, table.place)
+    if table.columns is None:
+        return None
+    c = config.columns
+    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "messages", *_OURS)]
+
+
+def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
+    """Raises `UserError` for a column that is not there, naming those that are, the nearest and the override."""
+    there = ", ".join(row)
+    for name in ("chosen", "rejected"):
+        column = getattr(columns, name)
+        if column not in row:
+            inside = [n for n, v in row.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+            hint = f" (the rows seem to stand inside '{inside[0]}': they must be the top level)" if len(row) == 1 and inside else ""  # fmt: skip
+            raise UserError(
+                f"{place} has no column '{column}'{nearest(column, row)}; it has {there}{hint}. "
+                f"Say which one it is: pairs.columns.{name}=NAME"
+            )
+    if columns.prompt is not None and columns.prompt not in row:
+        # Turns tell where the prompt ends; of two texts that begin alike nothing does, and some other column may be it.
+        turns = isinstance(row[columns.chosen], (list, dict))
+        others = [n for n, v in row.items() if n not in (columns.chosen, columns.rejected, *_OURS) and isinstance(v, (str, list))]  # fmt: skip
+        if columns.prompt != "prompt" or (others and not turns):
+            raise UserError(
+                f"{place} has no column '{columns.prompt}'{nearest(columns.prompt, row)}; it has {there}. Say which one "
+                "it is: pairs.columns.prompt=NAME, or null where chosen and rejected begin with it"
+            )

@@ -1,0 +1,211 @@
+"""One file of rows, read as a stream: a JSON list, JSON lines (either may be gzipped) or Parquet, told apart by content."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from iterpref.errors import UserError
+
+_CHUNK = 1 << 20  # characters; an object longer than that is read in steps that double
+_FORMATS = "a JSON list, JSON lines or Parquet (JSON may be gzipped)"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that is no pair, and why; whether that stops the reading is `pairs.bad_rows`."""
+
+    reason: str
+
+
+Row = dict[str, Any] | BadRow
+Rows = Iterator[tuple[int, Row]]  # numbered from 1: the line of JSON lines, else the row
+
+
+def file_format(path: Path) -> str:
+    """`list`, `lines` or `parquet`, by the first bytes; raises `UserError` for anything else."""
+    with path.open("rb") as raw:
+        head = raw.read(4)
+    if not head:
+        raise UserError(f"pairs.path={path}: the file is empty; {_FORMATS} was expected")
+    if head == b"PAR1":
+        return "parquet"
+    if head[:2] in (b"PK", b"7z", b"BZ") or head in (b"(\xb5/\xfd", b"\xfd7zX"):
+        raise UserError(f"pairs.path={path}: a packed file; unpack it first: {_FORMATS} is read")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UserError(f"pairs.path={path}: the file is UTF-16, and UTF-8 was expected: iconv -f UTF-16 -t UTF-8 FILE")
+    with _open(path) as file:
+        start = _first_bytes(file, path)
+    if start[:1] == b"[":
+        return "list"
+    if start[:1] == b"{":
+        return "lines"
+    if not start:
+        raise UserError(f"pairs.path={path}: the file holds nothing but white space; {_FORMATS} was expected")
+    name = path.name.removesuffix(".gz").lower()
+    shown = start[:40].decode("utf-8", "replace").splitlines()[0]
+    if name.endswith((".csv", ".tsv")) or (b"," in start and name.endswith(".txt")):
+        raise UserError(
+            f"pairs.path={path}: CSV loses the difference between an empty and a missing text; turn it into JSON lines: "
+            f"python -c \"import pandas; pandas.read_csv('{path}').to_json('pairs.jsonl', orient='records', lines=True)\""
+        )
+    raise UserError(f"pairs.path={path}: {_FORMATS} was expected, and the file begins with {shown!r}")
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")
+
+
+def _first_bytes(file: IO[bytes], path: Path) -> bytes:
+    try:
+        start = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
+        while not start and (more := file.read(_CHUNK)):
+            start = more.lstrip()
+    except (OSError, EOFError) as error:
+        raise UserError(f"pairs.path={path}: the gzip file is broken ({error})") from None
+    return start
+
+
+def read_rows(path: Path, kind: str, columns: Sequence[str] | None = None) -> Rows:
+    """The rows in order, as a stream; of Parquet only `columns`. Raises `UserError` with the line where a file breaks off."""
+    try:
+        if kind == "parquet":
+            yield from _parquet(path, columns)
+        elif kind == "lines":
+            yield from _lines(path)
+        else:
+            yield from _ListReader(path).rows()
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise UserError(f"pairs.path={path}: the gzip file is broken ({error})") from None
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """Names of the columns; raises `UserError` for a file that is cut off."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=512, columns=list(columns) if columns else None):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except pa.ArrowException as error:
+        raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _lines(path: Path) -> Rows:
+    with _open(path) as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                yield number, BadRow(f"not UTF-8 ({error.reason} at byte {error.start} of the line)")
+                continue
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                hint = "; rows over several lines must stand in a list [...]" if line.strip() == "{" else ""
+                yield number, BadRow(f"not a JSON object ({error}){hint}")
+                continue
+            yield number, _object(row)
+
+
+def _object(row: Any) -> Row:
+    return row if isinstance(row, dict) else BadRow(f"an object was expected, {type(row).__name__} came")
+
+
+class _ListReader:
+    """A JSON list element by element: `text[at:]` is what was read and not yet used, `line` the line of `at`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.text, self.at, self.line, self.ended = "", 0, 1, False
+
+    def rows(self) -> Rows:
+        number = 0
+        decoder = json.JSONDecoder()
+        with _open(self.path) as raw:
+            self.file = codecs.getreader("utf-8-sig")(raw)
+            self._expect("[", "a list")
+            while self._peek() != "]" or number:
+                number += 1
+                yield number, _object(self._value(decoder, number))
+                if self._peek() == "]":
+                    break
+                self._expect(",", f"',' or ']' behind row {number}")
+            self.at += 1
+            if rest := self._peek():
+                raise self._error(f"the list ended, and {rest!r} came")
+
+    def _value(self, decoder: json.JSONDecoder, number: int) -> Any:
+        self._peek()
+        size = _CHUNK
+        while True:
+            try:
+                value, end = decoder.raw_decode(self.text, self.at)
+            except json.JSONDecodeError as error:
+                # An error well before the end is one; at the end, or in a text without its quote, more may mend it.
+                cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - 16
+                if not cut or self.ended:
+                    broken = "the file ends in it" if self.ended and cut else error.msg
+                    self._advance(min(error.pos, len(self.text)))
+                    raise self._error(f"row {number} is no valid JSON ({broken})") from None
+            except RecursionError:
+                raise self._error(f"row {number} is nested too deep") from None
+            else:
+                self._advance(end)
+                return value
+            self._read(size)
+            size *= 2
+
+    def _peek(self) -> str:
+        """The next character that is no white space, or an empty text at the end of the file."""
+        while True:
+            at = self.at
+            while at < len(self.text) and self.text[at] in " \t\r\n":
+                at += 1
+            self._advance(at)
+            if at < len(self.text) or self.ended:
+                return self.text[at : at + 1]
+            self._read(_CHUNK)
+
+    def _expect(self, mark: str, what: str) -> None:
+        if (came := self._peek()) != mark:
+            raise self._error(f"{what} was expected, and {came!r} came" if came else f"{what} was expected, and the file ends")  # fmt: skip
+        self.at += 1
+
+    def _advance(self, at: int) -> None:
+        self.line += self.text.count("\n", self.at, at)
+        self.at = at
+
+    def _read(self, size: int) -> None:
+        try:
+            more = self.file.read(size)
+        except UnicodeDecodeError as error:
+            raise self._error(f"not UTF-8 ({error.reason}) in or after this line") from None
+        self.ended = not more
+        self.text, self.at = self.text[self.at :] + more, 0
+
+    def _error(self, message: str) -> UserError:
+        return UserError(f"{self.path}:{self.line}: {message}; mend the file there")

@@ -1,0 +1,188 @@
+"""Where anyone's pairs stand: a file, a folder or a hub id -> tables of rows, one for each split of the data set."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
+from iterpref.config import PairsConfig
+from iterpref.errors import UserError
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
+_SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one split (None: the data set has no splits). `name` begins the ids of its rows, `place` its messages."""
+
+    name: str
+    place: str
+    split: str | None
+    columns: tuple[str, ...] | None  # None: a row tells its own
+    total: int | None
+    rows: Callable[[Sequence[str] | None], Rows]
+
+
+@dataclass(frozen=True)
+class Source:
+    """`key` changes with the content; `ignored` are splits that nobody asked for."""
+
+    name: str
+    key: str
+    tables: tuple[Table, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def open_source(config: PairsConfig, cache: Path) -> Source:
+    """The tables behind `pairs.path`; `cache` is where `datasets` may keep what it converts."""
+    path = Path(str(config.path)).expanduser()
+    if path.is_file():
+        for option in ("subset", "revision"):
+            if getattr(config, option) is not None:
+                raise UserError(f"pairs.{option} has no effect on a file: it is for hub ids; leave it out")
+        return _one_file(path)
+    if path.is_dir():
+        return _folder(path, config, cache)
+    if HUB_ID.fullmatch(str(config.path)):
+        return _hub(str(config.path), config)
+    raise UserError(
+        f"pairs.path={config.path}: there is no such file or folder{_neighbours(path)}; "
+        "a data set on the hub is named OWNER/NAME"
+    )
+
+
+def _neighbours(path: Path) -> str:
+    from iterpref.config import nearest
+
+    folder = path.parent
+    if not folder.is_dir():
+        return f" (nor a folder {folder})"
+    return nearest(path.name, [p.name for p in folder.iterdir()])
+
+
+def _one_file(path: Path) -> Source:
+    kind = file_format(path)
+    columns = tuple(parquet_columns(path)) if kind == "parquet" else None
+    total = None
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        total = pq.read_metadata(path).num_rows
+    table = Table(path.name, str(path), None, columns, total, lambda wanted: read_rows(path, kind, wanted))
+    return Source(path.name, _file_key(path), (table,))
+
+
+def _file_key(path: Path) -> str:
+    state = path.stat()
+    return _hash_file(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hash_file(path: Path, size: int, mtime: int) -> str:
+    # Asked for several times in one command; size and time tell within a process whether the file is still the same.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
+    if (path / "manifest.json").is_file() and (path / "pairs.parquet").is_file():
+        return _one_file(path / "pairs.parquet")  # a finished stage of ours
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.relative_to(path).parts[0].startswith("."))
+    if not any(p.name.lower().endswith(_DATA_FILES) for p in files):
+        holds = ", ".join(p.name for p in files[:3]) or "nothing"
+        raise UserError(
+            f"pairs.path={path}: the folder has no data set: Parquet or JSON files, or what datasets.save_to_disk writes, "
+            f"were expected, and it holds {holds}"
+        )
+    key = hashlib.sha256()
+    for file in files:
+        key.update(f"{file.relative_to(path)}\0{_file_key(file)}\0".encode())
+    from datasets import load_dataset, load_from_disk
+
+    saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    if saved:
+        loaded = _load(f"pairs.path={path}", lambda: load_from_disk(str(path)))
+    else:
+        loaded = _load(
+            f"pairs.path={path}", lambda: load_dataset(str(path), config.subset, cache_dir=str(cache.resolve()))
+        )
+    return _of_datasets(path.name or str(path), str(path), key.hexdigest(), loaded, config)
+
+
+def _hub(name: str, config: PairsConfig) -> Source:
+    from datasets import load_dataset
+
+    place = f"pairs.path={name}"
+    loaded = _load(place, lambda: load_dataset(name, config.subset, revision=config.revision))
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    prints = sorted((split, len(data), data._fingerprint) for split, data in splits.items())
+    key = hashlib.sha256(repr((name, config.subset, config.revision, prints)).encode()).hexdigest()
+    return _of_datasets(name, name, key, loaded, config)
+
+
+def _load(place: str, load: Callable[[], Any]) -> Any:
+    """What `datasets` loads; any fault of it is the user's to read, with the remedy for the usual ones."""
+    from datasets import disable_progress_bars, enable_progress_bars
+
+    disable_progress_bars()
+    try:
+        return load()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        cause = " ".join(str(error.__cause__).split())[:200] if error.__cause__ else ""
+        remedy = (
+            "if it was meant to be a local folder, there is none of that name here; else check the name, pairs.subset, "
+            "pairs.revision, the network and your login (hf auth login)"
+            if "/" in place and not Path(place.partition("=")[2]).exists()
+            else "give one of its files: pairs=FOLDER/FILE"
+        )
+        raise UserError(f"{place}: datasets cannot load it ({type(error).__name__}: {reason}{f'; {cause}' if cause else ''}); {remedy}") from None  # fmt: skip
+    finally:
+        enable_progress_bars()
+
+
+def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConfig) -> Source:
+    wanted = config.splits
+    if not isinstance(loaded, dict):
+        loaded = {"train": loaded}
+    chosen: dict[str, str] = {}
+    for split, usual in _SPLIT_NAMES.items():
+        named = getattr(wanted, split)
+        if named is not None and named not in loaded:
+            raise UserError(f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}")
+        found = named or next((n for n in usual if n in loaded), None)
+        if found is not None and found not in chosen:
+            chosen[found] = split
+    if "train" not in chosen.values():
+        raise UserError(
+            f"{place} has the splits {', '.join(loaded)}, and none is called train: name one with pairs.splits.train=NAME"
+        )
+    alone = list(chosen.values()) == ["train"]  # what loaders call rows without splits
+    tables = [
+        Table(
+            f"{name}/{theirs}" if len(loaded) > 1 else name, f"{place} (split {theirs})", None if alone else ours,
+            tuple(loaded[theirs].column_names), len(loaded[theirs]), _reader(loaded[theirs]),
+        )
+        for theirs, ours in chosen.items()
+    ]  # fmt: skip
+    return Source(name, key, tuple(tables), tuple(n for n in loaded if n not in chosen))
+
+
+def _reader(data: Any) -> Callable[[Sequence[str] | None], Rows]:
+    def rows(wanted: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+        table = data.select_columns([c for c in data.column_names if c in wanted]) if wanted else data
+        number = 0
+        for batch in table.with_format("arrow").iter(batch_size=512):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+    return rows
