@@ -101,7 +101,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=command)
     def under_hydra(composed: DictConfig) -> Any:
         config = load(composed)
-        check_effects(config, overridden_keys())
+        check_effects(config, overridden_keys(), command)
         hydra_config = HydraConfig.get()
         if hydra_config.mode == RunMode.MULTIRUN:
             config.paths.run = hydra_config.runtime.output_dir

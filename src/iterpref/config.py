@@ -33,6 +33,10 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def _section(help: str) -> dict[str, Any]:
+    return {"help": help, "choices": None, "low": None, "high": None, "above": None}
+
+
 @dataclass
 class PathsConfig:
     data: str = option("data_cache", "folder of prepared stages and converted models; safe to share between runs")
@@ -109,8 +113,8 @@ class PairsConfig:
     path: str | None = option(None, "file, folder or hub id of preference pairs, for source=external")
     subset: str | None = option(None, "configuration of a hub data set, for source=external")
     revision: str | None = option(None, "hub revision, for source=external")
-    columns: PairColumnsConfig = field(default_factory=PairColumnsConfig)
-    splits: PairSplitsConfig = field(default_factory=PairSplitsConfig)
+    columns: PairColumnsConfig = field(default_factory=PairColumnsConfig, metadata=_section("names of the columns"))
+    splits: PairSplitsConfig = field(default_factory=PairSplitsConfig, metadata=_section("names of the splits"))
     validation_share: float = option(
         0.05, "share of the prompts held out for validation where the data set has no such split", low=0, high=1
     )

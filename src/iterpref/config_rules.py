@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from iterpref.config import Config
+from iterpref.config import Config, PairsConfig
 from iterpref.errors import UserError
 
 
@@ -22,6 +22,12 @@ def check_rules(config: Config) -> None:
          "problems.source=jsonl needs a file: add problems.path=FILE.jsonl"),
         (c.problems.source != "jsonl" and c.problems.path is not None,
          f"problems.path has no effect with problems.source={c.problems.source}: use problems=jsonl problems.path=FILE"),
+        (c.pairs.source == "external" and not c.pairs.path,
+         "pairs.source=external needs data: add pairs.path=PATH, or say pairs=PATH"),
+        (c.pairs.source != "external" and c.pairs.path is not None,
+         f"pairs.path has no effect with pairs.source={c.pairs.source}: say pairs={c.pairs.path}"),
+        (c.pairs.source == "external" and c.pairs.validation_share + c.pairs.test_share >= 1,
+         f"pairs.validation_share={c.pairs.validation_share} and pairs.test_share={c.pairs.test_share} leave nothing to train on: lower them"),
         (c.model.source == "pretrained" and not c.model.path,
          "model.source=pretrained needs a folder or a hub id: add model.path=NAME"),
         (c.model.source != "pretrained" and c.model.path is not None,
@@ -56,7 +62,7 @@ def check_rules(config: Config) -> None:
             raise UserError(message)
 
 
-def check_effects(config: Config, overridden: Collection[str]) -> None:
+def check_effects(config: Config, overridden: Collection[str], command: str = "train") -> None:
     """Raises `UserError` for a key of `overridden` that this config leaves without effect. Presets may set such values, a person may not.
 
     Kept apart from `check_rules`, which sees values alone: only the command line tells a choice from a preset's default.
@@ -73,8 +79,28 @@ def check_effects(config: Config, overridden: Collection[str]) -> None:
         (rules == {"full"}, ("mask.full_share",), "masks that are full anyway: add mask=paper"),
         (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
+        *_idle_pairs(config.pairs, command),
     ]  # fmt: skip
-    for silent, keys, reason in idle:
-        for key in keys:
-            if silent and key in overridden:
+    for silent, options, reason in idle:
+        for key in sorted(overridden) if silent else ():
+            if any(key == option or key.startswith(option + ".") for option in options):
                 raise UserError(f"{key} has no effect with {reason}, or leave {key} out")
+
+
+_EXTERNAL_ONLY = (
+    "pairs.subset", "pairs.revision", "pairs.columns", "pairs.splits", "pairs.validation_share", "pairs.test_share", "pairs.bad_rows",
+)  # fmt: skip
+
+
+def _idle_pairs(pairs: PairsConfig, command: str) -> list[tuple[bool, tuple[str, ...], str]]:
+    return [
+        (pairs.source == "external", ("pairs.negative", "generate", "debug"), f"pairs={pairs.path}, which brings pairs of its own"),
+        (pairs.source == "external" and command == "prepare", ("sandbox",), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
+        (pairs.source == "external" and command == "prepare" and "heldout" not in pairs.contamination, ("problems",),
+         f"pairs={pairs.path}: no task is read; give it to train, for the evaluation"),
+        (pairs.source != "external", _EXTERNAL_ONLY, "pairs out of debugging histories: it is for pairs=PATH"),
+        (pairs.near_duplicate is None, ("pairs.near_duplicate_by",), "pairs.near_duplicate=null: add pairs.near_duplicate=0.8"),
+        (not pairs.contamination, ("pairs.contamination_ngram", "pairs.contamination_share"), "pairs.contamination=[]: add pairs.contamination=[humaneval]"),
+        (not pairs.drop_comment_only and not pairs.drop_ast_equal, ("pairs.docstrings",),
+         "both rules switched off that it is for: add pairs.drop_ast_equal=true"),
+    ]  # fmt: skip

@@ -182,7 +182,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 
 def test_a_fingerprint_is_pinned_and_moves_with_any_part() -> None:
     # A change here throws away everybody's finished stages: it must be meant.
-    assert fingerprint("s", {"a": 1}) == hashlib.sha256(b'[1,"s",{"a":1}]').hexdigest()[:16]
+    assert fingerprint("s", {"a": 1}) == hashlib.sha256(b'[2,"s",{"a":1}]').hexdigest()[:16]
     assert len({fingerprint("s", {"a": v}) for v in (1, 2, "1", 1.5, None, True, [1])}) == 7
 
 

@@ -17,6 +17,7 @@ COMMANDS = tuple(SECTIONS)
 NEEDS_A_VALUE = {
     ("problems", "jsonl"): ["problems.path=tasks.jsonl"],
     ("model", "pretrained"): ["model.path=some/model"],
+    ("pairs", "external"): ["pairs.path=some/pairs"],
 }
 CHOICES = [(group, choice) for group, choices in config_groups().items() for choice in choices]
 # Readings and experiments reach into all sections: see test_experiments.py.

@@ -58,6 +58,9 @@ def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> Prefere
 
 def localised(rejected: Completion, chosen: Completion, config: PairsConfig, **fields: Any) -> PreferencePair | str:
     """D-, D+ and the rule filters of two answers: a pair with `fields` besides, or the reason why there is none."""
+    # Before anything that takes more than linear time.
+    if max(map(len, (rejected.text, chosen.text, str(fields.get("prompt", ""))))) > config.max_characters:
+        return "filter_max_characters"
     difference = localise(rejected.text, chosen.text, config.diff)
     filters = rule_filters(config, rejected, chosen, difference)
     failed = [f.name for f in filters if not f.passed]

@@ -56,9 +56,12 @@ class CodeFlowDataModule(L.LightningDataModule):
             examples = attach(examples, cache)
         self.examples = {split: [e for e in examples if e.split == split] for split in SPLITS}
         if not self.examples["train"]:
-            raise UserError(
-                f"there is no training pair among {len(examples)}: raise problems.limit or debug.samples, or give tasks split=train"
+            remedy = (
+                "lower pairs.test_share and pairs.validation_share, or name the split with pairs.splits.train=NAME"
+                if self.config.pairs.source == "external"
+                else "raise problems.limit or debug.samples, or give tasks split=train"
             )
+            raise UserError(f"there is no training pair among {len(examples)}: {remedy}")
 
     def longest(self) -> int:
         """Positions of the longest sequence, prompt and completion, in tokens."""

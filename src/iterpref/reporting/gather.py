@@ -146,6 +146,8 @@ def _gather_stages(run: Run, data: Path, command: str) -> None:
     for stage in ("trajectories", "pairs", "tokens"):
         artifact = next((a for a in (_stage(folder, stage, keys.get(stage)) for folder in folders) if a), None)
         if artifact is None:
+            if stage == "trajectories" and run.option("pairs.source") == "external":
+                continue  # the pairs are somebody else's: no history was ever there
             what = f"{stage}: run.json names none"
             if keys.get(stage):
                 what = f"{stage} {keys[stage]} under {folders[0]} (if that folder was moved, give paths.data=DIR)"

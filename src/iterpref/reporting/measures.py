@@ -162,7 +162,16 @@ _REASONS = {
     "unsolved": "never passed its tests",
     "solved_at_once": "passed at once: no bug to learn from",
     "no_failing_version": "no version with a failing verdict",
+    "filter_identical": "both answers are the same text",
+    "filter_max_characters": "too long to be compared",
     "filter_comment_only": "D\u2212 holds only comments and blank lines",
+    "filter_docstring_only": "D\u2212 holds only docstrings and comments",
+    "filter_chosen_parses": "the chosen answer is no Python that parses",
+    "filter_near_duplicate": "nearly the same as an earlier pair",
+    "filter_contamination": "holds a task of an evaluation set",
+    "prompt_in_held_out_split": "its prompt is held out in another split",
+    "answer_over_several_turns": "an answer of several turns",
+    "bad_row": "no pair can be read in the row",
     "filter_d_minus_lines": "too many lines in D\u2212",
     "filter_ast_equal": "both versions have the same syntax tree",
     "filter_empty_d_minus": "nothing stands in D\u2212",
@@ -181,6 +190,8 @@ def funnel(run: Run) -> list[Stage]:
         stages.append(Stage("solved after a bug", status.get("solved", 0), _reasons(lost)))
     counts = _counts(run, "pairs")
     if counts:
+        if "rows" in counts:
+            stages.append(Stage("rows read", counts["rows"]))
         known = {"unsolved", "solved_at_once"} if stages else set()  # named one step earlier
         drops = {reason: n for reason, n in (counts.get("dropped") or {}).items() if reason not in known}
         stages.append(Stage("preference pairs", counts["pairs"], _reasons(drops), _splits(counts)))

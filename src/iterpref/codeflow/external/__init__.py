@@ -73,8 +73,6 @@ def _pair(
     preference: Preference, row: dict[str, Any], row_id: str, table: Table, given: set[str | None], ids: set[str],
     source: Source, config: PairsConfig,
 ) -> PreferencePair | str:  # fmt: skip
-    if max(map(len, (preference.prompt, preference.chosen, preference.rejected))) > config.max_characters:
-        return "over_max_characters"
     ours: dict[str, Any] = {"chosen_iter": -1, "rejected_iter": -1, "tests_sha256": "", "category": "", "note": ""}
     own_id = row.get("pair_id")
     if isinstance(own_id, str) and own_id:

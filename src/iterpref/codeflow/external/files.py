@@ -57,13 +57,13 @@ def file_format(path: Path) -> str:
     raise UserError(f"pairs.path={path}: {_FORMATS} was expected, and the file begins with {shown!r}")
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
-def _first_bytes(file: IO[bytes], path: Path) -> bytes:
+def _first_bytes(file: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
     try:
         start = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
         while not start and (more := file.read(_CHUNK)):
