@@ -11,22 +11,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
 from iterpref.errors import UserError
-from iterpref.schema import SCHEMA_VERSION, Record
+from iterpref.schema import SCHEMA_VERSION, Record, field_types
 
 R = TypeVar("R", bound=Record)
-_ROWS_PER_GROUP = 4096
+Rows = tuple[type[Record], Iterable[Record]] | tuple[pa.Schema, Iterable[pa.Table]]
+# Small enough that a reader who streams holds a few MB, and that several readers get equal shares of a few thousand rows.
+ROWS_PER_GROUP = 1024
 
 
 def fingerprint(*parts: Any) -> str:
@@ -44,7 +47,7 @@ def arrow_schema(record: type[Record]) -> pa.Schema:
 
 
 def _arrow_fields(record: type[Any]) -> list[pa.Field]:
-    hints = get_type_hints(record, localns={"Tensor": Any})
+    hints = field_types(record)  # type: ignore[arg-type]
     return [pa.field(item.name, _arrow_type(hints[item.name])) for item in fields(record)]
 
 
@@ -100,16 +103,21 @@ def building(stage_folder: Path, key: str) -> Iterator[None]:
         yield
 
 
-def publish(
-    stage_folder: Path, key: str, tables: dict[str, tuple[type[Record], Sequence[Record]]], manifest: dict[str, Any]
-) -> Artifact:
-    """Writes tables and manifest beside their place, then renames the folder into it. Byte for byte repeatable."""
+def publish(stage_folder: Path, key: str, tables: dict[str, Rows], manifest: dict[str, Any]) -> Artifact:
+    """Writes tables and manifest beside their place, then renames the folder into it. Byte for byte repeatable.
+
+    A table is `(record type, records)` or `(Arrow schema, Arrow tables)`; either may be a generator, and is never held as a
+    whole: `ROWS_PER_GROUP` records make a row group, and so does each Arrow table.
+    """
     partial = stage_folder / f".{key}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name, (record, rows) in tables.items():
-        table = pa.Table.from_pylist([row.to_dict() for row in rows], schema=arrow_schema(record))
-        pq.write_table(table, partial / f"{name}.parquet", row_group_size=_ROWS_PER_GROUP)
+    for name, (kind, rows) in tables.items():
+        schema = kind if isinstance(kind, pa.Schema) else arrow_schema(kind)
+        with pq.ParquetWriter(partial / f"{name}.parquet", schema) as writer:
+            groups: Iterable[Any] = rows if isinstance(kind, pa.Schema) else _groups(schema, rows)
+            for group in groups:
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
     text = json.dumps({"schema_version": SCHEMA_VERSION, "fingerprint": key, **manifest}, indent=2, sort_keys=True)
     (partial / "manifest.json").write_text(text + "\n")
     for path in (*partial.iterdir(), partial):
@@ -121,6 +129,12 @@ def publish(
     found = find(stage_folder, key)
     assert found is not None
     return found
+
+
+def _groups(schema: pa.Schema, rows: Iterable[Any]) -> Iterator[pa.Table]:
+    left = iter(rows)
+    while group := list(islice(left, ROWS_PER_GROUP)):
+        yield pa.Table.from_pylist([row.to_dict() for row in group], schema=schema)
 
 
 def _fsync(path: Path) -> None:

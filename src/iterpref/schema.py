@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Record:
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Self:
         """Builds the record, nested records included; raises `KeyError` naming a missing field."""
-        hints = get_type_hints(cls, localns={"Tensor": Any})
+        hints = field_types(cls)  # type: ignore[arg-type]
         known: dict[str, Any] = {}
         for item in fields(cls):  # type: ignore[arg-type]
             if item.name in row:
@@ -67,6 +68,12 @@ class Record:
         if missing:
             raise KeyError(f"{cls.__name__} needs the field(s) {', '.join(missing)}; the row has {sorted(row)}")
         return cls(**known)
+
+
+@lru_cache
+def field_types(record: type[Any]) -> dict[str, Any]:
+    """The type of each field; worked out once, for it costs more than reading a row."""
+    return get_type_hints(record, localns={"Tensor": Any})
 
 
 def _has_default(item: Any) -> bool:

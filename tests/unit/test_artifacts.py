@@ -105,6 +105,17 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     assert digest(first.folder) == digest(second.folder)
 
 
+def test_a_generator_of_records_or_tables_is_written_group_by_group(tmp_path: Path) -> None:
+    rows = (Span(i, i + 1) for i in range(2 * artifacts.ROWS_PER_GROUP + 1))
+    schema = arrow_schema(Span)
+    tables = (pa.table({"start": [i], "end": [i]}, schema=schema) for i in range(3))
+    made = publish(tmp_path, "k", {"rows": (Span, rows), "tables": (schema, tables)}, {})
+    assert [s.start for s in made.read("rows", Span)] == list(range(2 * artifacts.ROWS_PER_GROUP + 1))
+    assert pq.ParquetFile(made.table("rows")).num_row_groups == 3
+    assert made.read("tables", Span) == [Span(i, i) for i in range(3)]
+    assert pq.ParquetFile(made.table("tables")).num_row_groups == 3
+
+
 def test_an_artifact_is_found_under_its_key_only(tmp_path: Path) -> None:
     made = publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {"stage": "s"})
     found = find(tmp_path, "k")
@@ -115,7 +126,7 @@ def test_an_artifact_is_found_under_its_key_only(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["k"]
 
 
-@pytest.mark.parametrize("killed_in", ["write_table", "_fsync"])
+@pytest.mark.parametrize("killed_in", ["ParquetWriter", "_fsync"])
 def test_a_killed_writer_leaves_nothing_that_looks_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
@@ -126,7 +137,7 @@ def test_a_killed_writer_leaves_nothing_that_looks_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pq if killed_in == "write_table" else artifacts, killed_in, kill)
+        patched.setattr(pq if killed_in == "ParquetWriter" else artifacts, killed_in, kill)
         with pytest.raises(KeyboardInterrupt):
             publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {})
     assert calls

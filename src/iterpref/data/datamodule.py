@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
 
 from iterpref.artifacts import Artifact, find
 from iterpref.config import Config
 from iterpref.data.collate import collate
+from iterpref.data.examples import ExampleTable, open_examples
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import attach, reference_key, reference_stage
 from iterpref.data.stages import Prepared, prepare
@@ -37,7 +37,7 @@ class CodeFlowDataModule(L.LightningDataModule):
         self.config = config
         # Only rank 0 of the whole job builds: the stages are shared through the data folder.
         self.prepare_data_per_node = False
-        self.examples: dict[str, list[Example]] = {}
+        self.examples: dict[str, Sequence[Example]] = {}
 
     def prepare_data(self) -> None:
         prepared = prepare(self.config)
@@ -48,7 +48,7 @@ class CodeFlowDataModule(L.LightningDataModule):
         if self.examples:
             return
         prepared = prepare(self.config)
-        examples = read_examples(self.config, prepared)
+        examples: Sequence[Example] = read_examples(self.config, prepared)
         self.pad_id = pad_token_id(prepared.model)
         if self.config.reference == "cached":
             cache = find_reference(self.config, prepared, examples)
@@ -88,11 +88,9 @@ class CodeFlowDataModule(L.LightningDataModule):
         return collate(examples, packing=self.config.data.packing, pad_id=self.pad_id, step_pairs=step_pairs)
 
 
-def read_examples(config: Config, prepared: Prepared) -> list[Example]:
+def read_examples(config: Config, prepared: Prepared) -> ExampleTable:
     """The tokenised pairs that this run uses: of each split a sample of fixed size, the same for the same seed."""
-    disable_progress_bars()
-    table = Dataset.from_parquet(str(prepared.tokens.table("tokens")), cache_dir=str(prepared.data / "hf_cache"))
-    enable_progress_bars()
+    table = open_examples(prepared.tokens.table("tokens"), prepared.data / "hf_cache")
     limits = {
         "train": config.data.max_train_pairs,
         "validation": config.data.max_validation_pairs,
@@ -100,11 +98,10 @@ def read_examples(config: Config, prepared: Prepared) -> list[Example]:
     }
     wanted: list[int] = []
     for split in SPLITS:
-        rows = [i for i, s in enumerate(table["split"]) if s == split]
-        ids = table.select(rows)["pair_id"] if rows else []
-        by_hash = sorted(zip(ids, rows, strict=True), key=lambda item: _shuffle_key(config.seed, item[0]))
-        wanted += sorted(row for _, row in by_hash[: limits[split]])
-    return [Example.from_dict(row) for row in table.select(wanted)]
+        rows = [i for i, s in enumerate(table.splits) if s == split]
+        by_hash = sorted(rows, key=lambda i: _shuffle_key(config.seed, table.pair_ids[i]))
+        wanted += sorted(by_hash[: limits[split]])
+    return table.select(wanted)
 
 
 def _shuffle_key(seed: int, pair_id: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
@@ -33,7 +34,10 @@ class ReferenceLogps(Record):
 
 def reference_key(examples: Sequence[Example], weights: str, arithmetic: str) -> str:
     """The key of the cache: the ids of the pairs, the weights' hash and dtype, the arithmetic of the pass."""
-    ids = [(e.pair_id, list(e.prompt_ids), list(e.chosen_ids), list(e.rejected_ids)) for e in examples]
+    ids = [
+        (e.pair_id, *(np.asarray(row).tolist() for row in (e.prompt_ids, e.chosen_ids, e.rejected_ids)))
+        for e in examples
+    ]
     return fingerprint("reference", ids, weights, arithmetic)
 
 

@@ -21,7 +21,7 @@ from iterpref.codeflow.stages import trajectories_stage
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.models.source import resolve_model, tokenizer_key
-from iterpref.schema import Example, PreferencePair
+from iterpref.schema import PreferencePair
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
         if done := find(folder, key):
             return done
         # Late: a second run with the same configuration never pays for these imports.
+        from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
         from iterpref.data.masking import describe_drops, tokenise_pairs
         from iterpref.models.policy import load_tokenizer, render_prompts
 
@@ -112,4 +113,4 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config) -> Ar
                        "focal_tokens_rejected": sum(int(sum(e.rejected_focal)) for e in examples),
                        "tokens_rejected": sum(len(e.rejected_ids) for e in examples)},
         }  # fmt: skip
-        return publish(folder, key, {"tokens": (Example, examples)}, manifest)
+        return publish(folder, key, {"tokens": (EXAMPLE_SCHEMA, [to_table(examples)])}, manifest)
