@@ -18,23 +18,29 @@ EOS = 1
 def tiny_model() -> Callable[..., Any]:
     """`tiny_model("qwen3", dtype, seed)`: a fresh two-layer model. Its weights are not small, so that no token looks like another."""
     import torch
-    from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Qwen2Config, Qwen3Config
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     # Tensors this small are faster on one thread, much faster on a busy machine, and repeat to the bit.
     torch.set_num_threads(1)
-    configs = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config, "gemma2": Gemma2Config}
+    latent = {
+        "head_dim": None, "num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8, "v_head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+        "first_k_dense_replace": 1, "n_group": 2, "topk_group": 1, "n_shared_experts": 1,
+    }  # fmt: skip
+    special = {"deepseek_v2": latent, "deepseek_v3": latent, "qwen3": {"tie_word_embeddings": False}}
 
     def build(kind: str = "llama", dtype: torch.dtype = torch.float32, seed: int = 0, **settings: Any) -> Any:
         sizes = {
             "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128, "tie_word_embeddings": kind != "qwen3",
+            "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128, "tie_word_embeddings": True,
             "bos_token_id": None, "eos_token_id": EOS, "pad_token_id": 0,
         }  # fmt: skip
+        sizes = {k: v for k, v in {**sizes, **special.get(kind, {}), **settings}.items() if k != "head_dim" or v}
         model = AutoModelForCausalLM.from_config(
-            configs[kind](**{**sizes, **settings}),
-            dtype=dtype,
-            attn_implementation="eager" if kind == "gemma2" else "sdpa",
+            CONFIG_MAPPING[kind](**sizes), dtype=dtype, attn_implementation="eager" if kind == "gemma2" else "sdpa"
         )
+        if hasattr(model, "set_experts_implementation"):
+            model.set_experts_implementation("eager")  # the others take no fp64
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in model.parameters():

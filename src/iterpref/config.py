@@ -189,7 +189,10 @@ class ModelConfig:
     path: str | None = option(None, "local folder or hub id, for source=pretrained")
     revision: str | None = option(None, "hub revision, for source=pretrained")
     dtype: str = option("float32", "dtype of the policy's weights", choices=("float32", "bfloat16", "float16"))
-    attention: str = option("sdpa", "attention implementation in transformers", choices=("sdpa", "eager"))
+    attention: str = option(
+        "auto", "attention; auto: flex for packing=shared on a GPU, eager for a model with soft-capped scores, else sdpa",
+        choices=("auto", "sdpa", "eager", "flex"),
+    )  # fmt: skip
     prompt_format: str = option(
         "chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain")
     )
@@ -219,10 +222,21 @@ class LossConfig:
 
 @dataclass
 class DataConfig:
-    packing: str = option("padded", "padded: a row for each sequence; shared: a pair's common prefix runs once, same loss",
-                          choices=("padded", "shared"))  # fmt: skip
+    packing: str = option(
+        "shared", "shared: pairs packed, a pair's common prefix runs once; padded: a row for each sequence; none: each "
+        "sequence by itself; same loss", choices=("none", "padded", "shared"),
+    )  # fmt: skip
+    score: str = option(
+        "loss", "tokens that a training step scores: those that the loss asks for, or all, which logs whole completions",
+        choices=("loss", "all"),
+    )  # fmt: skip
     global_batch: int = option(128, "pairs in one optimizer step over all devices (paper: 128)", low=1)
-    micro_batch: int = option(4, "pairs in one forward pass on one device", low=1)
+    micro_batch: int = option(
+        4,
+        "pairs in one forward pass on one device; with packing=shared on average, so that passes cost the same",
+        low=1,
+    )
+    prefetch: int = option(2, "batches laid out ahead of the step; 0: none", low=0)
     max_prompt_tokens: int = option(
         1024, "a pair with a longer prompt is dropped and counted, tokens (paper: 1024)", low=1
     )
@@ -257,7 +271,12 @@ class TrainerConfig:
     devices: int = option(1, "devices on this host", low=1)
     precision: str = option("auto", "arithmetic; auto: bf16-mixed where the device computes in bf16, else 32-true",
                             choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
-    deterministic: bool = option(False, "refuse operations that differ from run to run")
+    deterministic: bool = option(False, "two runs with one seed are equal to the bit; slower on a GPU")
+    compile: str = option(
+        "none",
+        "layers: torch.compile of each decoder layer, half a minute once; none: as it is",
+        choices=("none", "layers"),
+    )
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
     log_every: int = option(1, "optimizer steps between two log lines", low=1)
 

@@ -61,7 +61,7 @@ class Scorer:
 
     def __init__(self, config: Config, data: Config) -> None:
         from iterpref.codeflow.problems import load_problems
-        from iterpref.data.datamodule import build_reference, pad_token_id, read_examples
+        from iterpref.data.datamodule import batch_maker, build_reference, read_examples
         from iterpref.data.reference_cache import attach
         from iterpref.data.stages import prepare
         from iterpref.devices import resolve_device, resolve_precision
@@ -75,7 +75,7 @@ class Scorer:
         cache = build_reference(data, self.prepared, examples)
         self.examples = [e for e in attach(examples, cache) if e.split == config.evaluate.split]
         self.problems = load_problems(config.problems)
-        self.pad_id = pad_token_id(self.prepared.model)
+        self.make_batch = batch_maker(data, self.prepared.model, self.device)
         self.highlighted: list[dict[str, Any]] = []
 
     def settings(self) -> dict[str, Any]:
@@ -93,9 +93,10 @@ class Scorer:
         """pass@1 and preference metrics of the model in `folder`."""
         import time
 
-        from iterpref.models.policy import load_model, load_tokenizer
+        from iterpref.models.policy import load_model, load_tokenizer, resolve_attention
 
-        model = load_model(folder, self.config.model).to(self.device).eval()
+        attention = resolve_attention(self.config.model, self.config.data.packing, self.device, folder)
+        model = load_model(folder, self.config.model, attention).to(self.device).eval()
         tokenizer = load_tokenizer(folder)
         begin = time.perf_counter()
         preference = self._preference(model, tokenizer, label) if self.examples else None
@@ -111,8 +112,9 @@ class Scorer:
 
         from iterpref.build import build_limits, build_sandbox
         from iterpref.eval.bank import evaluate_bank
-        from iterpref.models.policy import render_prompts
+        from iterpref.models.policy import prepare_generation, render_prompts
 
+        prepare_generation(model)
         sandbox = build_sandbox(self.config.sandbox)
         try:
             return evaluate_bank(
@@ -135,7 +137,8 @@ class Scorer:
             # The start model is the reference: what the cache holds is what it would compute again.
             logps = [
                 ReferenceLogps(
-                    e.pair_id, *(() if c is None else tuple(c) for c in (e.chosen_ref_logps, e.rejected_ref_logps))
+                    e.pair_id,
+                    *(() if c is None else tuple(map(float, c)) for c in (e.chosen_ref_logps, e.rejected_ref_logps)),
                 )
                 for e in self.examples
             ]
@@ -149,8 +152,7 @@ class Scorer:
                 for row in batch_logps(
                     model,
                     group,
-                    packing=self.config.data.packing,
-                    pad_id=self.pad_id,
+                    make_batch=self.make_batch,
                     backend=self.config.ops,
                     autocast=context,
                 )

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from iterpref.config import LossConfig
 from iterpref.ops import TokenLogRatio, sequence_sum
-from iterpref.schema import Batch
+from iterpref.schema import Batch, Terms
 
 # Sums of some thousand fp32 log-ratios differ by rounding alone: an untrained policy must tie, not win at random.
 TIE_NATS = 1e-3
@@ -98,6 +98,11 @@ class LossParts(NamedTuple):
     nll: Tensor
 
 
+def loss_terms(config: LossConfig) -> Terms:
+    """The terms that this loss has: what a training batch has to be laid out for."""
+    return Terms(preference=config.preference > 0, nll=config.nll_side if config.alpha > 0 else None)
+
+
 def combine(sums: PairSums, config: LossConfig, step_pairs: int) -> LossParts:
     """Eq. 8: `sum_p (preference * link(K+ - K-) + alpha * NLL) / step_pairs`; the NLL is of y+, or of y- by `config.nll_side`."""
     k_plus_P, k_minus_P = scores(sums, config.length_normalised)
@@ -114,7 +119,11 @@ def combine(sums: PairSums, config: LossConfig, step_pairs: int) -> LossParts:
 
 
 def pair_sums(ratios: TokenLogRatio, batch: Batch) -> PairSums:
-    """Sums the rows of a batch into pairs; gradient flows through `k_plus`, `k_minus`, `chosen_logps` and `rejected_logps`."""
+    """Sums the rows of a batch into pairs; gradient flows through `k_plus`, `k_minus`, `chosen_logps` and `rejected_logps`.
+
+    A batch that is laid out for some terms of the loss has no rows for other tokens: `preference_metrics` knows which sums
+    then mean what they say.
+    """
     P = batch.n_pairs
     rows_E, sequence_E = batch.entry_row_E, batch.entry_sequence_E
     logratio_E = ratios.logratio_R[rows_E]
@@ -125,7 +134,7 @@ def pair_sums(ratios: TokenLogRatio, batch: Batch) -> PairSums:
         sums_S = sequence_sum(values_E, weights_E, sequence_E, 2 * P)
         return sums_S[:P], sums_S[P:]
 
-    tokens_P = sums(ones_E, ones_E)
+    chosen_tokens_P, rejected_tokens_P = batch.completion_tokens_S.split(P)
     _, counted_P = sums(ones_E, (batch.weights_E > 0).float())
     return PairSums(
         *sums(logratio_E, batch.weights_E),
@@ -133,19 +142,30 @@ def pair_sums(ratios: TokenLogRatio, batch: Batch) -> PairSums:
         *sums(logps_E, ones_E),
         *sums(logratio_E.detach(), ones_E),
         *sums(logratio_E.detach(), batch.focal_E),
-        *tokens_P,
-        counted_P / tokens_P[1],
+        chosen_tokens_P,
+        rejected_tokens_P,
+        counted_P / rejected_tokens_P,
     )
 
 
-def preference_metrics(sums: PairSums, config: LossConfig) -> dict[str, Tensor]:
-    """Per-pair metrics, [P] each, whose means are logged. K+ and K- are those of the loss; an accuracy counts a tie as one half."""
+# Sums over whole completions, whatever the mask.
+_OF_ALL_TOKENS = ("chosen_logps", "rejected_logps", "chosen_logratio", "rejected_logratio")
+
+
+def preference_metrics(sums: PairSums, config: LossConfig, terms: Terms | None = None) -> dict[str, Tensor]:
+    """Per-pair metrics, [P] each, whose means are logged. K+ and K- are those of the loss; an accuracy counts a tie as one half.
+
+    Args:
+        terms: those of the batch; what its rows do not give is left out.
+    """
+    if terms is not None and not terms.preference:
+        return {}
     k_plus_P, k_minus_P = (k_P.detach() for k_P in scores(sums, config.length_normalised))
     # A mean over w tokens has one w-th of its sum's rounding error.
     shortest_P = torch.minimum(sums.weight_plus_P, sums.weight_minus_P).clamp(min=1)
     tie_P = TIE_NATS / shortest_P if config.length_normalised else torch.full_like(k_plus_P, TIE_NATS)
     focal_margin_P = sums.focal_chosen_P - sums.focal_rejected_P
-    return {
+    metrics = {
         "accuracy": _wins(k_plus_P - k_minus_P, tie_P),
         "margin": config.beta * (k_plus_P - k_minus_P),
         "chosen_reward": config.beta * k_plus_P,
@@ -160,6 +180,7 @@ def preference_metrics(sums: PairSums, config: LossConfig) -> dict[str, Tensor]:
         "focal_rejected_logratio": sums.focal_rejected_P,
         "focal_share": sums.focal_share_P,
     }
+    return {name: value for name, value in metrics.items() if terms is None or name not in _OF_ALL_TOKENS}
 
 
 def _wins(margin_P: Tensor, tie_P: Tensor) -> Tensor:

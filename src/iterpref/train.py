@@ -49,7 +49,7 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     from iterpref.devices import resolve_device
     from iterpref.models.module import FocalDPOModule
     from iterpref.models.optim import total_steps
-    from iterpref.models.policy import check_model, export, load_model
+    from iterpref.models.policy import check_head, check_model, compile_layers, export, load_model, resolve_attention
     from iterpref.ops import resolve_backend
     from iterpref.tracking import finish_wandb
 
@@ -70,9 +70,15 @@ def _train(config: Config, run: Path, key: str) -> float | None:
         prepared = prepare(config)
     record.update(data=prepared.fingerprints(), pairs={split: len(e) for split, e in datamodule.examples.items()})
 
-    policy = load_model(prepared.model, config.model)
+    attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
+    policy = load_model(prepared.model, config.model, attention)
     check_model(policy, config.model, config.data.packing, datamodule.longest())
-    twin = load_model(prepared.model, config.model) if config.reference == "live" else None
+    check_head(policy, config.model.name)
+    twin = load_model(prepared.model, config.model, attention) if config.reference == "live" else None
+    if config.trainer.compile == "layers":
+        for model in (policy, twin):
+            if model is not None:
+                compile_layers(model)
     train_pairs = len(datamodule.examples["train"])
     module = FocalDPOModule(config, policy, twin, total_steps=total_steps(config, train_pairs))
     first_step = checkpoint_step(checkpoint) if checkpoint else 0

@@ -24,6 +24,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,8 @@ def golden_run(folder: Path, reference: str, packing: str) -> Curve:
     twin = load_model(start, config.model) if reference == "live" else None
     if reference == "cached":
         cache = reference_stage(
-            folder / "data", "golden", examples, lambda: load_model(start, config.model).eval(), packing=packing, micro_batch=5,
-            pad_id=0, backend="torch", autocast=nullcontext,
+            folder / "data", "golden", examples, lambda: load_model(start, config.model).eval(), micro_batch=5,
+            make_batch=partial(collate, packing=packing, pad_id=0), backend="torch", autocast=nullcontext,
         )  # fmt: skip
         examples = attach(examples, cache)
     loader = PairLoader(

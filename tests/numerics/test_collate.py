@@ -5,6 +5,7 @@ The models compute in fp64, the norms and rotary angles inside transformers in f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from iterpref.data.collate import attention_mask, collate, common_prefix
+from iterpref.data.collate import collate, common_prefix, trie_tokens
+from iterpref.errors import UserError
 from iterpref.models.policy import scored_logits
+from iterpref.models.shared_prefix import dense_mask, sight
 from iterpref.ops import token_logratio_definition
-from iterpref.schema import Batch, Example
+from iterpref.schema import Batch, Example, Terms
 
 EOS, PAD, BETA = 1, 0, 0.3
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -91,12 +94,16 @@ def gradients(model: Any, loss: Tensor) -> dict[str, Tensor]:
 def assert_same_training(model: Any, examples: list[Example]) -> None:
     loss = plain_loss(model, examples)
     wanted = gradients(model, loss)
-    for packing in ("padded", "shared"):
-        packed = packed_loss(model, collate(examples, packing=packing, pad_id=PAD))
+    everything = Terms(preference=True, nll="chosen")
+    for layout in (
+        {"packing": "none"}, {"packing": "padded"}, {"packing": "shared"}, {"packing": "shared", "one_row": True},
+        {"packing": "shared", "terms": everything, "multiple_of": 8}, {"packing": "padded", "terms": everything},
+    ):  # fmt: skip
+        packed = packed_loss(model, collate(examples, pad_id=PAD, **layout))
         torch.testing.assert_close(packed, loss, **TOLERANCE)
         for name, gradient in gradients(model, packed).items():
             torch.testing.assert_close(
-                gradient, wanted[name], **TOLERANCE, msg=lambda m, n=name, p=packing: f"{p}, {n}: {m}"
+                gradient, wanted[name], **TOLERANCE, msg=lambda m, n=name, p=layout: f"{p}, {n}: {m}"
             )
 
 
@@ -108,7 +115,7 @@ def models(tiny_model: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(examples=st.lists(pairs(), min_size=1, max_size=3))
-def test_both_packings_give_the_loss_and_every_gradient_of_sequences_run_alone(
+def test_all_packings_give_the_loss_and_every_gradient_of_sequences_run_alone(
     kind: str, examples: list[Example], models: Any
 ) -> None:
     assert_same_training(models[kind], examples)
@@ -146,13 +153,15 @@ def test_one_side_never_sees_the_other(packing: str, changed: str, unmoved: int,
     )
 
 
+@pytest.mark.parametrize("one_row", [False, True])
 @pytest.mark.parametrize("packing", ["padded", "shared"])
-def test_a_pair_never_sees_its_neighbour_in_the_batch(packing: str, models: Any) -> None:
+def test_a_pair_never_sees_its_neighbour_in_the_batch(packing: str, one_row: bool, models: Any) -> None:
     mine = pair([5, 6], [7, 8], [7, 9, 10])
     one, other = pair([11], [12, 13, 14], [12]), pair([21], [22, 23, 24], [22])
     for sequence in (0, 2):  # chosen and rejected of the first of two pairs
         rows = [
-            logits_of(models["llama"], collate([mine, n], packing=packing, pad_id=PAD), sequence) for n in (one, other)
+            logits_of(models["llama"], collate([mine, n], packing=packing, pad_id=PAD, one_row=one_row), sequence)
+            for n in (one, other)
         ]
         assert torch.equal(*rows)
 
@@ -173,7 +182,9 @@ def test_a_shared_row_is_laid_out_as_the_picture_shows() -> None:
     batch = collate([pair([2, 3, 4, 5], [6, 7, 10, 11, 12], [6, 7, 20, 21, 22, 23])], packing="shared", pad_id=PAD)
     assert batch.input_ids_ST.tolist() == [[2, 3, 4, 5, 6, 7, 10, 11, 12, 20, 21, 22, 23]]
     assert batch.position_ids_ST.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8, 9]]
-    assert batch.branch_ST.tolist() == [[0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2]]
+    assert batch.near_ST.tolist() == [[0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9]]
+    assert batch.far_ST.tolist() == [[0] * 13]
+    assert batch.far_end_ST.tolist() == [[0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 6, 6, 6]]
     # 6 and 7 are asked for once; 10 and 20 both at position 5, where the branches part.
     assert batch.rows_R.tolist() == [3, 4, 5, 6, 7, 8, 5, 9, 10, 11, 12]
     assert batch.labels_R.tolist() == [6, 7, 10, 11, 12, EOS, 20, 21, 22, 23, EOS]
@@ -186,14 +197,14 @@ def test_padded_rows_are_the_sequences_without_their_last_token() -> None:
     batch = collate([pair([2, 3], [6], [7, 8])], packing="padded", pad_id=PAD)
     assert batch.input_ids_ST.tolist() == [[2, 3, 6, PAD], [2, 3, 7, 8]]
     assert batch.position_ids_ST.tolist() == [[0, 1, 2, 0], [0, 1, 2, 3]]
-    assert attention_mask(batch, torch.float32).tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert batch.near_ST.tolist() == [[0, 0, 0, 3], [0, 0, 0, 0]]
     assert batch.rows_R.tolist() == [1, 2, 5, 6, 7]
     assert batch.labels_R.tolist() == [6, EOS, 7, 8, EOS]
     assert batch.n_tokens == 7
 
 
 @settings(max_examples=400, deadline=None)
-@given(examples=st.lists(pairs(), min_size=1, max_size=5), packing=st.sampled_from(["padded", "shared"]))
+@given(examples=st.lists(pairs(), min_size=1, max_size=5), packing=st.sampled_from(["none", "padded", "shared"]))
 def test_each_completion_token_has_one_entry_with_its_own_label_weight_and_focus(
     examples: list[Example], packing: str
 ) -> None:
@@ -210,13 +221,89 @@ def test_each_completion_token_has_one_entry_with_its_own_label_weight_and_focus
             assert tuple(batch.focal_E[mine_E].tolist()) == focal
 
 
-def test_no_query_has_an_empty_row_of_keys_and_padding_is_never_a_key() -> None:
-    batch = collate([pair([5], [7], [8]), pair([5] * 6, [7] * 4, [8])], packing="shared", pad_id=PAD)
-    seen_STT = attention_mask(batch, torch.float32)[:, 0] == 0
-    assert seen_STT.any(-1).all()
-    padding_ST = batch.branch_ST < 0
-    looks_at_padding_STT = seen_STT & padding_ST[:, None, :]
-    assert torch.equal(looks_at_padding_STT, torch.diag_embed(padding_ST))
+@settings(max_examples=100, deadline=None)
+@given(examples=st.lists(pairs(), min_size=1, max_size=4), one_row=st.booleans(), window=st.none() | st.integers(1, 9))
+def test_a_token_sees_the_tokens_before_it_in_its_own_sequence_and_no_others(
+    examples: list[Example], one_row: bool, window: int | None
+) -> None:
+    batch = collate(examples, packing="shared", pad_id=PAD, one_row=one_row, multiple_of=4)
+    seen_STT = dense_mask(sight(batch, window), torch.float32)[:, 0] == 0
+    ids, T = batch.input_ids_ST, batch.input_ids_ST.shape[1]
+    looked_at = torch.zeros_like(ids, dtype=torch.bool)
+    for p, e in enumerate(examples):
+        for side, completion in enumerate((e.chosen_ids, e.rejected_ids)):
+            plain = [*e.prompt_ids, *completion]
+            rows_E = batch.entry_row_E[batch.entry_sequence_E == p + side * len(examples)]
+            for t, at in enumerate(batch.rows_R[rows_E].tolist()):
+                s, at = divmod(at, T)
+                keys = seen_STT[s, at].nonzero()[:, 0]
+                end = len(e.prompt_ids) + t
+                assert ids[s, keys].tolist() == plain[max(0, end - (window or end)) : end]
+                assert batch.position_ids_ST[s, keys].tolist() == list(range(max(0, end - (window or end)), end))
+                looked_at[s, keys] = True
+    padding_ST = torch.ones_like(looked_at)
+    for s, n in enumerate(batch.lengths):
+        padding_ST[s, :n] = False
+    # Padding sees itself, so that no row of the softmax is empty, and nobody sees padding.
+    assert torch.equal(seen_STT & padding_ST[:, :, None], torch.diag_embed(padding_ST))
+    assert not (looked_at & padding_ST).any()
+
+
+def test_a_sequence_ends_at_its_last_token_with_loss() -> None:
+    ids, none = (7, 8, 9, 10, EOS), (0.0,) * 5
+    wrong = (7, 8, 20, 21, EOS)
+    example = Example(
+        "p", "train", (5, 6), ids, wrong, (1.0,) * 5, (0.0, 0.0, 1.0, 0.0, 0.0), (0, 0, 1, 0, 0), (0, 0, 1, 0, 0)
+    )
+    focal, both = Terms(preference=True, nll=None), Terms(preference=True, nll="rejected")
+    cut = collate([example], packing="shared", pad_id=PAD, terms=focal)
+    # 20 is predicted by the shared 8: the rejected branch does not run at all.
+    assert cut.input_ids_ST.tolist() == [[5, 6, 7, 8, 9, 10]]
+    assert cut.rows_R.tolist() == [1, 2, 3, 4, 5, 3]
+    assert cut.labels_R.tolist() == [*ids, 20]
+    assert cut.completion_tokens_S.tolist() == [5, 5]
+    assert trie_tokens(example, focal) == cut.n_tokens == 6
+    whole = collate([example], packing="shared", pad_id=PAD, terms=both)
+    assert whole.input_ids_ST.tolist() == [[5, 6, 7, 8, 9, 10, 20, 21]]
+    silent = replace(example, rejected_mask=none, rejected_focal=(0,) * 5)
+    for packing, runs in (("shared", 6), ("padded", 6), ("none", 6)):
+        assert collate([silent], packing=packing, pad_id=PAD, terms=focal).n_tokens == runs
+    tuned = collate([example], packing="padded", pad_id=PAD, terms=Terms(preference=False, nll="chosen"))
+    assert tuned.labels_R.tolist() == list(ids)
+    assert set(tuned.entry_sequence_E.tolist()) == {0}
+
+
+def test_a_pair_without_any_loss_still_has_a_place_in_its_batch() -> None:
+    empty = replace(
+        pair([5, 6], [7], [8]),
+        chosen_mask=(0.0, 0.0),
+        rejected_mask=(0.0, 0.0),
+        chosen_focal=(0, 0),
+        rejected_focal=(0, 0),
+    )
+    for packing in ("none", "padded", "shared"):
+        batch = collate([empty], packing=packing, pad_id=PAD, terms=Terms(preference=True, nll=None))
+        assert batch.input_ids_ST.tolist() == [[5, 6]]
+        assert len(batch.rows_R) == len(batch.weights_E) == 0
+
+
+def test_a_pair_without_a_prompt_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"pair nameless has an empty prompt.*prompt_format=chat"):
+        collate([replace(pair([5], [7], [8], "nameless"), prompt_ids=())], packing="shared", pad_id=PAD)
+
+
+@settings(max_examples=100, deadline=None)
+@given(examples=st.lists(pairs(), min_size=1, max_size=6), multiple_of=st.sampled_from([1, 4, 16]))
+def test_packing_keeps_each_pair_whole_and_fills_rows_no_longer_than_the_longest(
+    examples: list[Example], multiple_of: int
+) -> None:
+    costs = [trie_tokens(e) for e in examples]
+    batch = collate(examples, packing="shared", pad_id=PAD, multiple_of=multiple_of)
+    assert batch.input_ids_ST.shape[1] == -(-max(costs) // multiple_of) * multiple_of
+    assert sum(batch.lengths) == sum(costs) == batch.n_tokens
+    assert len(batch.lengths) <= len(examples)
+    one = collate(examples, packing="shared", pad_id=PAD, one_row=True, multiple_of=multiple_of)
+    assert one.input_ids_ST.shape == (1, -(-sum(costs) // multiple_of) * multiple_of)
 
 
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))

@@ -10,17 +10,18 @@ import pytest
 import torch
 
 from iterpref.config import ModelConfig
-from iterpref.data.collate import attention_mask, collate
+from iterpref.data.collate import collate
 from iterpref.errors import UserError
 from iterpref.models.policy import (
+    check_head,
     check_model,
     export,
     load_model,
     load_tokenizer,
     render_prompts,
     scored_logits,
-    scored_rows_only,
 )
+from iterpref.models.shared_prefix import FAMILIES, attention_masks
 from iterpref.models.source import resolve_model
 
 
@@ -55,15 +56,24 @@ def test_a_pair_longer_than_the_model_names_the_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"model_type": "gemma2"}, {"model_type": "mistral"}, {"model_type": "qwen2", "sliding_window": 32}]
+    ("config", "reason"),
+    [
+        ({"model_type": "gpt_neox"}, "is a gpt_neox, and shared prefixes are proven for deepseek_v2, "),
+        ({"layer_types": ["full_attention", "chunked_attention"]}, "layers of type chunked_attention"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "depend on the longest sequence"),
+        (
+            {"model_type": "gemma3_text", "rope_parameters": {"full_attention": {"rope_type": "longrope"}}},
+            "RoPE of type longrope",
+        ),
+    ],
 )
-def test_shared_packing_is_refused_where_it_is_not_proven(config: dict[str, Any]) -> None:
+def test_shared_packing_is_refused_with_its_reason_where_it_is_not_proven(config: dict[str, Any], reason: str) -> None:
     check_model(model_with(**config), ModelConfig(), "padded", longest=8)
-    with pytest.raises(UserError, match=r"set data\.packing=padded"):
+    with pytest.raises(UserError, match=rf"{reason}.*set data\.packing=none"):
         check_model(model_with(**config), ModelConfig(), "shared", longest=8)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
 def test_shared_packing_is_taken_by_the_proven_models(kind: str, tiny_model: Any) -> None:
     check_model(tiny_model(kind), ModelConfig(), "shared", longest=8)
 
@@ -81,7 +91,7 @@ def test_scored_logits_are_the_full_logits_at_those_rows(
         full = model(
             input_ids=batch.input_ids_ST,
             position_ids=batch.position_ids_ST,
-            attention_mask=attention_mask(batch, model.dtype),
+            attention_mask=attention_masks(model, batch, model.dtype),
         ).logits
         found = scored_logits(model, batch)
     torch.testing.assert_close(found, full.flatten(0, 1)[batch.rows_R], rtol=1e-5, atol=1e-5)
@@ -91,11 +101,15 @@ def test_scored_logits_are_the_full_logits_at_those_rows(
         assert found.abs().max() > 1.0  # the cap is at work
 
 
-def test_the_head_sees_every_row_again_after_an_error(tiny_model: Any) -> None:
+def test_a_head_that_does_more_than_ours_is_refused(tiny_model: Any) -> None:
+    check_head(tiny_model(), "m")
+    check_head(tiny_model("gemma2", final_logit_softcapping=1.5), "m")
+    check_head(tiny_model("granite", logits_scaling=3.0), "m")
     model = tiny_model()
-    with pytest.raises(RuntimeError, match="inside"), scored_rows_only(model, torch.tensor([1])):
-        raise RuntimeError("inside")
-    assert model(input_ids=torch.tensor([[2, 3, 4]])).logits.shape == (1, 3, model.config.vocab_size)
+    layer = model.lm_head
+    layer.register_forward_hook(lambda _, inputs, output: output * 2)
+    with pytest.raises(UserError, match="does more to its logits"):
+        check_head(model, "m")
 
 
 @pytest.mark.parametrize("packing", ["padded", "shared"])

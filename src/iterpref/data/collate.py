@@ -1,148 +1,253 @@
-"""Examples -> a `Batch`: padded sequences, or pairs whose common prefix runs once (`packing=shared`), with one meaning.
+"""Examples -> a `Batch`, by one of three packings with one meaning.
+
+    none     every sequence by itself, one forward pass each: the definition
+    padded   a row for each sequence, filled up to the longest
+    shared   whole pairs, packed into rows; the tokens that chosen and rejected have in common run once
 
 Both versions of a pair see the same prompt and most of the same code. Causality makes the hidden states of that common
 prefix equal, so a shared row computes it once and lets two branches look back at it:
 
-    positions   0 1 2 3 4 5 | 6 7 8 | 6 7 8 9        branch   0 0 0 0 0 0 | 1 1 1 | 2 2 2 2
+    positions   0 1 2 3 4 5 | 6 7 8 | 6 7 8 9        near  0 0 0 0 0 0 | 0 0 0 | 9 9 9 9        far  [0, 6) for the last four
+
+A sequence runs up to the token before its last scored one: what comes later changes no loss (*tail cut*).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from iterpref.schema import Batch, Example
+from iterpref.errors import UserError
+from iterpref.schema import Batch, Example, Terms
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass
-class _Row:
-    """One row of tokens under construction; `scored` are (position, label, reference log-prob)."""
+class _Side:
+    """One completion: its tokens, which of them are scored, and how many of them have to run."""
 
-    ids: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    branch: list[int] = field(default_factory=list)
-    scored: list[tuple[int, int, float]] = field(default_factory=list)
-    entries: list[tuple[int, int, float, int]] = field(default_factory=list)  # scored index, side, weight, focal
+    ids: Ints
+    weights: np.ndarray
+    focal: np.ndarray
+    refs: np.ndarray
+    scored: Ints  # indices of the scored tokens
+    runs: int  # tokens before the last scored one
 
-    def extend(self, ids: Sequence[int], start: int, branch: int) -> None:
-        self.ids.extend(ids)
-        self.positions.extend(range(start, start + len(ids)))
-        self.branch.extend([branch] * len(ids))
+    @classmethod
+    def of(cls, ids: Any, weights: Any, focal: Any, refs: Any, terms: Terms | None, name: str) -> _Side:
+        ids = np.asarray(ids, np.int64)
+        weights, focal = np.asarray(weights, np.float32), np.asarray(focal, np.float32)
+        refs = np.zeros(len(ids), np.float32) if refs is None else np.asarray(refs, np.float32)
+        if terms is None or terms.nll == name:
+            scored = np.arange(len(ids))
+        elif terms.preference:
+            scored = np.flatnonzero((weights != 0) | (focal != 0))
+        else:
+            scored = np.empty(0, np.int64)
+        return cls(ids, weights, focal, refs, scored, int(scored[-1]) if len(scored) else 0)
 
 
-def collate(examples: Sequence[Example], *, packing: str, pad_id: int, step_pairs: int | None = None) -> Batch:
-    """A batch of the examples, in their order. `step_pairs` defaults to their number.
+@dataclass
+class _Piece:
+    """What goes into one row as a whole: a sequence, or a pair. Indices count from its first token."""
 
-    The reference log-probs go along when every example has them. Padding goes to the right; it is never attended to.
+    ids: Ints
+    positions: Ints
+    near: Ints
+    far_end: Ints  # `far` is the piece's first token; 0: no far keys
+    rows: Ints  # [R] positions that are asked for a token
+    labels: Ints
+    refs: np.ndarray
+    entries: Ints  # [E, 3]: row, side, index of the token in its side
+    sides: tuple[_Side, _Side]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def collate(
+    examples: Sequence[Example],
+    *,
+    packing: str,
+    pad_id: int,
+    step_pairs: int | None = None,
+    terms: Terms | None = None,
+    one_row: bool = False,
+    multiple_of: int = 1,
+) -> Batch:
+    """A batch of the examples, in their order.
+
+    Args:
+        step_pairs: pairs in the optimizer step; defaults to the number of examples.
+        terms: score only what these terms of the loss need; None scores every completion token.
+        one_row: pack all pairs into one row (`shared`), which a block-sparse attention wants; else rows are as long as the
+            longest pair, which a dense mask wants.
+        multiple_of: rows are filled up to a multiple of so many tokens. Padding goes to the right, is never attended to
+            and never scored.
+
+    The reference log-probs go along when every example has them. Raises `UserError` for a pair without a prompt token:
+    nothing would predict its first completion token.
     """
     cached = all(e.chosen_ref_logps is not None and e.rejected_ref_logps is not None for e in examples)
-    make_rows = _shared_rows if packing == "shared" else _padded_rows
-    rows: list[tuple[int, _Row]] = [(p, row) for p, example in enumerate(examples) for row in make_rows(example)]
-    width = max(len(row.ids) for _, row in rows)
-    shape = (len(rows), width)
+    make = _pair if packing == "shared" else _sequences
+    pieces = [(p, piece) for p, example in enumerate(examples) for piece in make(example, terms)]
+    places, shape = _place([len(piece) for _, piece in pieces], packing, one_row, multiple_of)
+    S, T = shape
     input_ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-    branch = np.full(shape, -1, np.int8)
-    scored: list[tuple[int, int, float]] = []
-    entries: list[tuple[int, int, float, int]] = []
-    for s, (p, row) in enumerate(rows):
-        n = len(row.ids)
-        input_ids[s, :n], positions[s, :n], branch[s, :n] = row.ids, row.positions, row.branch
-        first = len(scored)
-        scored.extend((s * width + at, label, ref) for at, label, ref in row.scored)
-        entries.extend((first + i, p + side * len(examples), weight, focal) for i, side, weight, focal in row.entries)
+    near = np.tile(np.arange(T, dtype=np.int32), (S, 1))
+    far, far_end = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    rows, entries, n_rows = [], [], 0
+    used = [0] * S
+    for (p, piece), (s, at) in zip(pieces, places, strict=True):
+        here = (s, slice(at, at + len(piece)))
+        input_ids[here], positions[here], near[here] = piece.ids, piece.positions, piece.near + at
+        far[here], far_end[here] = at, piece.far_end + at
+        rows.append(piece.rows + s * T + at)
+        side = piece.entries[:, 1]
+        entries.append(np.column_stack([piece.entries[:, 0] + n_rows, side * len(examples) + p]))
+        n_rows += len(piece.rows)
+        used[s] = max(used[s], at + len(piece))
+    nothing = far_end <= far
+    far[nothing], far_end[nothing] = 0, 0
+    entry = np.concatenate(entries)
+    tensor = torch.from_numpy
     return Batch(
         pair_ids=[e.pair_id for e in examples],
-        input_ids_ST=torch.from_numpy(input_ids),
-        position_ids_ST=torch.from_numpy(positions),
-        branch_ST=torch.from_numpy(branch),
-        shared=packing == "shared",
-        rows_R=_column(scored, 0, torch.int64),
-        labels_R=_column(scored, 1, torch.int64),
-        ref_logps_R=_column(scored, 2, torch.float32) if cached else None,
-        entry_row_E=_column(entries, 0, torch.int64),
-        entry_sequence_E=_column(entries, 1, torch.int64),
-        weights_E=_column(entries, 2, torch.float32),
-        focal_E=_column(entries, 3, torch.float32),
+        packing=packing,
+        terms=terms,
+        input_ids_ST=tensor(input_ids),
+        position_ids_ST=tensor(positions),
+        near_ST=tensor(near),
+        far_ST=tensor(far),
+        far_end_ST=tensor(far_end),
+        rows_R=tensor(np.concatenate(rows)),
+        labels_R=tensor(np.concatenate([piece.labels for _, piece in pieces])),
+        ref_logps_R=tensor(np.concatenate([piece.refs for _, piece in pieces])) if cached else None,
+        entry_row_E=tensor(entry[:, 0].copy()),
+        entry_sequence_E=tensor(entry[:, 1].copy()),
+        weights_E=tensor(_by_entry(pieces, "weights")),
+        focal_E=tensor(_by_entry(pieces, "focal")),
+        completion_tokens_S=torch.tensor(
+            [float(len(ids)) for side in ("chosen_ids", "rejected_ids") for ids in (getattr(e, side) for e in examples)]
+        ),
+        lengths=[len(piece) for _, piece in pieces] if packing == "none" else used,
         step_pairs=step_pairs or len(examples),
-        n_tokens=sum(len(row.ids) for _, row in rows),
+        n_tokens=sum(len(piece) for _, piece in pieces),
     )
 
 
-def _column(rows: Sequence[tuple], index: int, dtype: torch.dtype) -> Tensor:
-    return torch.tensor([row[index] for row in rows], dtype=dtype)
+def trie_tokens(example: Example, terms: Terms | None = None) -> int:
+    """Tokens that the pair costs in a shared row."""
+    chosen, rejected = _sides(example, terms)
+    common = min(common_prefix(chosen.ids, rejected.ids), chosen.runs, rejected.runs)
+    return len(example.prompt_ids) + chosen.runs + rejected.runs - common
 
 
-def _sides(example: Example) -> list[tuple[list[int], list[float], list[int], list[float]]]:
-    """(ids, weights, focal, reference log-probs) of the chosen side, then of the rejected side."""
-    rows = (
-        (example.chosen_ids, example.chosen_mask, example.chosen_focal, example.chosen_ref_logps),
-        (example.rejected_ids, example.rejected_mask, example.rejected_focal, example.rejected_ref_logps),
-    )
-    return [tuple(np.asarray(c if c is not None else [0.0] * len(row[0])).tolist() for c in row) for row in rows]  # type: ignore[misc]
-
-
-def _padded_rows(example: Example) -> list[_Row]:
-    rows = []
-    n = len(example.prompt_ids)
-    for side, (ids, weights, focal, refs) in enumerate(_sides(example)):
-        row = _Row()
-        # The last token predicts nothing that is scored, so it need not run.
-        row.extend([*example.prompt_ids, *ids[:-1]], 0, 0)
-        for t, token in enumerate(ids):
-            row.scored.append((n + t - 1, token, refs[t]))
-            row.entries.append((t, side, weights[t], focal[t]))
-        rows.append(row)
-    return rows
-
-
-def _shared_rows(example: Example) -> list[_Row]:
-    row = _Row()
-    n = len(example.prompt_ids)
-    sides = _sides(example)
-    common = common_prefix(sides[0][0], sides[1][0])
-    row.extend([*example.prompt_ids, *sides[0][0][:common]], 0, 0)
-    for side, (ids, weights, focal, refs) in enumerate(sides):
-        branch_at = len(row.ids)
-        row.extend(ids[common:-1], n + common, side + 1)
-        for t, token in enumerate(ids):
-            if t < common and side == 1:
-                # The same position was asked for the same token by the chosen side.
-                row.entries.append((t, side, weights[t], focal[t]))
-                continue
-            # The first token of a branch is predicted at the last shared position, the others inside the branch.
-            at = n + t - 1 if t <= common else branch_at + t - common - 1
-            row.entries.append((len(row.scored), side, weights[t], focal[t]))
-            row.scored.append((at, token, refs[t]))
-    return [row]
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix(first: Any, second: Any) -> int:
     """Length of the longest common prefix."""
-    length = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
+    n = min(len(first), len(second))
+    differ = np.flatnonzero(np.asarray(first)[:n] != np.asarray(second)[:n])
+    return int(differ[0]) if len(differ) else n
 
 
-def attention_mask(batch: Batch, dtype: torch.dtype) -> Tensor:
-    """[S, T] int64 for padded rows; for shared rows [S, 1, T, T] of `dtype`, 0 where query t may see key u, else its lowest.
+def _sides(e: Example, terms: Terms | None) -> tuple[_Side, _Side]:
+    return (
+        _Side.of(e.chosen_ids, e.chosen_mask, e.chosen_focal, e.chosen_ref_logps, terms, "chosen"),
+        _Side.of(e.rejected_ids, e.rejected_mask, e.rejected_focal, e.rejected_ref_logps, terms, "rejected"),
+    )
 
-    t sees u when u <= t and u is common to the row or on t's own branch. A padding query sees itself, so that no row of
-    the softmax is empty.
-    """
-    if not batch.shared:
-        return (batch.branch_ST >= 0).long()
-    branch_ST = batch.branch_ST
-    width = branch_ST.shape[1]
-    query, key = branch_ST[:, :, None], branch_ST[:, None, :]
-    index = torch.arange(width, device=branch_ST.device)
-    allowed_STT = (index[:, None] >= index[None, :]) & ((key == 0) | (key == query)) & (key >= 0)
-    allowed_STT = allowed_STT | torch.eye(width, dtype=torch.bool, device=branch_ST.device)
-    mask_STT = torch.zeros(allowed_STT.shape, dtype=dtype, device=branch_ST.device)
-    return mask_STT.masked_fill_(~allowed_STT, torch.finfo(dtype).min)[:, None]
+
+def _prompt(example: Example) -> Ints:
+    prompt = np.asarray(example.prompt_ids, np.int64)
+    if not len(prompt):
+        raise UserError(
+            f"pair {example.pair_id} has an empty prompt, so nothing predicts its first token: "
+            "give its task a prompt, or use model.prompt_format=chat"
+        )
+    return prompt
+
+
+def _sequences(example: Example, terms: Terms | None) -> list[_Piece]:
+    """The two sequences of a pair; one with nothing to score does not run."""
+    prompt, sides = _prompt(example), _sides(example, terms)
+    pieces = []
+    for i, side in enumerate(sides):
+        if not len(side.scored) and (i == 1 or len(sides[1].scored)):
+            continue  # one piece stays, so that no pair and no batch is empty
+        ids = np.concatenate([prompt, side.ids[: side.runs]])
+        entries = np.column_stack([np.arange(len(side.scored)), np.full(len(side.scored), i), side.scored])
+        zeros = np.zeros(len(ids), np.int64)
+        pieces.append(_Piece(
+            ids, np.arange(len(ids)), zeros, zeros, len(prompt) + side.scored - 1, side.ids[side.scored],
+            side.refs[side.scored], entries, sides,
+        ))  # fmt: skip
+    return pieces
+
+
+def _pair(example: Example, terms: Terms | None) -> list[_Piece]:
+    """Prompt and common prefix, chosen branch, rejected branch."""
+    prompt, (chosen, rejected) = _prompt(example), _sides(example, terms)
+    n, alike = len(prompt), common_prefix(chosen.ids, rejected.ids)
+    common = min(alike, chosen.runs, rejected.runs)
+    fork, second = n + common, n + chosen.runs
+    ids = np.concatenate([prompt, chosen.ids[: chosen.runs], rejected.ids[common : rejected.runs]])
+    length = len(ids)
+    positions = np.concatenate([np.arange(second), np.arange(fork, fork + length - second)])
+    near, far_end = np.zeros(length, np.int64), np.zeros(length, np.int64)
+    near[second:], far_end[second:] = second, fork
+
+    # A token of both sides before they part is asked for at one position: one row, two entries.
+    again = np.isin(rejected.scored, chosen.scored) & (rejected.scored < alike)
+    fresh = rejected.scored[~again]
+    # Token t is predicted by token t - 1, which stands in the prefix up to the fork, and inside the branch after it.
+    fresh_at = np.where(fresh <= common, n + fresh - 1, second + fresh - common - 1)
+    row_of = np.empty(len(rejected.scored), np.int64)
+    row_of[~again] = len(chosen.scored) + np.arange(len(fresh))
+    row_of[again] = np.searchsorted(chosen.scored, rejected.scored[again])
+    entries = np.concatenate([
+        np.column_stack([np.arange(len(chosen.scored)), np.zeros(len(chosen.scored), np.int64), chosen.scored]),
+        np.column_stack([row_of, np.ones(len(row_of), np.int64), rejected.scored]),
+    ])  # fmt: skip
+    return [_Piece(
+        ids, positions, near, far_end,
+        np.concatenate([n + chosen.scored - 1, fresh_at]),
+        np.concatenate([chosen.ids[chosen.scored], rejected.ids[fresh]]),
+        np.concatenate([chosen.refs[chosen.scored], rejected.refs[fresh]]),
+        entries, (chosen, rejected),
+    )]  # fmt: skip
+
+
+def _place(
+    lengths: Sequence[int], packing: str, one_row: bool, multiple_of: int
+) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """(row, first position) of each piece, and the shape [S, T] that holds them."""
+
+    def up(tokens: int) -> int:
+        return -(-tokens // multiple_of) * multiple_of
+
+    if packing == "padded":
+        return [(s, 0) for s in range(len(lengths))], (len(lengths), up(max(lengths)))
+    if packing == "none" or one_row:
+        starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+        return [(0, at) for at in starts[:-1]], (1, starts[-1] if packing == "none" else up(starts[-1]))
+    width = up(max(lengths))
+    places, used = [(0, 0)] * len(lengths), list[int]()
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):  # first fit, longest first
+        s = next((s for s, n in enumerate(used) if n + lengths[i] <= width), len(used))
+        used[s:] = [*used[s:], 0] if s == len(used) else used[s:]
+        places[i] = (s, used[s])
+        used[s] += lengths[i]
+    return places, (len(used), width)
+
+
+def _by_entry(pieces: Sequence[tuple[int, _Piece]], column: str) -> np.ndarray:
+    parts = [np.empty(0, np.float32)]
+    for _, piece in pieces:
+        for i, side in enumerate(piece.sides):
+            parts.append(getattr(side, column)[piece.entries[piece.entries[:, 1] == i, 2]])
+    return np.concatenate(parts)

@@ -6,31 +6,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
 
 from iterpref.artifacts import Artifact, find
 from iterpref.config import Config
-from iterpref.data.collate import collate
+from iterpref.data.collate import collate, trie_tokens
 from iterpref.data.examples import ExampleTable, open_examples
 from iterpref.data.loader import PairLoader
-from iterpref.data.reference_cache import attach, reference_key, reference_stage
+from iterpref.data.reference_cache import Referenced, attach, reference_key, reference_stage
 from iterpref.data.stages import Prepared, prepare
 from iterpref.devices import autocast, resolve_device, resolve_precision
 from iterpref.errors import UserError
-from iterpref.models.policy import load_model
+from iterpref.losses import loss_terms
+from iterpref.models.policy import load_model, resolve_attention
 from iterpref.models.source import weights_key
 from iterpref.schema import Batch, Example
 
+# Rows on a GPU: whole tiles of a matrix product, whole blocks of the attention mask.
+_GPU_MULTIPLE = 128
 SPLITS = ("train", "validation", "test")
 
 
 class CodeFlowDataModule(L.LightningDataModule):
-    """CodeFlow pairs as packed batches. `train`, `validation` and `test` are lists of `Example` after `setup`."""
+    """CodeFlow pairs as packed batches. `examples` has the pairs of each split after `setup`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -48,25 +53,28 @@ class CodeFlowDataModule(L.LightningDataModule):
         if self.examples:
             return
         prepared = prepare(self.config)
-        examples: Sequence[Example] = read_examples(self.config, prepared)
-        self.pad_id = pad_token_id(prepared.model)
+        table = read_examples(self.config, prepared)
+        self.device = resolve_device(self.config.trainer)
+        self.collate = batch_maker(self.config, prepared.model, self.device)
+        self._longest = int((table.prompt_lengths + np.maximum(table.chosen_lengths, table.rejected_lengths)).max())
+        examples: ExampleTable | Referenced = table
         if self.config.reference == "cached":
-            cache = find_reference(self.config, prepared, examples)
+            cache = find_reference(self.config, prepared, table)
             assert cache is not None, "prepare_data builds the reference cache before setup reads it"
-            examples = attach(examples, cache)
-        self.examples = {split: [e for e in examples if e.split == split] for split in SPLITS}
+            examples = attach(table, cache)
+        splits = np.asarray(table.splits, object)
+        self.examples = {split: examples.select(np.flatnonzero(splits == split)) for split in SPLITS}
         if not self.examples["train"]:
             remedy = (
                 "lower pairs.test_share and pairs.validation_share, or name the split with pairs.splits.train=NAME"
                 if self.config.pairs.source == "external"
                 else "raise problems.limit or debug.samples, or give tasks split=train"
             )
-            raise UserError(f"there is no training pair among {len(examples)}: {remedy}")
+            raise UserError(f"there is no training pair among {len(table)}: {remedy}")
 
     def longest(self) -> int:
         """Positions of the longest sequence, prompt and completion, in tokens."""
-        every = [e for split in self.examples.values() for e in split]
-        return max(len(e.prompt_ids) + max(len(e.chosen_ids), len(e.rejected_ids)) for e in every)
+        return self._longest
 
     def train_dataloader(self) -> PairLoader:
         trainer = self.trainer
@@ -79,13 +87,19 @@ class CodeFlowDataModule(L.LightningDataModule):
 
     def _loader(self, split: str, seed: int | None, rank: int = 0, world_size: int = 1) -> PairLoader:
         data = self.config.data
-        return PairLoader(
-            self.examples[split], self.make_batch, global_batch=data.global_batch, micro_batch=data.micro_batch,
-            seed=seed, rank=rank, world_size=world_size,
-        )  # fmt: skip
+        # Validation scores whole completions, and so measures what training only samples.
+        terms = loss_terms(self.config.loss) if split == "train" and data.score == "loss" else None
+        pinned = self.device.type == "cuda"
 
-    def make_batch(self, examples: list[Example], step_pairs: int) -> Batch:
-        return collate(examples, packing=self.config.data.packing, pad_id=self.pad_id, step_pairs=step_pairs)
+        def make_batch(examples: list[Example], step_pairs: int) -> Batch:
+            batch = self.collate(examples, step_pairs=step_pairs, terms=terms)
+            return batch.pin_memory() if pinned else batch
+
+        return PairLoader(
+            self.examples[split], make_batch, global_batch=data.global_batch, micro_batch=data.micro_batch,
+            seed=seed, rank=rank, world_size=world_size, prefetch=data.prefetch,
+            cost=partial(trie_tokens, terms=terms) if data.packing == "shared" and seed is not None else None,
+        )  # fmt: skip
 
 
 def read_examples(config: Config, prepared: Prepared) -> ExampleTable:
@@ -108,6 +122,15 @@ def _shuffle_key(seed: int, pair_id: str) -> str:
     return hashlib.sha256(f"{seed}/{pair_id}".encode()).hexdigest()
 
 
+def batch_maker(config: Config, folder: Path, device: torch.device) -> Callable[..., Batch]:
+    """`collate` as this configuration lays batches out for the model in `folder` on `device`."""
+    attention = resolve_attention(config.model, config.data.packing, device, folder)
+    return partial(
+        collate, packing=config.data.packing, pad_id=pad_token_id(folder), one_row=attention == "flex",
+        multiple_of=_GPU_MULTIPLE if device.type == "cuda" else 1,
+    )  # fmt: skip
+
+
 def pad_token_id(model: Path) -> int:
     """The id that fills padding: the tokenizer's, or its EOS, or 0. It is never attended to and never scored."""
     from iterpref.models.policy import load_tokenizer
@@ -121,7 +144,8 @@ def pad_token_id(model: Path) -> int:
 
 def _reference_key(config: Config, prepared: Prepared, examples: Sequence[Example]) -> str:
     device = resolve_device(config.trainer)
-    arithmetic = f"{config.model.dtype}/{resolve_precision(config.trainer, device)}/{config.model.attention}"
+    attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
+    arithmetic = f"{config.model.dtype}/{resolve_precision(config.trainer, device)}/{attention}/{config.data.packing}"
     return reference_key(examples, weights_key(prepared.model), arithmetic)
 
 
@@ -134,10 +158,12 @@ def build_reference(config: Config, prepared: Prepared, examples: Sequence[Examp
     device = resolve_device(config.trainer)
 
     def open_model() -> Any:
-        return load_model(prepared.model, config.model).to(device).eval()
+        attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
+        return load_model(prepared.model, config.model, attention).to(device).eval()
 
     context = partial(autocast, device, resolve_precision(config.trainer, device))
     return reference_stage(
-        prepared.data, _reference_key(config, prepared, examples), examples, open_model, packing=config.data.packing,
-        micro_batch=config.data.micro_batch, pad_id=pad_token_id(prepared.model), backend=config.ops, autocast=context,
+        prepared.data, _reference_key(config, prepared, examples), examples, open_model,
+        make_batch=batch_maker(config, prepared.model, device), micro_batch=config.data.micro_batch, backend=config.ops,
+        autocast=context,
     )  # fmt: skip

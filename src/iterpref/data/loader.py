@@ -1,9 +1,13 @@
-"""Batches in an order that is a function of (seed, epoch), and that can stop and go on anywhere."""
+"""Batches in an order that is a function of (seed, epoch), that are made ahead of time, and that can stop and go on anywhere."""
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,9 +20,15 @@ from iterpref.schema import Batch, Example
 class PairLoader:
     """Yields micro-batches. Each global batch is cut into as many of them as `accumulate` says, the epoch's last one as it falls.
 
-    Every pair comes exactly once an epoch. Inside a global batch pairs are ordered by length, which saves padding and
-    changes no gradient. Several ranks take equal shares of every global batch; what the epoch's last batch has beyond a
-    multiple of their number waits for the order of another epoch.
+    Every pair comes exactly once an epoch. Several ranks take equal shares of every global batch; what the epoch's last
+    batch has beyond a multiple of their number waits for the order of another epoch. How a global batch is cut changes no
+    gradient: by length, which saves padding, or with `cost` into micro-batches that cost the same, for packed rows.
+
+    Args:
+        make_batch: from examples and the pairs of their global batch to a `Batch`; called on a thread of its own.
+        micro_batch: pairs in a micro-batch; with `cost`, on average.
+        seed: None leaves the given order, for validation.
+        prefetch: batches made before they are asked for; 0 makes each when it is.
     """
 
     def __init__(
@@ -31,14 +41,18 @@ class PairLoader:
         seed: int | None,
         rank: int = 0,
         world_size: int = 1,
+        cost: Callable[[Example], int] | None = None,
+        prefetch: int = 0,
     ) -> None:
         self.examples = examples
         self.make_batch = make_batch
         self.global_batch, self.micro_batch = global_batch, micro_batch
-        self.seed = seed  # None: the given order, for validation
+        self.seed = seed
         self.rank, self.world_size = rank, world_size
+        self.cost, self.prefetch = cost, prefetch
         self._epoch = 0
         self._next = 0
+        self._digest = ""
 
     def __len__(self) -> int:
         """Micro-batches in one epoch on this rank."""
@@ -48,32 +62,49 @@ class PairLoader:
     def _micro_batches(self, pairs: int) -> int:
         return math.ceil(pairs // self.world_size / self.micro_batch)
 
-    def plan(self, epoch: int) -> list[tuple[list[int], int]]:
-        """The epoch's micro-batches on this rank as (example indices, pairs in their global batch)."""
-        order = list(range(len(self.examples)))
+    def plan(self, epoch: int, first: int = 0) -> Iterator[tuple[list[int], int]]:
+        """The epoch's micro-batches on this rank, from number `first` on: (example indices, pairs in their global batch)."""
+        order = np.arange(len(self.examples))
         if self.seed is not None:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
-        batches: list[tuple[list[int], int]] = []
-        for start in range(0, len(order), self.global_batch):
-            group = order[start : start + self.global_batch]
-            if self.seed is not None:
-                group = sorted(group, key=self._length)
-            even = len(group) // self.world_size * self.world_size
-            own = group[self.rank : even : self.world_size]
-            for cut in range(0, len(own), self.micro_batch):
-                batches.append((own[cut : cut + self.micro_batch], even))
-        return batches
+        each = self._micro_batches(self.global_batch)
+        for start in range(first // each * self.global_batch, len(order), self.global_batch):
+            skipped = max(first - start // self.global_batch * each, 0)
+            yield from self._cut(order[start : start + self.global_batch].tolist())[skipped:]
 
-    def _length(self, index: int) -> tuple[int, int]:
-        e = self.examples[index]
-        return len(e.prompt_ids) + max(len(e.chosen_ids), len(e.rejected_ids)), index
+    def _cut(self, group: list[int]) -> list[tuple[list[int], int]]:
+        even = len(group) // self.world_size * self.world_size
+        if self.seed is None:
+            own = group[self.rank : even : self.world_size]
+        else:
+            costs = {i: (self.cost or _longer_side)(self.examples[i]) for i in group}
+            own = sorted(group, key=lambda i: (costs[i], i))[self.rank : even : self.world_size]
+            if self.cost:
+                return [(part, even) for part in balanced(own, costs, self._micro_batches(even))]
+        return [(own[cut : cut + self.micro_batch], even) for cut in range(0, len(own), self.micro_batch)]
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self.plan(self._epoch)[self._next :]
-        for left, (indices, step_pairs) in zip(range(len(batches) - 1, -1, -1), batches, strict=True):
+        left = len(self) - self._next
+        for batch in self._made_ahead(self.plan(self._epoch, self._next)):
+            left -= 1
             # Moved on before the batch is out: a trainer that counts batches never asks for one more than there are.
             self._epoch, self._next = (self._epoch, self._next + 1) if left else (self._epoch + 1, 0)
-            yield self.make_batch([self.examples[i] for i in indices], step_pairs)
+            yield batch
+
+    def _made_ahead(self, plan: Iterator[tuple[list[int], int]]) -> Iterator[Batch]:
+        def make() -> Batch | None:
+            planned = next(plan, None)
+            return planned and self.make_batch([self.examples[i] for i in planned[0]], planned[1])
+
+        if not self.prefetch:
+            yield from iter(make, None)
+            return
+        # One thread, so that batches come in order. numpy and page-locking let the training thread run meanwhile.
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as worker:
+            ahead: deque[Future[Batch | None]] = deque(worker.submit(make) for _ in range(self.prefetch + 1))
+            while (batch := ahead.popleft().result()) is not None:
+                ahead.append(worker.submit(make))
+                yield batch
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "next": self._next, "plan": self._plan_key()}
@@ -88,8 +119,32 @@ class PairLoader:
         self._epoch, self._next = state["epoch"], state["next"]
 
     def _plan_key(self) -> str:
-        pairs = [
-            (e.pair_id, *(np.asarray(ids).tolist() for ids in (e.prompt_ids, e.chosen_ids, e.rejected_ids)))
-            for e in self.examples
-        ]
-        return fingerprint(pairs, self.seed, self.global_batch, self.micro_batch, self.world_size)
+        self._digest = self._digest or ids_digest(self.examples)
+        return fingerprint(
+            self._digest, self.seed, self.global_batch, self.micro_batch, self.world_size, self.cost is not None
+        )
+
+
+def balanced(indices: Sequence[int], costs: dict[int, int], parts: int) -> list[list[int]]:
+    """The indices in `parts` groups of nearly equal cost: the dearest first, each to the group that is cheapest so far."""
+    groups: list[list[int]] = [[] for _ in range(parts)]
+    heap = [(0, p) for p in range(parts)]
+    for i in sorted(indices, key=lambda i: (-costs[i], i)):
+        total, p = heapq.heappop(heap)
+        groups[p].append(i)
+        heapq.heappush(heap, (total + costs[i], p))
+    return groups
+
+
+def _longer_side(e: Example) -> int:
+    return len(e.prompt_ids) + max(len(e.chosen_ids), len(e.rejected_ids))
+
+
+def ids_digest(examples: Sequence[Example]) -> str:
+    """16 hex digits over pair ids and token ids, in their order; one pair in memory at a time."""
+    digest = hashlib.sha256()
+    for e in examples:
+        digest.update(e.pair_id.encode() + b"\0")
+        for ids in (e.prompt_ids, e.chosen_ids, e.rejected_ids):
+            digest.update(len(ids).to_bytes(8, "little") + np.asarray(ids, "<i8").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,26 +1,32 @@
 """The reference as a column: per-token log-probs of the frozen model, computed once.
 
 They depend on token ids, weights and arithmetic, and on no mask, beta or alpha; so they survive a change of any of these.
+Each completion token has one, whatever a training step scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
-from iterpref.data.collate import collate
-from iterpref.models.policy import scored_logits
-from iterpref.ops import token_logratio
+from iterpref.data.loader import ids_digest
+from iterpref.models.policy import score_rows
 from iterpref.progress import track
-from iterpref.schema import Example, Record
+from iterpref.schema import Batch, Example, Record
 
 _PAIRS_PER_SHARD = 32
+_COLUMNS = ("chosen_ref_logps", "rejected_ref_logps")
+Rows = npt.NDArray[np.integer[Any]]
+MakeBatch = Callable[[Sequence[Example]], Batch]
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,11 @@ class ReferenceLogps(Record):
 
 def reference_key(examples: Sequence[Example], weights: str, arithmetic: str) -> str:
     """The key of the cache: the ids of the pairs, the weights' hash and dtype, the arithmetic of the pass."""
-    ids = [
-        (e.pair_id, *(np.asarray(row).tolist() for row in (e.prompt_ids, e.chosen_ids, e.rejected_ids)))
-        for e in examples
-    ]
-    return fingerprint("reference", ids, weights, arithmetic)
+    return fingerprint("reference", ids_digest(examples), weights, arithmetic)
 
 
 def reference_stage(
-    data: Path, key: str, examples: Sequence[Example], open_model: Any, *, packing: str, micro_batch: int, pad_id: int,
+    data: Path, key: str, examples: Sequence[Example], open_model: Any, *, make_batch: MakeBatch, micro_batch: int,
     backend: str, autocast: Any,
 ) -> Artifact:  # fmt: skip
     """Computes and stores what `key` names; a killed run goes on from its last finished shard.
@@ -58,9 +60,9 @@ def reference_stage(
         if done := find(folder, key):
             return done
         # Long pairs first: if memory is short, it shows at once.
-        order = sorted(
-            examples, key=lambda e: (-len(e.chosen_ids) - len(e.rejected_ids) - len(e.prompt_ids), e.pair_id)
-        )
+        tokens = [len(e.chosen_ids) + len(e.rejected_ids) + len(e.prompt_ids) for e in examples]
+        names = [e.pair_id for e in examples]
+        order = sorted(range(len(examples)), key=lambda i: (-tokens[i], names[i]))
         shards = [order[i : i + _PAIRS_PER_SHARD] for i in range(0, len(order), _PAIRS_PER_SHARD)]
         keys = [f"{key}-{i:05d}" for i in range(len(shards))]
         parts = folder / "shards"
@@ -69,18 +71,18 @@ def reference_stage(
         for i in track(missing, len(missing), "reference log-probs"):
             rows = []
             for start in range(0, len(shards[i]), micro_batch):
-                group = shards[i][start : start + micro_batch]
-                rows += batch_logps(model, group, packing=packing, pad_id=pad_id, backend=backend, autocast=autocast)
+                group = [examples[j] for j in shards[i][start : start + micro_batch]]
+                rows += batch_logps(model, group, make_batch=make_batch, backend=backend, autocast=autocast)
             publish(parts, keys[i], {"reference": (ReferenceLogps, rows)}, {"stage": "reference_shard"})
-        found = [find(parts, shard_key) for shard_key in keys]
-        rows = [row for part in found if part for row in part.read("reference", ReferenceLogps)]
-        rows.sort(key=lambda row: row.pair_id)
+        found = [part for shard_key in keys if (part := find(parts, shard_key))]
+        table = pa.concat_tables([pq.read_table(part.table("reference")) for part in found]).combine_chunks()
+        ordered = table.sort_by("pair_id")
+        counts = {"pairs": ordered.num_rows}
         artifact = publish(
-            folder, key, {"reference": (ReferenceLogps, rows)}, {"stage": "reference", "counts": {"pairs": len(rows)}}
+            folder, key, {"reference": (ordered.schema, [ordered])}, {"stage": "reference", "counts": counts}
         )
         for part in found:
-            if part:
-                _remove(part.folder)
+            _remove(part.folder)
         return artifact
 
 
@@ -91,28 +93,55 @@ def _remove(folder: Path) -> None:
 
 
 def batch_logps(
-    model: Any, examples: Sequence[Example], *, packing: str, pad_id: int, backend: str, autocast: Any
+    model: Any, examples: Sequence[Example], *, make_batch: MakeBatch, backend: str, autocast: Any
 ) -> list[ReferenceLogps]:
     """Per-token log-probs of one batch under `model`, in the order of the examples."""
-    batch = collate(examples, packing=packing, pad_id=pad_id).to(model.device)
+    batch = make_batch(examples)
+    assert batch.terms is None, "a batch that scores some tokens gives no whole columns"
+    # Entries of a sequence stand in token order; a stable sort brings each sequence's together.
+    order = np.argsort(batch.entry_sequence_E.numpy(), kind="stable")
+    lengths = batch.completion_tokens_S.long().tolist()
     with torch.no_grad(), autocast():
-        logits_RV = scored_logits(model, batch)
-    live_R = torch.ones_like(batch.labels_R, dtype=torch.bool)
-    zeros_R = torch.zeros(batch.labels_R.shape, device=logits_RV.device)
-    logps_R = token_logratio(logits_RV, batch.labels_R, live_R, ref_logps_R=zeros_R, backend=backend).policy_logps_R
-    logps_E, sequence_E = logps_R[batch.entry_row_E].cpu(), batch.entry_sequence_E.cpu()
+        logps_R = score_rows(model, batch.to(model.device), None, backend).policy_logps_R
+    logps_E = logps_R.float().cpu().numpy()[batch.entry_row_E.numpy()]
+    columns = np.split(logps_E[order], np.cumsum(lengths)[:-1])
     P = len(examples)
-    # Entries stand in token order within their sequence, so a mask by sequence gives the column back.
-    columns = [tuple(logps_E[sequence_E == s].tolist()) for s in range(2 * P)]
-    return [ReferenceLogps(e.pair_id, columns[p], columns[p + P]) for p, e in enumerate(examples)]
-
-
-def attach(examples: Sequence[Example], cache: Artifact) -> list[Example]:
-    """The examples with their reference columns."""
-    rows = {row.pair_id: row for row in cache.read("reference", ReferenceLogps)}
     return [
-        replace(
-            e, chosen_ref_logps=rows[e.pair_id].chosen_ref_logps, rejected_ref_logps=rows[e.pair_id].rejected_ref_logps
-        )
-        for e in examples
+        ReferenceLogps(e.pair_id, tuple(columns[p].tolist()), tuple(columns[p + P].tolist()))
+        for p, e in enumerate(examples)
     ]
+
+
+def attach(examples: Sequence[Example], cache: Artifact) -> Referenced:
+    """The examples with their reference columns, which stay in Arrow until an example is asked for."""
+    table = pq.read_table(cache.table("reference")).combine_chunks()
+    row_of = {pair_id: row for row, pair_id in enumerate(table["pair_id"].to_pylist())}
+    pair_ids = getattr(examples, "pair_ids", None) or [e.pair_id for e in examples]
+    return Referenced(examples, table, np.arange(len(examples)), np.asarray([row_of[i] for i in pair_ids], np.int64))
+
+
+class Referenced(Sequence[Example]):
+    """Examples, each with the reference log-probs of its row of `table`: numpy views, made when asked for."""
+
+    def __init__(self, examples: Sequence[Example], table: pa.Table, at: Rows, rows: Rows) -> None:
+        self._examples, self._table, self._at, self._rows = examples, table, at, rows
+        columns = [table[name].combine_chunks() for name in _COLUMNS]
+        self._columns = [(c.offsets.to_numpy(), c.values.to_numpy()) for c in columns]
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Referenced: ...
+    def __getitem__(self, index: int | slice) -> Example | Referenced:
+        if isinstance(index, slice):
+            return self.select(np.arange(len(self))[index])
+        row = self._rows[index]
+        chosen, rejected = (values[ends[row] : ends[row + 1]] for ends, values in self._columns)
+        return replace(self._examples[int(self._at[index])], chosen_ref_logps=chosen, rejected_ref_logps=rejected)
+
+    def select(self, indices: Rows) -> Referenced:
+        """The examples at these positions, in this order."""
+        return Referenced(self._examples, self._table, self._at[indices], self._rows[indices])

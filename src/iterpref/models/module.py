@@ -11,12 +11,10 @@ from torch import Tensor
 from iterpref.config import Config, to_dict
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.optim import build_optimizer, build_schedule
-from iterpref.models.policy import scored_logits
-from iterpref.ops import TokenLogRatio, resolve_backend, token_logratio
+from iterpref.models.policy import score_rows
+from iterpref.models.step_log import StepLog, Value
+from iterpref.ops import TokenLogRatio, resolve_backend
 from iterpref.schema import Batch
-
-# Soft-capped logits are saved by the cap's own backward pass, so their memory cannot be re-used for the gradient.
-_KEEPS_LOGITS = "final_logit_softcapping"
 
 
 class FocalDPOModule(L.LightningModule):
@@ -35,6 +33,8 @@ class FocalDPOModule(L.LightningModule):
         # In a tuple, so that torch does not see it as a submodule.
         self._reference: tuple[Any, ...] = (reference.eval().requires_grad_(False),) if reference is not None else ()
         self._train_meter, self._val_meter = Meter(), Meter()
+        self._log = StepLog(self._write_line)
+        self.line: dict[str, Value] = {}  # of the step under way; callbacks add to it
         self.validated_step: int | None = None  # optimizer steps done at the last validation
 
     def on_fit_start(self) -> None:
@@ -47,24 +47,24 @@ class FocalDPOModule(L.LightningModule):
 
     def ratios(self, batch: Batch) -> TokenLogRatio:
         """Per-token log-ratios [R] of the batch's scored rows."""
-        logits_RV = scored_logits(self.policy, batch)
-        reference: dict[str, Any] = {"ref_logps_R": batch.ref_logps_R}
+        ref_logps_R = batch.ref_logps_R
         if self._reference:
             with torch.no_grad():
-                reference = {"ref_logits_RV": scored_logits(self._reference[0], batch)}
-        every_R = torch.ones_like(batch.labels_R, dtype=torch.bool)
-        inplace = getattr(self.policy.config, _KEEPS_LOGITS, None) is None
-        return token_logratio(
-            logits_RV, batch.labels_R, every_R, backend=self.config.ops, inplace_backward=inplace, **reference
-        )
+                ref_logps_R = score_rows(self._reference[0], batch, None, self.config.ops).policy_logps_R
+        if ref_logps_R is None:
+            raise ValueError("no reference: neither a frozen model, nor log-probs of it in the batch")
+        return score_rows(self.policy, batch, ref_logps_R, self.config.ops)
 
     def _step(self, batch: Batch, meter: Meter) -> LossParts:
         sums = pair_sums(self.ratios(batch), batch)
         parts = combine(sums, self.config.loss, batch.step_pairs)
-        metrics = {name: value_P.sum() for name, value_P in preference_metrics(sums, self.config.loss).items()}
-        scale = batch.step_pairs
-        metrics |= {"loss": parts.loss * scale, "preference_loss": parts.preference * scale, "nll": parts.nll * scale}
-        meter.add(metrics, batch.n_pairs)
+        per_pair = preference_metrics(sums, self.config.loss, batch.terms)
+        means = {"loss": parts.loss}
+        if batch.terms is None or batch.terms.preference:
+            means["preference_loss"] = parts.preference
+        if batch.terms is None or batch.terms.nll:
+            means["nll"] = parts.nll
+        meter.add(per_pair, {name: mean * batch.step_pairs for name, mean in means.items()}, batch.n_pairs)
         return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -74,8 +74,29 @@ class FocalDPOModule(L.LightningModule):
         return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        means = {f"train/{name}": value for name, value in self._train_meter.means().items()}
-        self.log_dict({**means, "train/lr": optimizer.param_groups[0]["lr"]})
+        self.line["train/lr"] = optimizer.param_groups[0]["lr"]
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if "train/lr" not in self.line:
+            return  # in the middle of a step
+        if self.trainer.global_step % self.config.trainer.log_every == 0:
+            means = {f"train/{name}": value for name, value in self._train_meter.means().items()}
+            self._log.add({**means, **self.line}, self.trainer.global_step - 1)
+        self.line = {}
+
+    def _write_line(self, line: dict[str, float], step: int) -> None:
+        for logger in self.trainer.loggers:
+            logger.log_metrics({**line, "epoch": self.trainer.current_epoch}, step=step)
+            logger.save()
+
+    def on_validation_start(self) -> None:
+        self._log.flush()
+
+    def on_train_end(self) -> None:
+        self._log.flush()
+
+    def on_exception(self, exception: BaseException) -> None:
+        self._log.flush()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self._val_meter)
@@ -90,7 +111,7 @@ class FocalDPOModule(L.LightningModule):
         """Clips by global norm and logs the norm before clipping."""
         limit = self.config.optim.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), limit)
-        self.log("train/grad_norm", norm)
+        self.line["train/grad_norm"] = norm
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.policy, self.config.optim)
@@ -103,17 +124,23 @@ class Meter:
     """Sums of per-pair metrics on the device, averaged when asked: no host synchronisation in the step."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._names: list[str] = []
+        self._sums_M: Tensor | None = None
         self._pairs = 0
 
-    def add(self, sums: dict[str, Tensor], pairs: int) -> None:
-        for name, value in sums.items():
-            value = value.detach()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+    def add(self, per_pair: dict[str, Tensor], sums: dict[str, Tensor], pairs: int) -> None:
+        """Metrics [P] of each pair, and sums over the pairs; the same names in each call until `means`."""
+        sums_M = torch.stack([value.detach().float() for value in sums.values()])
+        if per_pair:
+            sums_M = torch.cat([torch.stack([v.detach() for v in per_pair.values()]).sum(1), sums_M])
+        self._names = [*per_pair, *sums]
+        self._sums_M = sums_M if self._sums_M is None else self._sums_M + sums_M
         self._pairs += pairs
 
     def means(self) -> dict[str, Tensor]:
         """Mean over the pairs seen since the last call."""
-        means = {name: value / self._pairs for name, value in self._sums.items()}
-        self._sums, self._pairs = {}, 0
+        if self._sums_M is None:
+            return {}
+        means = dict(zip(self._names, (self._sums_M / self._pairs).unbind(), strict=True))
+        self._sums_M, self._pairs = None, 0
         return means

@@ -1,10 +1,9 @@
-"""Loading a policy and its tokenizer, asking it for the logits of scored rows, and exporting it."""
+"""Loading a policy and its tokenizer, asking it for hidden states and logits of scored rows, and exporting it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from iterpref.config import ModelConfig
-from iterpref.data.collate import attention_mask
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
+from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, register_flex
+from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Batch, Message
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Decoders whose attention is causal over positions and nothing else: a 4-D mask means the same to each of them.
-SHARED_PREFIX_TYPES = ("llama", "qwen2", "qwen3")
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -36,14 +34,27 @@ def load_tokenizer(folder: Path) -> Any:
         ) from None
 
 
-def load_model(folder: Path, config: ModelConfig) -> Any:
-    """The causal language model in the folder, in train mode, with weights of `model.dtype` whatever the file has."""
-    from transformers import AutoModelForCausalLM
+def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> Any:
+    """The causal language model in the folder, in train mode, with weights of `model.dtype` whatever the file has.
+
+    Dropout is off: a policy that differs from its own copy at the first step has no log-ratio worth a name.
+
+    Args:
+        attention: as `resolve_attention` gives it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
         with quiet_transformers():
+            settings = AutoConfig.from_pretrained(folder)
+            for name in [n for n in settings.to_dict() if n.endswith(("dropout", "pdrop"))]:
+                if isinstance(getattr(settings, name, None), float):
+                    setattr(settings, name, 0.0)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=DTYPES[config.dtype], attn_implementation=config.attention
+                folder,
+                config=settings,
+                dtype=DTYPES[config.dtype],
+                attn_implementation=register_flex() if attention == "flex" else attention,
             )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
@@ -55,6 +66,40 @@ def load_model(folder: Path, config: ModelConfig) -> Any:
     return model.train()
 
 
+def resolve_attention(config: ModelConfig, packing: str, device: torch.device, folder: Path) -> str:
+    """`model.attention`, with `auto` made `flex` for shared prefixes on a GPU, `eager` for soft-capped scores, else `sdpa`.
+
+    Raises `UserError` where the choice cannot run.
+    """
+    from transformers import AutoConfig
+
+    softcap = getattr(AutoConfig.from_pretrained(folder), "attn_logit_softcapping", None)
+    flex = device.type == "cuda" and packing == "shared"
+    if config.attention == "flex" and not flex:
+        raise UserError("model.attention=flex needs a GPU and data.packing=shared: set model.attention=auto")
+    if config.attention == "sdpa" and softcap:
+        raise UserError(
+            f"model.attention=sdpa leaves out the soft cap of {config.name}'s scores: set model.attention=auto"
+        )
+    if config.attention != "auto":
+        return config.attention
+    return "flex" if flex else "eager" if softcap else "sdpa"
+
+
+def prepare_generation(model: Any) -> None:
+    """Attention for answers that grow token by token: a block mask would have nothing to skip."""
+    if model.config._attn_implementation == FLEX:
+        model.set_attn_implementation("eager" if getattr(model.config, "attn_logit_softcapping", None) else "sdpa")
+
+
+def compile_layers(model: Any) -> None:
+    """Compiles each decoder layer on its own, for rows of any length: one compilation serves all layers of a kind."""
+    decoder = model.get_decoder()
+    for layer in decoder.layers:
+        layer.compile(dynamic=True)
+    decoder.norm.compile(dynamic=True)
+
+
 def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:
     """Raises `UserError` for a batch that this model would get wrong: too long for it, or of an unchecked kind."""
     limit = getattr(model.config, "max_position_embeddings", None)
@@ -63,12 +108,8 @@ def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> 
             f"the longest pair has {longest} tokens, but {config.name} ends at {limit}: "
             "lower data.max_prompt_tokens and data.max_completion_tokens"
         )
-    kind = model.config.model_type
-    if packing == "shared" and (kind not in SHARED_PREFIX_TYPES or getattr(model.config, "sliding_window", None)):
-        raise UserError(
-            f"data.packing=shared is proven for {', '.join(SHARED_PREFIX_TYPES)} without sliding window, "
-            f"and {config.name} is a {kind}: set data.packing=padded"
-        )
+    if packing == "shared":
+        check_shared(model.config, config.name)
 
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str | Sequence[Message]], config: ModelConfig) -> list[str]:
@@ -103,38 +144,72 @@ def _through_template(tokenizer: Any, prompt: str | Sequence[Message], name: str
         ) from None
 
 
-@contextmanager
-def scored_rows_only(model: Any, rows_R: Tensor) -> Iterator[None]:
-    """Inside the block the model's output head sees only the hidden states at `rows_R`, so its logits are [R, V].
-
-    A hook in front of the head, rather than a call of the head: scaling and soft caps that some models put behind it stay.
-    """
-
-    def select(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden_STH, *rest = inputs
-        return (hidden_STH.flatten(0, 1).index_select(0, rows_R), *rest)
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(select)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def scored_logits(model: Any, batch: Batch) -> Tensor:
-    """Logits [R, V] of the batch's scored rows, in the dtype of the forward pass."""
+def hidden_states(model: Any, batch: Batch) -> Tensor:
+    """Hidden states [S * T, H] in front of the output head, in the dtype of the forward pass."""
+    decoder = model.get_decoder()
+    if batch.packing == "none":
+        pieces = zip(
+            batch.input_ids_ST.split(batch.lengths, 1), batch.position_ids_ST.split(batch.lengths, 1), strict=True
+        )
+        states = [decoder(input_ids=ids, position_ids=at, use_cache=False).last_hidden_state for ids, at in pieces]
+        return torch.cat(states, 1).flatten(0, 1)
     mask_dtype = model.dtype
     if torch.is_autocast_enabled(batch.input_ids_ST.device.type):
         # SDPA takes a float mask of the queries' dtype, which autocast has lowered.
         mask_dtype = torch.get_autocast_dtype(batch.input_ids_ST.device.type)
-    with scored_rows_only(model, batch.rows_R):
-        output = model(
-            input_ids=batch.input_ids_ST,
-            position_ids=batch.position_ids_ST,
-            attention_mask=attention_mask(batch, mask_dtype),
-            use_cache=False,
+    output = decoder(
+        input_ids=batch.input_ids_ST,
+        position_ids=batch.position_ids_ST,
+        attention_mask=attention_masks(model, batch, mask_dtype),
+        use_cache=False,
+    )
+    return output.last_hidden_state.flatten(0, 1)
+
+
+def output_head(model: Any) -> tuple[Tensor, LogitMap]:
+    """The weight [V, H] of the model's output head, and what stands between its product and the logits.
+
+    `check_head` makes sure that there is nothing else.
+    """
+    layer, config = model.get_output_embeddings(), model.config
+    scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
+    return layer.weight, LogitMap(float(scale), getattr(config, "final_logit_softcapping", None), layer.bias)
+
+
+def check_head(model: Any, name: str) -> None:
+    """Raises `UserError` unless `output_head` gives the model's own logits: some families do more behind their last layer."""
+    seen: list[Tensor] = []
+    handle = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    attention = model.config._attn_implementation
+    try:
+        model.set_attn_implementation("eager")  # no mask here, and no kernel to compile
+        with torch.no_grad():
+            logits_TV = model(input_ids=torch.arange(8, device=model.device)[None], use_cache=False).logits[0]
+    finally:
+        model.set_attn_implementation(attention)
+        handle.remove()
+    weight_VH, head = output_head(model)
+    ours_TV = head.logits(seen[0][0] @ weight_VH.T)
+    if not torch.allclose(ours_TV.float(), logits_TV.float(), rtol=1e-2, atol=1e-2):
+        raise UserError(
+            f"{name} is a {model.config.model_type}, which does more to its logits than a linear head, a scale and a soft cap: "
+            "its log-probs would be wrong here; use another model"
         )
-    return output.logits
+
+
+def scored_logits(model: Any, batch: Batch) -> Tensor:
+    """Logits [R, V] of the batch's scored rows, in the dtype of the forward pass: to look at; `score_rows` trains."""
+    weight_VH, head = output_head(model)
+    return head.logits(nn.functional.linear(hidden_states(model, batch)[batch.rows_R], weight_VH))
+
+
+def score_rows(model: Any, batch: Batch, ref_logps_R: Tensor | None, backend: str) -> TokenLogRatio:
+    """Per-token log-ratios of the batch's scored rows, [R] each; `ref_logps_R` None: a reference of zeros."""
+    weight_VH, head = output_head(model)
+    hidden_TH = hidden_states(model, batch)
+    return linear_logratio(
+        hidden_TH, weight_VH, batch.rows_R, batch.labels_R, ref_logps_R=ref_logps_R, head=head, backend=backend
+    )
 
 
 def export(model: Any, source: Path, folder: Path) -> Path:
