@@ -90,6 +90,33 @@ def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
             raise UserError(f"{group}={shown} is none of {', '.join(known)}{hint}")
 
 
+def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """A group chosen on the command line must hold what it states; raises `UserError` where an experiment states otherwise.
+
+    Experiments come after the groups, so that `mask=paper` could silently lose against an experiment's own mask.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    said = _keys_of(parsed)
+    experiment = next((o.value() for o in parsed if o.key_or_group.lstrip("+") == "experiment"), None)
+    for override in parsed:
+        group, choice = override.key_or_group.lstrip("+"), override.value()
+        path = CONFIG_DIR / group / f"{choice}.yaml"
+        if group in _GLOBAL_GROUPS or not path.is_file():
+            continue
+        for leaf, stated in _plain(OmegaConf.load(path)).items():
+            key, found = f"{group}.{leaf}", _plain(composed[group])[leaf]
+            if stated not in ("???", found) and key not in said:
+                raise UserError(
+                    f"{group}={choice} sets {key}={stated}, but experiment={experiment} comes after it and sets {found}: "
+                    f"add {key}={stated}, or leave {group}={choice} out"
+                )
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    """As written: nothing resolved, nothing missing."""
+    return OmegaConf.to_container(node)  # type: ignore[return-value]
+
+
 def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | None = None) -> None:
     """Runs `task` under Hydra with the config of `command`; ends the process with 2 after a `UserError`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -102,6 +129,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     def under_hydra(composed: DictConfig) -> Any:
         config = load(composed)
         check_effects(config, overridden_keys(), command)
+        check_groups(composed, HydraConfig.get().overrides.task)
         hydra_config = HydraConfig.get()
         if hydra_config.mode == RunMode.MULTIRUN:
             config.paths.run = hydra_config.runtime.output_dir
@@ -164,8 +192,12 @@ def is_overridden(key: str) -> bool:
 
 def overridden_keys() -> set[str]:
     """Keys that this command line, or this job of a sweep, gives a value; groups by their name, `{...}` by the keys in it."""
+    return _keys_of(OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)))
+
+
+def _keys_of(overrides: Sequence[Override]) -> set[str]:
     keys = set()
-    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+    for override in overrides:
         key, value = override.key_or_group.lstrip("+"), override.value()
         keys |= {f"{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {key}
     return keys

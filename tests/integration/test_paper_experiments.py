@@ -1,0 +1,172 @@
+"""Each `experiment=paper/...` by the command in its own header, with a tiny model where a user puts a 7B one.
+
+In this process, on one prepared data folder: what is tested is that the YAML trains, not how long Python takes to start.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from iterpref.cli import CONFIG_DIR
+from iterpref.config import ModelConfig
+
+EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment" / "paper").glob("*.yaml"))
+STEPS = 2
+SMALL = [
+    "trainer=cpu_exact", "logger=csv", "problems.limit=6", "debug.samples=1", "data.global_batch=2", "data.micro_batch=1",
+    "data.max_train_pairs=4", "data.max_validation_pairs=2", f"trainer.max_steps={STEPS}", "optim.lr=1e-3",
+]  # fmt: skip
+SWEEPS = {"beta": {0.1, 0.3, 0.5}, "alpha": {1.0, 3.0, 5.0}}
+
+# (mask.chosen, mask.rejected, preference, alpha, side of the NLL) under reading=paper, and what else makes the experiment.
+TARGET = ("full", "focal")
+WANTED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "dpo": (("full", "full", 1, 0, "chosen"), {}),
+    "rpo": (("full", "full", 1, 1, "chosen"), {}),
+    "target_dpo": ((*TARGET, 1, 0, "chosen"), {"mask.full_share": 0}),
+    "target_rpo": ((*TARGET, 1, 1, "chosen"), {"loss.nll": "sum", "loss.beta": 0.1}),
+    "sft_chosen": ((*TARGET, 0, 1, "chosen"), {}),
+    "sft_rejected": ((*TARGET, 0, 1, "rejected"), {}),
+    "hybrid_dpo": ((*TARGET, 1, 0, "chosen"), {"mask.full_share": 0.5}),
+    "hybrid_rpo": ((*TARGET, 1, 1, "chosen"), {"mask.full_share": 0.5}),
+    "diffaug_dpo": (("full", "diff_aug", 1, 0, "chosen"), {"mask.context_min": 1, "mask.context_max": 2}),
+    "diffaug_rpo": (("full", "diff_aug", 1, 1, "chosen"), {"mask.context_min": 1, "mask.context_max": 2}),
+    "symmetric": (("focal", "focal", 1, 0, "chosen"), {}),
+    "prefix_suffix": ((*TARGET, 1, 0, "chosen"), {"pairs.diff": "prefix_suffix"}),
+    "negatives_first": ((*TARGET, 1, 0, "chosen"), {"pairs.negative": "first"}),
+    "negatives_last": ((*TARGET, 1, 0, "chosen"), {"pairs.negative": "last"}),
+    "negatives_random": ((*TARGET, 1, 0, "chosen"), {"pairs.negative": "random"}),
+    "beta": ((*TARGET, 1, 0, "chosen"), {}),
+    "alpha": ((*TARGET, 1, None, "chosen"), {"loss.beta": 0.1}),
+}
+
+
+def header(name: str) -> dict[str, str]:
+    """The labelled lines that a YAML opens with, continuation lines joined."""
+    found: dict[str, str] = {}
+    for line in (CONFIG_DIR / "experiment" / "paper" / f"{name}.yaml").read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        label, colon, text = line[2:].partition(": ")
+        if colon and label in ("Source", "Measured", "Cost", "Run"):
+            found[label] = text
+        elif line.startswith("#   "):
+            found[list(found)[-1]] += " " + line[4:]
+    return found
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_its_source_its_figure_its_cost_and_its_command(name: str) -> None:
+    lines = header(name)
+    assert list(lines) == ["Source", "Measured", "Cost", "Run"]
+    assert "arXiv 2503.02783" in lines["Source"]
+    assert any(character.isdigit() for character in lines["Measured"]) or "no figure" in lines["Measured"]
+    assert lines["Run"].startswith(f"python -m iterpref.train experiment=paper/{name} model=pretrained model.path=DIR")
+
+
+def test_an_experiment_holds_no_value_of_a_small_machine() -> None:
+    """The same file must serve 7B: sizes, lengths, rates and hardware come from the reading and the command line."""
+    allowed = {"defaults", "name", "mask", "pairs", "hydra"}
+    for name in EXPERIMENTS:
+        assert set(yaml.safe_load((CONFIG_DIR / "experiment" / "paper" / f"{name}.yaml").read_text())) <= allowed, name
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared data folder; beside it a tiny model as a folder of one's own, like any pretrained one."""
+    from iterpref.models.source import resolve_model
+
+    place = tmp_path_factory.mktemp("paper")
+    made = resolve_model(ModelConfig(source="tiny", hidden=32, layers=1), place / "data", seed=0)
+    shutil.copytree(made, place / "DIR")
+    return place / "data"
+
+
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Hydra and Lightning change the process: arguments, folder, log handlers, torch's threads and determinism."""
+    import torch
+
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.chdir(tmp_path)
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    handlers, level = root.handlers[:], root.level
+    torch.set_num_threads(1)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def run(name: str, data: Path, folder: Path, *more: str) -> list[Path]:
+    """The header's command, small; the run folders it made."""
+    from iterpref.train import main
+
+    words = shlex.split(header(name)["Run"])
+    assert words[:3] == ["python", "-m", "iterpref.train"]
+    command = [word.replace("DIR", str(data.parent / "DIR")) for word in words[3:]]
+    place = [f"hydra.sweep.dir={folder}"] if name in SWEEPS else [f"paths.run={folder}"]
+    main([*command, *SMALL, f"paths.data={data}", *place, *more])
+    return sorted(path.parent for path in folder.rglob("done.json"))
+
+
+def value(config: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def columns(run_folder: Path) -> list[dict[str, float]]:
+    with (run_folder / "metrics.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    return [{k: float(v) for k, v in row.items() if v} for row in rows if row["train/loss"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_command_in_its_header_trains(name: str, data: Path, tmp_path: Path) -> None:
+    runs = run(name, data, tmp_path / "run")
+    assert len(runs) == len(SWEEPS.get(name, "1"))
+    (chosen, rejected, preference, alpha, side), others = WANTED[name]
+    for folder in runs:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        loss = config["loss"]
+        assert (config["mask"]["chosen"], config["mask"]["rejected"]) == (chosen, rejected)
+        assert (loss["preference"], loss["nll_side"], loss["link"]) == (preference, side, "sigmoid")
+        assert alpha is None or loss["alpha"] == alpha
+        assert {key: value(config, key) for key in others} == others
+        logged = columns(folder)
+        assert len(logged) == STEPS
+        # The policy starts as its own reference: every margin is zero, and the preference term log 2.
+        assert logged[0]["train/preference_loss"] == pytest.approx(math.log(2), abs=1e-3)
+        for row in logged:
+            combined = loss["preference"] * row["train/preference_loss"] + loss["alpha"] * row["train/nll"]
+            assert row["train/loss"] == pytest.approx(combined, rel=1e-4)
+            assert row["train/grad_norm"] > 0
+        assert (folder / "export" / "model.safetensors").is_file()
+        assert math.isfinite(json.loads((folder / "done.json").read_text())["metric"])
+
+
+@pytest.mark.slow
+def test_a_sweep_names_its_runs_and_the_command_line_has_the_last_word(data: Path, tmp_path: Path) -> None:
+    # max_steps=1: another configuration than that of the test above, so that these runs are made here.
+    (folder,) = run("beta", data, tmp_path / "sweep", "loss.beta=0.2", "trainer.max_steps=1")
+    assert folder.name == "loss.beta=0.2"
+
+
+def test_every_experiment_of_the_paper_has_its_row_in_this_test() -> None:
+    assert set(WANTED) == set(EXPERIMENTS)
