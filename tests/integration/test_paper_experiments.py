@@ -140,7 +140,8 @@ def columns(run_folder: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_command_in_its_header_trains(name: str, data: Path, tmp_path: Path) -> None:
     runs = run(name, data, tmp_path / "run")
-    assert len(runs) == len(SWEEPS.get(name, "1"))
+    swept = {f"loss.{name}={value:g}" for value in SWEEPS.get(name, ())}
+    assert {folder.name for folder in runs} == (swept or {"run"})
     (chosen, rejected, preference, alpha, side), others = WANTED[name]
     for folder in runs:
         config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -166,6 +167,24 @@ def test_a_sweep_names_its_runs_and_the_command_line_has_the_last_word(data: Pat
     # max_steps=1: another configuration than that of the test above, so that these runs are made here.
     (folder,) = run("beta", data, tmp_path / "sweep", "loss.beta=0.2", "trainer.max_steps=1")
     assert folder.name == "loss.beta=0.2"
+
+
+@pytest.mark.slow
+def test_a_sweep_is_prepared_once(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from iterpref.prepare import main
+
+    options = [o for o in SMALL if o.partition(".")[0].partition("=")[0] in ("problems", "debug", "data")]
+    main(
+        [
+            "experiment=paper/alpha",
+            "model=pretrained",
+            f"model.path={data.parent / 'DIR'}",
+            f"paths.data={data}",
+            *options,
+        ]
+    )
+    assert capsys.readouterr().out.count("trajectories") == 1
+    assert not (tmp_path / "multirun").exists()
 
 
 def test_every_experiment_of_the_paper_has_its_row_in_this_test() -> None:

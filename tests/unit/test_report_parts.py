@@ -116,6 +116,11 @@ def test_the_loss_has_the_papers_name(loss: dict[str, Any], rejected: str, name:
     assert loss_name(Run(Path("r"), config={"loss": loss, "mask": {"chosen": "full", "rejected": rejected}})) == name
 
 
+def test_a_hybrid_names_its_share_of_full_masks() -> None:
+    config = {"loss": {"alpha": 0.0, "beta": 0.1}, "mask": {"chosen": "full", "rejected": "focal", "full_share": 0.5}}
+    assert loss_name(Run(Path("r"), config=config)) == "Target-DPO (β 0.1, full masks on 50% of the pairs)"
+
+
 def test_masks_that_no_term_of_the_loss_uses_are_told_as_those_of_the_metrics() -> None:
     masks = {"chosen": "full", "rejected": "focal"}
     lines = [headline(Run(Path("r"), config={"loss": {"preference": p}, "mask": masks})) for p in (0.0, 1.0)]

@@ -260,5 +260,6 @@ def loss_name(run: Run) -> str:
         "NLL of y\u2212" if alpha and side != "y+" else "",
         f"label smoothing {smoothing}" if smoothing else "",
         "means per token" if run.option("loss.length_normalised") else "",
+        f"full masks on {share:.0%} of the pairs" if (share := run.option("mask.full_share", 0)) else "",
     ]
     return f"{focal}{'RPO' if alpha else 'DPO'} ({', '.join(filter(None, details))})"
