@@ -14,23 +14,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from iterpref.config_evaluate import BenchmarkConfig, EvaluateConfig
+from iterpref.config_option import option
 from iterpref.errors import UserError
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-) -> Any:
-    """A field with its sentence and its range: `low <= value <= high`, `above < value`, or one of `choices`."""
-    metadata = {"help": help, "choices": choices, "low": low, "high": high, "above": above}
-    if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 def _section(help: str) -> dict[str, Any]:
@@ -292,16 +278,6 @@ class LoggerConfig:
 
 
 @dataclass
-class EvaluateConfig:
-    split: str = option("test", "whose tasks and pairs are scored", choices=("validation", "test"))
-    pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
-    max_tasks: int | None = option(None, "score only so many tasks", low=1)
-    max_new_tokens: int = option(256, "longest answer, tokens", low=1)
-    batch_size: int = option(32, "answers generated at once", low=1)
-    highlighted_pairs: int = option(12, "pairs kept with per-token log-ratios for the report", low=0)
-
-
-@dataclass
 class ReportConfig:
     trajectories: int = option(6, "trajectories shown version by version", low=0)
     pairs: int = option(8, "pairs shown with their punished tokens", low=0)
@@ -318,6 +294,8 @@ class Config:
     )
     ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
+    samples: str | None = option(None, "file of somebody's samples (JSONL) that a benchmark scores")
+    against: str | None = option(None, "folder of scores to compare with, task by task")
     paths: PathsConfig = field(default_factory=PathsConfig)
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
@@ -332,6 +310,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
 
@@ -340,7 +319,7 @@ _DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "
 SECTIONS = {
     "prepare": _DATA,
     "train": (*_DATA, "name", "reference", "ops", "resume", "loss", "optim", "trainer", "logger", "evaluate", "report"),
-    "evaluate": ("paths", "sandbox", "trainer", "evaluate", "ops"),
+    "evaluate": ("paths", "sandbox", "trainer", "evaluate", "ops", "benchmark", "samples", "against"),
     "report": ("paths", "report"),
 }
 

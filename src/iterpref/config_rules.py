@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from iterpref.config import Config, PairsConfig
+from iterpref.config_evaluate import benchmark_rules
 from iterpref.errors import UserError
 
 
@@ -57,7 +58,7 @@ def check_rules(config: Config) -> None:
          f"model.dtype={c.model.dtype} would make low-precision master weights under trainer.precision={c.trainer.precision}: "
          "set model.dtype=float32, or trainer.precision=bf16-true with model.dtype=bfloat16"),
     ]  # fmt: skip
-    for broken, message in rules:
+    for broken, message in [*rules, *benchmark_rules(config)]:
         if broken:
             raise UserError(message)
 

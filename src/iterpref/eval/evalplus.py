@@ -1,4 +1,4 @@
-"""MBPP+ and HumanEval+ in EvalPlus's files: tasks, samples, and the two verdicts of a solution, `base` and `plus`.
+"""MBPP+ and HumanEval+ in EvalPlus's files: tasks, and the two verdicts of a solution, `base` and `plus`.
 
 Each part of a task is one run: calls of the task's function, whose values leave the sandbox and are compared outside by
 EvalPlus's rules (`evalplus_rules`) with what the reference solution returned, in the sandbox as well. What differs on
@@ -8,8 +8,6 @@ of a part has one limit, `EXTRA_S` and four times the reference's.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from iterpref.codeflow.sandbox.child.tagged import TooLarge
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult, Sandbox
 from iterpref.errors import UserError
 from iterpref.eval.evalplus_rules import VERSIONS, Agrees, expectations, restore
+from iterpref.eval.tasks.origin import field, json_lines, read_bytes
 from iterpref.progress import track
 from iterpref.schema import SourceFile, Verdict
 
@@ -44,14 +43,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One answer of a model."""
-
-    task_id: str
-    solution: str  # a program
-
-
-@dataclass(frozen=True)
 class Reference:
     """What the reference returned for the inputs of one part, and the seconds of CPU time of that."""
 
@@ -62,13 +53,17 @@ class Reference:
 
 def read_tasks(path: Path) -> dict[str, Task]:
     """Tasks by their id, in the order of the file (JSONL, gzip if its name ends so). Raises `UserError`."""
+    tasks = parse_tasks(json_lines(path, read_bytes(path, "tasks")))
+    if not tasks:
+        raise UserError(f"{path}: expected at least one task, got an empty file")
+    return tasks
+
+
+def parse_tasks(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Task]:
+    """Tasks out of (where, row), by their id; raises `UserError` naming where."""
     tasks = {}
-    for where, row in _rows(path):
-        lacking = [key for key in _KEYS if key not in row]
-        if lacking:
-            raise UserError(
-                f"{where}: expected a task of EvalPlus with {', '.join(_KEYS)}; it lacks {', '.join(lacking)}"
-            )
+    for where, row in rows:
+        field(where, row, _KEYS, "EvalPlus")
         try:
             inputs = {part: restore(row["task_id"], list(row[f"{part}_input"])) for part in PARTS}
             task = Task(
@@ -82,53 +77,24 @@ def read_tasks(path: Path) -> dict[str, Task]:
         except (TypeError, ValueError) as error:
             raise UserError(f"{where}: the inputs are not those of {row['task_id']} in EvalPlus ({error})") from error
         tasks[task.task_id] = task
-    if not tasks:
-        raise UserError(f"{path}: expected at least one task, got an empty file")
     return tasks
-
-
-def read_samples(path: Path, tasks: Mapping[str, Task]) -> list[Sample]:
-    """Samples of a JSONL file: `solution` is a whole program, `completion` what follows the prompt. Raises `UserError`."""
-    samples = []
-    for where, row in _rows(path):
-        task_id = str(row.get("task_id"))
-        if task_id not in tasks:
-            raise UserError(f"{where}: expected a task_id of the {len(tasks)} tasks, got {task_id!r}")
-        if "solution" in row:
-            samples.append(Sample(task_id, row["solution"]))
-        elif "completion" in row:
-            samples.append(Sample(task_id, tasks[task_id].prompt + row["completion"]))
-        else:
-            raise UserError(f"{where}: expected 'solution' or 'completion', got {', '.join(row)}")
-    return samples
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where, row) of each line that holds anything."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for i, line in enumerate(lines, 1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise UserError(f"{path}, line {i}: expected a JSON object, got {type(row).__name__}")
-                    yield f"{path}, line {i}", row
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path}: expected a JSONL file of EvalPlus that can be read ({error})") from error
 
 
 def references(tasks: Iterable[Task], sandbox: Sandbox) -> dict[tuple[str, str], Reference]:
     """{(task_id, part): what the reference returns}. Raises `UserError` where a reference does not run through."""
+    return dict(each_reference(tasks, sandbox))
+
+
+def each_reference(tasks: Iterable[Task], sandbox: Sandbox) -> Iterator[tuple[tuple[str, str], Reference]]:
+    """The items of `references`, as they come."""
     wanted = [(task, part) for task in tasks for part in PARTS]
     requests = (
         _request(task.reference, FunctionCases(_calls(task, part), None, task.entry_point), REFERENCE_S)
         for task, part in wanted
     )
     results = track(sandbox.run_many(requests), len(wanted), "run references")
-    return {
-        (task.task_id, part): _reference(task, part, result)
-        for (task, part), result in zip(wanted, results, strict=True)
-    }
+    for (task, part), result in zip(wanted, results, strict=True):
+        yield (task.task_id, part), _reference(task, part, result)
 
 
 def _reference(task: Task, part: str, result: RunResult) -> Reference:
@@ -145,11 +111,13 @@ def _reference(task: Task, part: str, result: RunResult) -> Reference:
     return Reference(result.values or (), tuple(returned), result.cpu_ms / 1000)
 
 
-def request(task: Task, part: str, solution: str, reference: Reference, version: str = "0.3") -> RunRequest:
+def request(
+    task: Task, part: str, solution: str, reference: Reference, version: str = "0.3", time_factor: float = 1.0
+) -> RunRequest:
     """The run whose verdict is PASS where EvalPlus of this version says "pass". Raises `UserError` for another version."""
     if version not in VERSIONS:
         raise UserError(f"EvalPlus rules: expected a version of {', '.join(VERSIONS)}, got {version!r}")
-    cpu_s = EXTRA_S + FACTOR * reference.cpu_s
+    cpu_s = time_factor * (EXTRA_S + FACTOR * reference.cpu_s)
     if not task.inputs[part]:
         return _request(solution, FunctionCases(_calls(task, part), None), cpu_s)
     inputs = tuple(task.inputs[part][i] for i in reference.kept)

@@ -1,0 +1,78 @@
+"""Schema of the evaluation: how models are scored, and on which benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iterpref.config_option import option
+
+if TYPE_CHECKING:
+    from iterpref.config import Config
+
+BENCHMARKS = ("none", "bank", "humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "bigcodebench", "livecodebench")
+
+
+@dataclass
+class EvaluateConfig:
+    split: str = option("test", "whose tasks and pairs are scored", choices=("validation", "test"))
+    pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
+    max_tasks: int | None = option(None, "score only so many tasks", low=1)
+    max_new_tokens: int = option(256, "longest answer, tokens", low=1)
+    batch_size: int = option(32, "answers generated at once", low=1)
+    highlighted_pairs: int = option(12, "pairs kept with per-token log-ratios for the report", low=0)
+
+
+@dataclass
+class BenchmarkConfig:
+    name: str = option("none", "tasks that are scored; none: the run's own held-out tasks", choices=BENCHMARKS)
+    path: str | None = option(None, "local file of its tasks: JSONL, gzip allowed, or Parquet")
+    dataset: str | None = option(None, "name for datasets.load_dataset, of the hub or a local folder; path goes first")
+    subset: str | None = option(None, "configuration of that data set")
+    hub_split: str | None = option(None, "split of that data set, where its versions are splits; null: all splits")
+    files: str | None = option(None, "JSON files in that data set, such as test*.jsonl, where it has no more order")
+    revision: str | None = option(None, "revision of that data set")
+    split: str | None = option(
+        None, "which tasks of mbpp or bank; null: test", choices=("test", "validation", "train", "prompt", "all")
+    )
+    variant: str | None = option(None, "prompts of bigcodebench; null: complete", choices=("complete", "instruct"))
+    rules: str | None = option(
+        None, "EvalPlus version whose comparisons hold; null: 0.2 for MBPP+ v0.1.0, else 0.3", choices=("0.2", "0.3")
+    )
+    after: str | None = option(None, "only livecodebench tasks of this date or later, such as 2024-08-01")
+    before: str | None = option(None, "only livecodebench tasks before this date")
+    limit: int | None = option(None, "only the first so many tasks", low=1)
+    partial: bool = option(False, "score a samples file that lacks tasks, on those that it has")
+    time_factor: float = option(1.0, "factor on the benchmark's own time limits, for a slow machine", above=0)
+
+
+# Option of `benchmark` -> the benchmarks that it means something for.
+_ONLY_FOR = {
+    "split": ("mbpp", "bank"),
+    "variant": ("bigcodebench",),
+    "rules": ("humaneval_plus", "mbpp_plus"),
+    "after": ("livecodebench",),
+    "before": ("livecodebench",),
+}
+
+
+def benchmark_rules(config: Config) -> list[tuple[bool, str]]:
+    """(broken, message) of the rules between options of the evaluation."""
+    b = config.benchmark
+    rules = [
+        (getattr(b, name) is not None and b.name not in those,
+         f"benchmark.{name}={getattr(b, name)} has no effect with benchmark={b.name}: it is for {' and '.join(those)}")
+        for name, those in _ONLY_FOR.items()
+    ]  # fmt: skip
+    rules += [
+        (b.name in ("none", "bank") and b.path is not None,
+         f"benchmark.path={b.path} has no effect with benchmark={b.name}: name the benchmark that the file is of"),
+        (b.path is not None and b.revision is not None,
+         "benchmark.revision has no effect with benchmark.path: leave one of them out"),
+        (config.samples is not None and b.name == "none",
+         f"samples={config.samples}: by which benchmark? add benchmark=NAME, such as benchmark=humaneval"),
+        (config.samples is not None and config.against is not None,
+         "samples and against: score the samples first, then compare the folders of scores: "
+         "python -m iterpref.evaluate FOLDER against=FOLDER"),
+    ]  # fmt: skip
+    return rules

@@ -1,0 +1,50 @@
+"""The embedded bank's held-out tasks as a benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iterpref.codeflow.sandbox.protocol import RunRequest
+from iterpref.config import BenchmarkConfig
+from iterpref.eval.answers import extract_code
+from iterpref.eval.tasks.origin import Origin
+from iterpref.eval.tasks.task import Benchmark, Messages, Task
+from iterpref.schema import Problem, SourceFile, TestSuite, files_sha256
+
+CPU_S, MEMORY_MB = 2.0, 1024  # as CodeFlow runs them
+
+
+@dataclass(frozen=True)
+class BankTask(Task):
+    suite: TestSuite | None = None
+
+
+class Bank(Benchmark[BankTask]):
+    max_new_tokens = 512
+
+    def request(self, task: BankTask, part: str, program: str) -> RunRequest:
+        assert task.suite is not None
+        return RunRequest((SourceFile("solution.py", program),), task.suite, self.limits(CPU_S, MEMORY_MB))
+
+    def stub(self, task: BankTask) -> str:
+        return "pass\n"
+
+    def chat(self, task: BankTask) -> tuple[Messages, str]:
+        return [{"role": "user", "content": task.prompt}], ""
+
+    def solution(self, task: BankTask, answer: str, chat: bool) -> str:
+        return extract_code(answer)
+
+
+def build(config: BenchmarkConfig) -> Bank:
+    from iterpref import __version__
+    from iterpref.codeflow.bank import load_bank
+
+    split = config.split or "test"
+    tasks = [_task(problem) for problem in load_bank() if split in ("all", problem.split)]
+    digest = files_sha256([SourceFile(task.task_id, f"{task.suite}") for task in tasks])
+    return Bank(config.name, Origin("bank", digest, f"iterpref {__version__}"), tasks, config.time_factor)
+
+
+def _task(problem: Problem) -> BankTask:
+    return BankTask(problem.task_id, problem.prompt, reference=problem.reference[0].text, suite=problem.tests)
