@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iterpref.config_option import option
+from iterpref.errors import UserError
 
 if TYPE_CHECKING:
     from iterpref.config import Config
@@ -76,3 +78,27 @@ def benchmark_rules(config: Config) -> list[tuple[bool, str]]:
          "python -m iterpref.evaluate FOLDER against=FOLDER"),
     ]  # fmt: skip
     return rules
+
+
+# Limits of `sandbox` that a benchmark brings itself.
+_OWN_LIMITS = ("wall_s", "cpu_s", "memory_mb", "output_kb", "disk_mb")
+
+
+def check_evaluation_effects(config: Config, overridden: Collection[str]) -> None:
+    """Raises `UserError` for an override that this way of evaluating makes no use of."""
+    used: tuple[str, ...]
+    if config.samples is not None:
+        used, what = ("paths", "sandbox", "benchmark", "samples"), f"samples={config.samples}, which runs no model"
+    elif config.against is not None:
+        used, what = ("paths.run", "against"), f"against={config.against}, which only compares what is scored"
+    else:
+        used, what = (), ""
+    for key in sorted(overridden) if used else ():
+        if not any(key == name or key.startswith(f"{name}.") for name in used):
+            raise UserError(f"{key} has no effect with {what}: leave it out")
+    if config.benchmark.name != "none":
+        for key in (f"sandbox.{name}" for name in _OWN_LIMITS):
+            if key in overridden:
+                raise UserError(
+                    f"{key} has no effect with benchmark={config.benchmark.name}, which brings its own limits; benchmark.time_factor=N scales them"
+                )

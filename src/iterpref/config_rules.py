@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from iterpref.config import Config, PairsConfig
-from iterpref.config_evaluate import benchmark_rules
+from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.errors import UserError
 
 
@@ -86,6 +86,7 @@ def check_effects(config: Config, overridden: Collection[str], command: str = "t
         for key in sorted(overridden) if silent else ():
             if any(key == option or key.startswith(option + ".") for option in options):
                 raise UserError(f"{key} has no effect with {reason}, or leave {key} out")
+    check_evaluation_effects(config, overridden)
 
 
 _EXTERNAL_ONLY = (

@@ -1,4 +1,9 @@
-"""python -m iterpref.evaluate RUN: greedy pass@1 and preference metrics on held-out tasks, before and after training."""
+"""How good is a model? Four questions, by what the command line holds:
+
+python -m iterpref.evaluate RUN                                  held-out tasks and pairs, before and after training
+python -m iterpref.evaluate samples=FILE benchmark=humaneval     anybody's samples; no model is loaded
+python -m iterpref.evaluate SCORES against=OTHER_SCORES          two scored models, task by task
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def evaluate(command: Config) -> dict[str, Any]:
+    """The command: each way returns its figures. What runs no model imports no torch."""
+    if command.samples is not None or command.against is not None:
+        from iterpref.eval.scored import compare_folders, score_file
+
+        return score_file(command) if command.samples is not None else compare_folders(command)
+    return evaluate_run(command)
+
+
+def evaluate_run(command: Config) -> dict[str, Any]:
     """Writes `RUN/evaluation/{before,after}.json` and `pairs.jsonl`; data, model and masks are those of the run.
 
     The start model is scored once: `before.json` is re-used while the settings that it depends on stay the same.

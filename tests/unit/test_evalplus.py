@@ -13,7 +13,7 @@ import pytest
 
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.errors import UserError
-from iterpref.eval.evalplus import PARTS, first_failing, passed, read_samples, read_tasks, references, request
+from iterpref.eval.evalplus import PARTS, first_failing, passed, read_tasks, references, request
 from iterpref.eval.evalplus_rules import Agrees, Expected, expectations, restore
 
 
@@ -97,12 +97,6 @@ def test_both_verdicts_of_a_solution(tmp_path: Path, sandbox: PooledSandbox) -> 
         assert tuple(first_failing(result) for result in ran) == failing
 
 
-def test_samples_are_whole_programs_or_what_follows_the_prompt(tmp_path: Path) -> None:
-    tasks = read_tasks(written(tmp_path / "tasks.jsonl.gz", [row("Mbpp/1", "def f(): pass\n", [[]], [[]])]))
-    rows = [{"task_id": "Mbpp/1", "solution": "x"}, {"task_id": "Mbpp/1", "completion": "y"}]
-    samples = read_samples(written(tmp_path / "s.jsonl.gz", rows), tasks)
-    assert [sample.solution for sample in samples] == ["x", '"""Write f."""\ny']
-    with pytest.raises(UserError, match="line 1: expected a task_id of the 1 tasks, got 'Mbpp/9'"):
-        read_samples(written(tmp_path / "t.jsonl.gz", [{"task_id": "Mbpp/9", "solution": ""}]), tasks)
+def test_a_row_without_a_prompt_is_no_task(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 1: expected a task of EvalPlus with .*; it lacks prompt"):
         read_tasks(written(tmp_path / "u.jsonl.gz", [{"task_id": "Mbpp/1"}]))

@@ -68,7 +68,7 @@ def run(tasks: Path, results: list[Path], rules: str, workers: int | None, busy:
     sandbox = PooledSandbox(workers)
     files: list[dict[str, Any]] = []
     try:
-        with _busy_cores(usable_cores() if busy else 0):
+        with busy_cores(usable_cores() if busy else 0):
             expected = references(known.values(), sandbox)
             files += [_compare(path, known, expected, rules, sandbox) for path in results]
     finally:
@@ -130,7 +130,7 @@ def _published(path: Path, tasks: dict[str, Task]) -> list[tuple[str, dict[str, 
 
 
 @contextmanager
-def _busy_cores(n: int) -> Iterator[None]:
+def busy_cores(n: int) -> Iterator[None]:
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
     try:
         yield

@@ -53,7 +53,9 @@ class Ledger:
         self._handle.write(json.dumps(row).encode() + b"\n")
         self._handle.flush()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._handle is not None
         os.fsync(self._handle.fileno())
         self._handle.close()

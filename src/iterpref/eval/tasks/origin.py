@@ -108,6 +108,10 @@ def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, Rows]:
 
     named: dict[str, Any] = {"revision": config.revision}
     name = str(config.dataset)
+    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
+        raise UserError(
+            f"benchmark.dataset={name}: there is no such folder; give one, or the name of a data set of the hub"
+        )
     try:
         if config.files is not None:  # a data set that is a heap of JSON files
             local = Path(name).is_dir()
@@ -116,11 +120,11 @@ def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, Rows]:
             found: Any = datasets.load_dataset("json", data_files=pattern)
         else:
             found = datasets.load_dataset(name, config.subset, split=config.hub_split, **named)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of the hub's client, of its HTTP library, of the reader: no common base
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise UserError(
-            f"benchmark.dataset={name}: it cannot be loaded ({type(error).__name__}: {str(error).splitlines()[0]}); without "
-            "a network give benchmark.path=FILE"
-        ) from None
+            f"benchmark.dataset={name}: it cannot be loaded ({reason}); without a network give benchmark.path=FILE"
+        ) from error
     splits = found if isinstance(found, Mapping) else {str(found.split): found}
     rows = [(f"{name}, {split}, row {i}", dict(row)) for split, table in splits.items() for i, row in enumerate(table)]
     digest = hashlib.sha256()

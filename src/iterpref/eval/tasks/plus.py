@@ -113,5 +113,3 @@ def _encode(value: Any) -> Any:
 def _from_row(row: dict[str, Any]) -> evalplus.Reference:
     values = tuple(tagged.decode(value) for value in row["values"])
     return evalplus.Reference(values, tuple(row["kept"]), row["cpu_s"])
-
-

@@ -36,7 +36,7 @@ class Benchmark(ABC, Generic[T]):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("base",)
-    stops: ClassVar[tuple[str, ...]] = ()  # at which what a base model writes is cut
+    stops: tuple[str, ...] = ()  # at which what a base model writes is cut
     max_new_tokens: ClassVar[int] = 768  # longest answer that the benchmark's own harness asks for
 
     def __init__(self, name: str, origin: Origin, tasks: Sequence[T], time_factor: float = 1.0) -> None:
@@ -54,6 +54,10 @@ class Benchmark(ABC, Generic[T]):
 
     def get_ready(self, tasks: Sequence[T], sandbox: Sandbox, cache: Path) -> None:
         """What must be known before these tasks can be judged, such as expected values; kept below `cache`."""
+
+    def unfit(self, tasks: Sequence[T], sandbox: Sandbox, cache: Path) -> dict[str, str]:
+        """{task_id: why no program can be judged on it here}, beyond packages that are absent."""
+        return {}
 
     def settings(self) -> dict[str, Any]:
         """What verdicts depend on, besides the program."""

@@ -22,7 +22,9 @@ SCRIPT_STOPS = CHAT_STOPS[1:]
 FUNCTION_STOPS = (*SCRIPT_STOPS, "\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert ")
 TEXT_STOPS = (*SCRIPT_STOPS, '\n"""', "\nassert")
 HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-MBPP_TASK = "You are an expert Python programmer, and here is your task: {text} Your code should pass these tests:\n\n{tests}\n"
+MBPP_TASK = (
+    "You are an expert Python programmer, and here is your task: {text} Your code should pass these tests:\n\n{tests}\n"
+)
 MBPP_BEGIN, MBPP_DONE = "[BEGIN]\n", "[DONE]"
 LCB_SYSTEM = (
     "You are an expert Python programmer. You will be given a question (problem specification) and will generate a "

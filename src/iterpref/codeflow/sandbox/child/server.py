@@ -47,6 +47,8 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
         _answer({"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    if setup["preload"]:
+        walls.renew()  # a module such as matplotlib wants a place to write to while it is imported
     child = os.fork()
     if child == 0:
         os.close(ours.detach())

