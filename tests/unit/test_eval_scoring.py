@@ -12,7 +12,7 @@ from tests.unit.test_eval_tasks import bcb_row, humaneval_row, lcb_row, mbpp_row
 from tests.unit.test_evalplus import row as plus_row
 
 from iterpref.codeflow.sandbox.pool import PooledSandbox
-from iterpref.codeflow.sandbox.protocol import RunRequest, RunResult
+from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.ledger import Ledger
@@ -23,7 +23,7 @@ from iterpref.eval.scoring import folder_for, judge_samples
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
-from iterpref.schema import Verdict
+from iterpref.schema import SourceFile, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +212,12 @@ def test_scores_are_written_read_and_compared(tmp_path: Path, sandbox: PooledSan
         "| base | 3 | +10.0 [+0.0, +20.0] | 1 | 0 | 0.5 | - |"
         in comparison_sheets(("a", "b"), {"base": part})[0].markdown()
     )
+
+
+def test_a_module_that_writes_while_it_is_imported_can_be_ready_before_a_run(sandbox: PooledSandbox) -> None:
+    files = (SourceFile("solution.py", "import matplotlib.pyplot as plt\ndef f():\n    return len(plt.subplots())\n"),)
+    request = RunRequest(files, FunctionCases(((),), (2,), "f"), Limits(memory_mb=4096), preload=("matplotlib.pyplot",))
+    assert sandbox.run(request).verdict == Verdict.PASS
 
 
 def test_imports_are_found_wherever_they_stand_and_python_s_own_left_out() -> None:
