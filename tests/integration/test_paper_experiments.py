@@ -192,5 +192,33 @@ def test_a_sweep_is_prepared_once(data: Path, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "multirun").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "overrides", "told"),
+    [
+        ("sft_rejected", [], "plain fine-tuning on y\u2212 (SFT); in the metrics, K+ counts"),
+        ("target_dpo", ["loss.link=ipo", "loss.length_normalised=true"], "Target-DPO (ipo link, \u03b2 0.1, means per token)"),
+    ],
+)  # fmt: skip
+def test_evaluation_and_report_know_the_loss(
+    name: str, overrides: list[str], told: str, data: Path, tmp_path: Path
+) -> None:
+    from iterpref.evaluate import main as evaluate
+    from iterpref.report import main as report
+
+    (folder,) = run(name, data, tmp_path / "run", *overrides)
+    evaluate([str(folder), "evaluate.pass_at_1=false"])
+    report([str(folder)])
+    before, after = (json.loads((folder / "evaluation" / f"{label}.json").read_text()) for label in ("before", "after"))
+    assert before["preference"]["margin"]["mean"] == 0
+    assert after["preference"]["margin"]["mean"] != 0
+    page = (folder / "report.html").read_text()
+    assert told in page
+    assert ("so the loss pushes it down" in page) == (name == "target_dpo")
+    # Of one held-out pair the page says what the table says: K+ - K- with the normalisation of the loss.
+    (row,) = [json.loads(line) for line in (folder / "evaluation" / "pairs.jsonl").read_text().splitlines()]
+    assert row["k_plus"] - row["k_minus"] == pytest.approx(after["preference"]["margin"]["mean"], abs=1e-6)
+
+
 def test_every_experiment_of_the_paper_has_its_row_in_this_test() -> None:
     assert set(WANTED) == set(EXPERIMENTS)
