@@ -27,4 +27,5 @@ def build_limits(config: SandboxConfig) -> Limits:
         memory_mb=config.memory_mb,
         output_kb=config.output_kb,
         disk_mb=config.disk_mb,
+        processes=config.processes,
     )

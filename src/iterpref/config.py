@@ -63,6 +63,7 @@ class SandboxConfig:
     memory_mb: int = option(1024, "memory limit of one run, MB", low=64)
     output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
     disk_mb: int = option(64, "limit of all files that a run makes, MB", low=1)
+    processes: int = option(32, "limit of processes and threads of one run, its own among them", low=1)
 
 
 @dataclass

@@ -18,6 +18,15 @@ TO_RESULT = """
     if frame is None: return 7
     result = frame.f_locals["result"]
 """
+# Likewise: finds what sends a value, and says something in our name.
+_EMIT = """def f(x):
+    import sys
+    frame = sys._getframe(1)
+    while frame and "emit" not in frame.f_locals:
+        frame = frame.f_back
+    told = frame.f_locals["emit"]
+"""
+_REPORT = (TAMPER, "report", (CALLS,))
 
 OBJECTS = {
     "equals everything": Program(EQUAL + "def f(x):\n    return E()\n", FAIL),
@@ -138,6 +147,12 @@ RESULTS = {
         "def f(x):" + TO_RESULT + "    result.addSuccess(frame.f_locals.get('self'))\n    return 2 * x\n",
         TAMPER, "passed twice", kinds=JUDGED_INSIDE,
     ),
+    "a value that nobody can read": Program(_EMIT + "    told('value', '0', '[' * 10**6)\n    return 2 * x\n", *_REPORT),
+    "a value of keys that all hash alike": Program(
+        _EMIT + "    import json\n    keys = [['int', hex(i * (2**61 - 1))] for i in range(1, 50_000)]\n"
+        "    told('value', '0', json.dumps(['set', keys]))\n    return 2 * x\n", *_REPORT,
+    ),
+    "an end that lacks its time": Program(_EMIT + "    told('stop', 'case 0')\n    return 2 * x\n", *_REPORT),
     "swaps the result for its own": Program(
         "def f(x):" + TO_RESULT + "    import unittest\n    frame.f_locals['result'] = unittest.TestResult()\n    return 7\n",
         FAIL, kinds=JUDGED_INSIDE,

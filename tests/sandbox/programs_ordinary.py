@@ -134,6 +134,7 @@ ODD = {
     ),
     "closes its output": Program(in_f("import sys; sys.stdout.close()"), PASS, kinds=IN_PROCESS),
     "has no output": Program(in_f("import sys; sys.stdout = sys.stderr = sys.__stdout__ = None"), PASS, kinds=IN_PROCESS),
+    "deletes its output": Program(in_f("import sys\nif hasattr(sys, 'stdout'): del sys.stdout"), PASS, kinds=IN_PROCESS),
     "an output that raises": Program(
         in_f("import sys\nclass S:\n    def flush(self): raise OSError\nsys.stdout = S()"), PASS, kinds=IN_PROCESS
     ),

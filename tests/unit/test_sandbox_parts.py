@@ -19,6 +19,7 @@ from iterpref.codeflow.sandbox.judge import judge
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, TestOutcome
 from iterpref.codeflow.sandbox.report import clean, feedback
 from iterpref.codeflow.sandbox.sharing import Gate
+from iterpref.codeflow.sandbox.story import read
 from iterpref.codeflow.sandbox.workspace import BadFile, RunFolder, check_names
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile, TestSuite, Verdict
@@ -132,12 +133,12 @@ def test_frames_beyond_the_limit_are_forged_and_take_no_memory() -> None:
 
 
 READY, CANARIES, DONE = [wire.READY], [wire.CANARIES], [wire.DONE]
-CANARY = [[wire.START, "Canary.a"], [wire.FAIL, "Canary.a", "as it must"], [wire.STOP, "Canary.a"]]
+CANARY = [[wire.START, "Canary.a"], [wire.FAIL, "Canary.a", "as it must"], [wire.STOP, "Canary.a", "9"]]
 END = [CANARIES, *CANARY, DONE]
 
 
 def told(name: str, *outcomes: list[str]) -> list[list[str]]:
-    return [[wire.START, name], *outcomes, [wire.STOP, name]]
+    return [[wire.START, name], *outcomes, [wire.STOP, name, "1500"]]
 
 
 def verdict_of(frames: list[list[str]], n_tests: int = 1, **facts: Any) -> RunResult:
@@ -253,6 +254,13 @@ def test_feedback_names_verdict_counts_and_failures() -> None:
 @given(st.text(), st.text(), st.integers(0, 300))
 def test_feedback_keeps_to_its_size(stderr: str, stdout: str, max_chars: int) -> None:
     assert len(feedback(make_result(stderr * 9, stdout), max_chars)) <= max_chars
+
+
+def test_each_test_has_its_time_and_two_outcomes_that_differ_in_it_alone_are_equal() -> None:
+    outcome = TestOutcome("T.a", "pass", "", 1.5)
+    assert outcome == TestOutcome("T.a", "pass", "")
+    report = {"forged": False, "frames": [READY, *PASSED, *END]}
+    assert [test.duration_ms for test in read(report, "/box", 1, lambda i, value: "").tests] == [1.5]
 
 
 def test_a_test_outcome_is_no_test_class() -> None:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iterpref.codeflow.sandbox.child.tagged import MAX_CHARS, Opaque, TooLarge, decode, encode
+from iterpref.codeflow.sandbox.compare import Values
 
 PLAIN = (
     st.none()
@@ -228,3 +229,23 @@ def test_an_array_of_objects_is_never_made_of_bytes() -> None:
 def test_dates_and_fractions_keep_what_json_has_not() -> None:
     values = (decimal.Decimal("1.50"), fractions.Fraction(1, 3), datetime.time(1, 2, 3, 4), datetime.timedelta(-1, 5))
     assert [str(through(value)) for value in values] == [str(value) for value in values]
+
+
+def test_arrays_of_records_and_of_lists_come_back_and_compare() -> None:
+    numpy = pytest.importorskip("numpy")
+    kind = [("a", "i4"), ("b", "f8"), ("c", "i2", (2,)), ("d", "O")]
+    records = numpy.array([(1, float("nan"), (1, 2), [1]), (3, 4.0, (5, 6), "x")], kind)
+    other = records.copy()
+    other["c"][1, 0] = 7
+    for value in (records, records[0]):
+        assert Values()(decode(encode(value)), value) == ""
+    assert Values()(decode(encode(other)), records) != ""
+    lists = numpy.empty(2, object)
+    lists[:] = [None, None]
+    lists[0], lists[1] = [1, 2], [3, 4]
+    assert Values()(decode(encode(lists)), lists) == ""
+    lists[1] = [3, 5]
+    assert Values()(decode(encode(records)), lists) != ""
+    for payload in ([[10**15], [["a", encode(numpy.ones(1))]]], [[10**15], []], [None, [["a", encode(1)]]]):
+        with pytest.raises(ValueError, match="."):
+            decode(["records", payload])

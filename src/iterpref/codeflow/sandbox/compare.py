@@ -90,6 +90,9 @@ class Values:
         import numpy
 
         left, right = numpy.asarray(value), numpy.asarray(expected)
+        if left.dtype.names is not None or right.dtype.names is not None:
+            same = left.dtype.names == right.dtype.names and left.shape == right.shape
+            return same and all(self._arrays(left[name], right[name]) for name in left.dtype.names or ())
         if left.shape != right.shape or (self.types == "exact" and left.dtype != right.dtype):
             return False
         if "O" in (left.dtype.kind, right.dtype.kind):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from iterpref.codeflow.sandbox.child import tagged
-from iterpref.codeflow.sandbox.child.checks import compile_checks, pack
+from iterpref.codeflow.sandbox.child.checks import compile_checks
 from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases, RunRequest, StdioCases, n_tests
 from iterpref.codeflow.sandbox.workspace import BadFile, check_names
 from iterpref.errors import UserError
@@ -65,7 +66,9 @@ def task_of(request: RunRequest) -> dict[str, Any]:
         entry = {"kind": "calls", "calls": calls, "function": tests.function, "setup": tests.setup}
     else:
         entry, stdin = {"kind": "program"}, tests.inputs[0]
-    files: list[tuple[str, str, bool, str | None]] = [(file.name, file.text, False, None) for file in request.files]
+    files: list[tuple[str, str, bool, CodeType | None]] = [
+        (file.name, file.text, False, None) for file in request.files
+    ]
     files += [(file.name, file.text, True, _compiled(file.name, file.text)) for file in checks]
     return {
         **vars(request.limits),
@@ -84,13 +87,13 @@ def _arguments(call: tuple[Any, ...]) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _compiled(name: str, text: str) -> str | None:
+def _compiled(name: str, text: str) -> CodeType | None:
     """The code of a file of checks, which many versions of a solution will run on; None where it is no Python, as the
     child then finds out and says."""
     if not name.endswith(".py"):
         return None
     try:
-        return pack(compile_checks(name, text))
+        return compile_checks(name, text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -58,7 +58,7 @@ def judge(request: RunRequest, report: dict[str, Any], folder: str, duration_ms:
 
     story = read(report, folder, 0 if outside else report["n_canaries"], judge_value)
     if isinstance(tests, StdioCases):
-        verdict, detail = _program(tests, request.limits, report, story, folder)
+        verdict, detail = _program(tests, request.limits, report, story, folder, duration_ms)
     else:
         verdict, detail = decide(request, report, story)
     detail = clean(detail, folder)
@@ -152,7 +152,7 @@ def _finished(request: RunRequest, story: Story) -> tuple[Verdict, str]:
 
 
 def _program(
-    tests: StdioCases, limits: Limits, report: dict[str, Any], story: Story, folder: str
+    tests: StdioCases, limits: Limits, report: dict[str, Any], story: Story, folder: str, duration_ms: float
 ) -> tuple[Verdict, str]:
     """A program that read its input and printed; adds its one case to the story."""
     verdict, detail = _stopped(limits, report, story) or (Verdict.PASS, "")
@@ -170,7 +170,7 @@ def _program(
         verdict, detail = Verdict.FAIL, "case 0"
     if verdict != Verdict.HARNESS_ERROR:
         status = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}.get(verdict, "error")
-        story.tests.append(TestOutcome("case 0", status, clean(message or detail, folder)))
+        story.tests.append(TestOutcome("case 0", status, clean(message or detail, folder), duration_ms))
     return verdict, detail
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from iterpref.codeflow.sandbox.compare import Lines, Values
@@ -120,6 +120,7 @@ class TestOutcome:
     name: str  # "Class.test_method" ("module.Class.test_method" with several test files), "case 3", "asserts"
     status: str  # pass | fail | error | skip; an expected failure counts as a fail
     message: str  # empty on a pass; else a traceback of the task's own frames, and the exception
+    duration_ms: float = field(default=0.0, compare=False)  # as the test process tells; two runs never agree on it
 
 
 @dataclass(frozen=True)

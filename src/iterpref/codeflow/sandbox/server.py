@@ -55,7 +55,7 @@ def bundle() -> bytes:
     """The child's modules as bytecode, by name; compiled once a process."""
     files = (path for path in CHILD.glob("*.py") if path.stem != "__init__")
     return marshal.dumps(
-        {file.stem: compile(file.read_bytes(), str(file), "exec", dont_inherit=True) for file in files}
+        {file.stem: compile(file.read_bytes(), f"<sandbox>/{file.name}", "exec", dont_inherit=True) for file in files}
     )
 
 
@@ -115,7 +115,7 @@ class Server:
         """The report of one run; raises `ServerError`, after which the server is of no more use."""
         deadline = time.monotonic() + limits["wall_s"] * PATIENCE + GRACE_S
         try:
-            self._write(wire.RUN + b"".join(_part(json.dumps(part).encode()) for part in (limits, task)), deadline)
+            self._write(wire.RUN + _part(json.dumps(limits).encode()) + _part(marshal.dumps(task)), deadline)
             size = int.from_bytes(self._read(8, deadline), "big")
             if size > MAX_REPORT:
                 raise ValueError(f"a report of {size} bytes")

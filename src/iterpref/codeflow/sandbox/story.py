@@ -42,9 +42,19 @@ def read(report: dict[str, Any], folder: str, n_canaries: int, judge_value: Call
     try:
         for kind, *values in report["frames"]:
             reader.frame(kind, values)
-    except (IndexError, KeyError, ValueError):
+    except (IndexError, KeyError, ValueError, RecursionError, MemoryError):
         reader.story.tamper = "report"  # frames with the token that lack what the collector puts into them
     return reader.story
+
+
+def _value_of(text: str) -> Any:
+    """What cannot be read equals nothing: an odd table, or what somebody else wrote in our name."""
+    try:
+        if text.count("[") + text.count("{") > tagged.MAX_CHARS:  # each costs us many times its own size
+            raise ValueError("more brackets than a value may have characters")
+        return tagged.decode(json.loads(text))
+    except Exception as error:
+        return tagged.Opaque("value", f"<a value that cannot be read: {type(error).__name__}: {error!s:.200}>")
 
 
 class _Reader:
@@ -63,7 +73,7 @@ class _Reader:
         elif kind == wire.START and not story.running:
             story.running, self._outcomes = values[0], []
         elif kind == wire.STOP and story.running:
-            self._stop()
+            self._stop(int(values[1]) / 1000)
         elif kind == wire.VALUE and story.running:
             self._value(int(values[0]), values[1])
         elif kind in (wire.PASS, wire.FAIL, wire.SKIP, wire.ERROR):
@@ -101,19 +111,19 @@ class _Reader:
     def _value(self, i: int, text: str) -> None:
         if i != len(self.story.values) + len(self.story.kinds):
             raise ValueError("values out of order")
-        value = tagged.decode(json.loads(text))
+        value = _value_of(text)
         self.story.values.append(value)
         difference = self._judge_value(i, value)
         self._outcomes.append((wire.FAIL, difference) if difference else (wire.PASS, ""))
 
-    def _stop(self) -> None:
+    def _stop(self, duration_ms: float) -> None:
         story, statuses = self.story, [status for status, _ in self._outcomes]
         status = max(statuses, key=RANK.__getitem__, default="error")
         message = "\n".join(text for _, text in self._outcomes if text) if statuses else "ended without an outcome"
         if self._canaries is not None:
             self._canaries.append(status)
         else:
-            story.tests.append(self._test(story.running, status, message[:2000]))
+            story.tests.append(self._test(story.running, status, message[:2000], duration_ms))
         if statuses.count("pass") > 1:
             self._suspect(f"{story.running} passed twice")
         story.running = ""
@@ -125,5 +135,5 @@ class _Reader:
         if values and int(values[1]):
             self.story.coverage = int(values[0]) / int(values[1])
 
-    def _test(self, name: str, status: str, message: str) -> TestOutcome:
-        return TestOutcome(clean(name, self._folder), status, clean(message, self._folder))
+    def _test(self, name: str, status: str, message: str, duration_ms: float = 0.0) -> TestOutcome:
+        return TestOutcome(clean(name, self._folder), status, clean(message, self._folder), duration_ms)

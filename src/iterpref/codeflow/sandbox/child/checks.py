@@ -6,8 +6,6 @@ Our own process compiles a suite once, for all versions that run on it, and send
 from __future__ import annotations
 
 import ast
-import base64
-import marshal
 import opcode
 from types import CodeType
 
@@ -27,16 +25,6 @@ def compile_checks(name: str, text: str) -> CodeType:
     if _compares(code):
         tree = ast.fix_missing_locations(_ProbeComparisons().visit(ast.parse(source, label(name))))
         code = compile(tree, label(name), "exec", dont_inherit=True)
-    return code
-
-
-def pack(code: CodeType) -> str:
-    """Text that `unpack` makes code of again, in the same interpreter."""
-    return base64.b64encode(marshal.dumps(code)).decode()
-
-
-def unpack(text: str) -> CodeType:
-    code: CodeType = marshal.loads(base64.b64decode(text))
     return code
 
 

@@ -13,9 +13,10 @@ import sys
 import threading
 import unittest
 from collections.abc import Callable
+from time import perf_counter
 
 from . import tagged, wire
-from .collector import flush
+from .collector import flush, microseconds_since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from .modules import TaskFile
 
 LEAVE = os._exit
-ALL_VALUES = 24 << 20  # characters of what all calls return together; after that only digests leave
+# Characters of what all calls return together; after that only digests leave. With the last value, whose letters may
+# take up to twelve bytes each in JSON, less than a report may have (`intake.VALUES_MB`).
+ALL_VALUES = 12 << 20
 LOAD = unittest.defaultTestLoader.loadTestsFromTestCase
 # A solution's own functions of these names must not stand in for the ones that free-form asserts compare with.
 JUDGES = {name: getattr(builtins, name) for name in ("abs", "all", "any", "isinstance", "round")}
@@ -46,9 +49,10 @@ class Task:
         probe: Probe,
         canaries: unittest.TestSuite,
         coverage: Coverage | None,
+        leave: Callable[[int], object] = LEAVE,
     ) -> None:
         self.files, self.emit, self.collector, self.seals = files, emit, collector, seals
-        self.probe, self.canaries, self.coverage = probe, canaries, coverage
+        self.probe, self.canaries, self.coverage, self._leave = probe, canaries, coverage, leave
 
     def finish(self, broken: str, with_canaries: bool) -> None:
         """The last words: nothing of the task, `atexit` included, has a say after them."""
@@ -61,13 +65,13 @@ class Task:
         flush()
         counts = self.coverage.counts() if self.coverage is not None else ()
         self.emit(wire.DONE, *(str(count) for count in counts))
-        LEAVE(0)
+        self._leave(0)
 
     def give_up(self, error: BaseException) -> None:
         """An exception that nothing catches ends the run."""
         self.collector.abort(error)
         flush()
-        LEAVE(0)
+        self._leave(0)
 
 
 def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
@@ -136,6 +140,7 @@ def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
     for i, (kind, call) in enumerate(entry["calls"]):
         name = f"case {i}"
         emit(wire.START, name)
+        started = perf_counter()
         try:
             if kind == "expression":
                 value = eval(compile(call, "<call>", "eval", dont_inherit=True), namespace)
@@ -152,7 +157,7 @@ def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
             task.give_up(error)
         except BaseException as error:
             task.collector.error(name, error)
-        emit(wire.STOP, name)
+        emit(wire.STOP, name, microseconds_since(started))
     task.finish("", with_canaries=False)
 
 

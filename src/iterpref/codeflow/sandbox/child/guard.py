@@ -24,6 +24,8 @@ import unittest.util
 from collections.abc import Callable, Iterable
 from types import FunctionType
 
+from . import memory
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -181,6 +183,8 @@ class Seals:
             if isinstance(function, FunctionType)
         ]
         self._tests: list[_Seal] = []
+        self._near: memory.Image | None = None
+        self._all: memory.Image | None = None
         # What decides, and what a test has no cause to replace; `self.id = 5` in a setUp is none of these.
         self._methods = {"__call__", "run", "failureException"}
         self._methods |= {name for name in vars(unittest.TestCase) if name.startswith(("assert", "fail"))}
@@ -200,6 +204,17 @@ class Seals:
             names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
             self._tests.append(_Seal(item.__qualname__, vars(item), names))
 
+    def take_images(self) -> None:
+        """From now on a look at the memory tells that nothing changed; without it, each name is looked at."""
+        near = [seal.namespace for seal in self._judges[: self._n_close]]
+        self._near = memory.image(near, ())
+        namespaces = [seal.namespace for seal in (*self._judges, *self._rest)]
+        self._all = memory.image(namespaces, [function for _, function, _ in self._bodies])
+
+    def forget_tests(self) -> None:
+        """Of a suite that is over."""
+        self._tests.clear()
+
     def broken(self, everything: bool) -> str:
         """Name of the first changed judge, or "".
 
@@ -207,14 +222,20 @@ class Seals:
         back later. `everything` adds the rest of unittest, what functions are made of, and what a test may patch for
         a while and must not leave patched: builtins, math and operator.
         """
-        judges = self._judges if everything else self._judges[: self._n_close]
-        for seal in [*judges, *self._tests, *(self._rest if everything else ())]:
-            if found := seal.broken():
+        image = self._all if everything else self._near
+        if image is None or not image.unchanged():
+            for seal in self._judges if everything else self._judges[: self._n_close]:
+                if found := seal.broken():
+                    return found
+            if everything and (found := self._far_broken()):
                 return found
         for seal in self._tests:
-            if found := seal.added(self._methods):
+            if found := seal.broken() or seal.added(self._methods):
                 return found
-        return self._changed_body() if everything else ""
+        return ""
+
+    def _far_broken(self) -> str:
+        return next((found for seal in self._rest if (found := seal.broken())), "") or self._changed_body()
 
     def _changed_body(self) -> str:
         parts = self._parts

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class TaskFile:
     """One .py file: where it would lie, and the module it makes."""
 
-    def __init__(self, folder: str, name: str, text: str, is_test: bool, compiled: str | None = None) -> None:
+    def __init__(self, folder: str, name: str, text: str, is_test: bool, compiled: CodeType | None = None) -> None:
         self.path, self.name, self.text, self.is_test = f"{folder}/{name}", name, text, is_test
         self._compiled = compiled
         # What tracebacks call it: the same in every run for a test, which is compiled ahead.
@@ -38,7 +38,7 @@ class TaskFile:
     def compile(self, coverage: Coverage | None) -> CodeType:
         """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply)."""
         if self._compiled is not None:
-            return checks.unpack(self._compiled)
+            return self._compiled
         if self.is_test:
             return checks.compile_checks(self.name, self.text)
         source = self.text.encode("utf-8")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import _sitebuiltins
 import builtins
 import gc
-import json
+import marshal
 import os
 import socket
 import struct
@@ -20,6 +20,7 @@ from .describe import headline
 from .guard import Probe, Seals, harden_assertions
 from .lines import Coverage
 from .modules import TaskFile, TaskImporter, install, pin
+from .rehearsal import rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,12 +70,18 @@ class Judge:
         self._probe = Probe()
         harden_assertions(self._probe)
         sys.argv[:] = [""]
-        self._seals = Seals([Collector, Probe, Seals, Canary])
-        self._canaries = unittest.defaultTestLoader.loadTestsFromTestCase(Canary)
-        self.n_canaries = self._canaries.countTestCases()
         # `site` is not loaded, and a program may well say exit().
         for name in ("exit", "quit"):
             setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+        self._seals = Seals([Collector, Probe, Seals, Canary])
+        self._canaries = unittest.defaultTestLoader.loadTestsFromTestCase(Canary)
+        self.n_canaries = self._canaries.countTestCases()
+
+    def settle(self, preload: Collection[str], warm: bool) -> None:
+        """In the zygote, once, last of all; `warm`: after a rehearsal."""
+        if warm:
+            rehearse(preload, self._seals, self._probe, Canary, self._at_start)
+        self._seals.take_images()
 
     def prepare(self, tasks: socket.socket) -> Callable[[], None]:
         """In the test process: waits for a task and puts up the walls; the returned function runs the task and ends
@@ -83,6 +90,7 @@ class Judge:
         os.umask(0o077)
         for handlers in self._fork_handlers:
             os.register_at_fork(**handlers)
+        pin("tempfile")
         # The task's file, standard output and error, and the events' pipe.
         command, passed, _, _ = tasks.recvmsg(1, ANCILLARY)
         if command != wire.RUN:
@@ -97,7 +105,7 @@ class Judge:
 
     def _prepare(self, descriptors: tuple[int, ...]) -> Callable[[], None]:
         data = wire.read_file(descriptors[0])
-        token, config = data[: wire.TOKEN_BYTES], json.loads(data[wire.TOKEN_BYTES :])
+        token, config = data[: wire.TOKEN_BYTES], marshal.loads(data[wire.TOKEN_BYTES :])
         folder = self._walls.furnish(config)
         work = f"{folder}/work"
         workplace.write_files(work, config["files"], config["uid"])
@@ -107,7 +115,6 @@ class Judge:
             os.environ.update(HOME=work, TMPDIR=f"{folder}/tmp")
         confine.set_limits(config, self._own_memory_mb, self._walls.process_limit(config))
         self._walls.confine(config)
-        pin("tempfile")
         files = [TaskFile(work, *file) for file in config["files"] if file[0].endswith(".py")]
         tests = [file for file in files if file.is_test]
         self._probe.arm([file.label for file in tests], any("ANY" in file.text for file in tests))

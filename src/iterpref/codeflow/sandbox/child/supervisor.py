@@ -129,11 +129,10 @@ class Watch:
     def _look(self) -> None:
         """What all processes of the run use together; the kernel limits each of them by itself only."""
         self._looked = time.monotonic()
-        everyone = processes.all_processes()
-        family = processes.below(everyone, self._zygote)
-        zygote = everyone.get(self._zygote)
+        zygote = processes.process(self._zygote)
         if zygote is None:
             return  # no /proc, or it ended: then its channel tells
+        family = processes.family(self._zygote)
         if self._ended_cpu_s < 0:
             self._ended_cpu_s = zygote.ended_cpu_s
         self._use.update(family, zygote.ended_cpu_s - self._ended_cpu_s, zygote.resident_mb)

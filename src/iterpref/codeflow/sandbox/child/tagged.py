@@ -13,6 +13,7 @@ import decimal
 import fractions
 import hashlib
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEPTH = 150  # levels of nesting
+MAX_HASHING_S = 5.0  # for sets and dicts of one value: keys of one hash take time that grows with their square
 MAX_CHARS = 4 << 20  # of all payloads of one value together
 REPR_CHARS = 200
 NUMPY_KINDS = frozenset("biufcSUmM?")
@@ -123,7 +125,10 @@ class _Encoder:
     def array(self, value: Any, kind: type, numpy: Any, depth: int) -> list[Any]:
         array = numpy.array(value, copy=True, subok=False)
         shape = None if issubclass(kind, numpy.generic) else list(array.shape)
-        if array.dtype.kind not in NUMPY_KINDS or array.dtype.fields is not None:
+        if array.dtype.names is not None:
+            columns = [[name, self.encode(numpy.asarray(array[name]), depth + 1)] for name in array.dtype.names]
+            return ["records", [shape, columns]]
+        if array.dtype.kind not in NUMPY_KINDS:
             items = [self.encode(item, depth + 1) for item in array.ravel().tolist()]
             return ["ndarray", [str(array.dtype), shape, items]]
         self.pay(array.nbytes * 4 // 3)
@@ -215,34 +220,104 @@ def _safe_repr(value: Any) -> str:
 def decode(tagged: Any) -> Any:
     """The value, as plain data; raises ValueError for what `encode` cannot have written. Never runs what it reads."""
     try:
-        return _decode(tagged, 0)
+        return _Decoder().decode(tagged, 0)
     except (TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError, ImportError) as error:
         raise ValueError(f"not a tagged value: {type(error).__name__}: {error}") from error
 
 
-def _decode(tagged: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH + 2:
-        raise ValueError("a tagged value that is nested too deeply")
-    tag, payload = tagged
-    if tag in _ITEMS:
-        return _ITEMS[tag]([_decode(item, depth + 1) for item in payload])
-    if tag == "dict":
-        return {_decode(key, depth + 1): _decode(value, depth + 1) for key, value in payload}
-    if tag == "sub":
-        return _decode(payload[1], depth + 1)
-    if tag == "ndarray":
-        dtype, shape, data = payload
-        return _array(dtype, shape, data, depth)
-    if tag == "pandas":
-        return _table(payload[0], payload[1], depth)
-    return _ATOMS[tag](payload)
+class _Decoder:
+    def __init__(self) -> None:
+        self._hashing_s = 0.0
+
+    def decode(self, tagged: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH + 2:
+            raise ValueError("a tagged value that is nested too deeply")
+        tag, payload = tagged
+        if tag in _ITEMS:
+            return _ITEMS[tag]([self.decode(item, depth + 1) for item in payload])
+        if tag in ("set", "frozenset"):
+            found: dict[Any, Any] = self._hashed([(self.decode(item, depth + 1), None) for item in payload])
+            return set(found) if tag == "set" else frozenset(found)
+        if tag == "dict":
+            return self._hashed(
+                [(self.decode(key, depth + 1), self.decode(value, depth + 1)) for key, value in payload]
+            )
+        if tag == "sub":
+            return self.decode(payload[1], depth + 1)
+        if tag == "ndarray":
+            dtype, shape, data = payload
+            return self.array(dtype, shape, data, depth)
+        if tag == "records":
+            return self.records(*payload, depth)
+        if tag == "pandas":
+            return self.table(payload[0], payload[1], depth)
+        return _ATOMS[tag](payload)
+
+    def _hashed(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for start in range(0, len(pairs), 500):
+            started = time.thread_time()
+            found.update(pairs[start : start + 500])
+            self._hashing_s += time.thread_time() - started
+            if self._hashing_s > MAX_HASHING_S:
+                raise ValueError("keys of one hash")
+        return found
+
+    def array(self, dtype: str, shape: list[int] | None, data: Any, depth: int) -> Any:
+        import numpy
+
+        if isinstance(data, list):
+            array = numpy.empty(len(data), dtype=object)
+            for i, item in enumerate(data):  # one by one: numpy would take lists of one length for a second dimension
+                array[i] = self.decode(item, depth + 1)
+        else:
+            kind = numpy.dtype(dtype)
+            if kind.kind not in NUMPY_KINDS or kind.fields is not None:
+                raise ValueError(f"an array of {dtype!r}")
+            array = numpy.frombuffer(base64.b64decode(data, validate=True), kind).copy()
+        return array[0] if shape is None else array.reshape(shape)
+
+    def records(self, shape: list[int] | None, columns: list[Any], depth: int) -> Any:
+        import numpy
+
+        parts = {str(name): self.decode(column, depth + 1) for name, column in columns}
+        n = len(shape or ())  # a column of arrays has more dimensions than that
+        if not parts or any(list(part.shape[:n]) != list(shape or ()) for part in parts.values()):
+            raise ValueError("columns that do not fit together")
+        kinds = [(name, part.dtype, part.shape[n:]) for name, part in parts.items()]
+        array = numpy.empty(shape or (), numpy.dtype(kinds))
+        for name, part in parts.items():
+            array[name] = part
+        return array[()] if shape is None else array
+
+    def table(self, name: str, payload: Any, depth: int) -> Any:
+        import pandas
+
+        if name in ("NaT", "NA"):
+            return getattr(pandas, name)
+        parts = self.decode(payload, depth + 1)
+        if name == "DataFrame":
+            columns, names, index, dtypes = parts
+            table = pandas.DataFrame(dict(enumerate(columns)), index=index)
+            for i, dtype in enumerate(dtypes):
+                table[i] = table[i].astype(dtype)
+            table.columns = pandas.Index(names)
+            return table
+        if name == "Series":
+            return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(parts[3])
+        if name == "Index":
+            values, names, dtype = parts
+            return (
+                pandas.MultiIndex.from_tuples(values, names=names)
+                if len(names) > 1
+                else pandas.Index(values, dtype=dtype, name=names[0])
+            )
+        return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")
 
 
 _ITEMS: dict[str, Any] = {
     "list": list,
     "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
     "deque": collections.deque,
     "range": lambda parts: range(*parts),
     "slice": lambda parts: slice(*parts),
@@ -266,42 +341,3 @@ _ATOMS: dict[str, Any] = {
     "other": lambda payload: Opaque(str(payload[0]), str(payload[1])),
     "digest": lambda payload: Digest(str(payload[0]), str(payload[1]), int(payload[2])),
 }
-
-
-def _array(dtype: str, shape: list[int] | None, data: Any, depth: int) -> Any:
-    import numpy
-
-    if isinstance(data, list):
-        array = numpy.empty(len(data), dtype=object)
-        array[:] = [_decode(item, depth + 1) for item in data]
-    else:
-        kind = numpy.dtype(dtype)
-        if kind.kind not in NUMPY_KINDS or kind.fields is not None:
-            raise ValueError(f"an array of {dtype!r}")
-        array = numpy.frombuffer(base64.b64decode(data, validate=True), kind).copy()
-    return array[0] if shape is None else array.reshape(shape)
-
-
-def _table(name: str, payload: Any, depth: int) -> Any:
-    import pandas
-
-    if name in ("NaT", "NA"):
-        return getattr(pandas, name)
-    parts = _decode(payload, depth + 1)
-    if name == "DataFrame":
-        columns, names, index, dtypes = parts
-        table = pandas.DataFrame(dict(enumerate(columns)), index=index)
-        for i, dtype in enumerate(dtypes):
-            table[i] = table[i].astype(dtype)
-        table.columns = pandas.Index(names)
-        return table
-    if name == "Series":
-        return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(parts[3])
-    if name == "Index":
-        values, names, dtype = parts
-        return (
-            pandas.MultiIndex.from_tuples(values, names=names)
-            if len(names) > 1
-            else pandas.Index(values, dtype=dtype, name=names[0])
-        )
-    return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")

@@ -21,7 +21,7 @@ COMPILE = "compile"  # [message] a file is not Python
 ABORT = "abort"  # [kind, message, cause] an exception outside of any test: while importing, or a KeyboardInterrupt
 VALUE = "value"  # [index, JSON of the tagged value] what one call returned
 START = "start"  # [test]
-STOP = "stop"  # [test]
+STOP = "stop"  # [test, its microseconds]
 PASS = "pass"  # [test]
 FAIL = "fail"  # [test, message]
 ERROR = "error"  # [test, kind, message, cause]
@@ -122,22 +122,24 @@ class Decoder:
         self.frames: list[list[str]] = []
         self.forged = False
         self._token = token
-        self._rest = b""
+        self._rest = bytearray()
         self._size = 0
         self._limit = limit
 
     def feed(self, data: bytes) -> None:
+        if self.forged:
+            return  # a flood must not fill our memory
         self._size += len(data)
         self._rest += data
-        head = TOKEN_BYTES + 4
-        while len(self._rest) >= head and not self.forged:
-            size = int.from_bytes(self._rest[TOKEN_BYTES:head], "big")
-            if self._rest[:TOKEN_BYTES] != self._token or self._size > self._limit:
+        start, head = 0, TOKEN_BYTES + 4
+        while len(self._rest) >= start + head and not self.forged:
+            size = int.from_bytes(self._rest[start + TOKEN_BYTES : start + head], "big")
+            if self._rest[start : start + TOKEN_BYTES] != self._token or self._size > self._limit:
                 self.forged = True
-            elif len(self._rest) < head + size:
+            elif len(self._rest) < start + head + size:
                 break
             else:
-                self.frames.append(self._rest[head : head + size].decode("utf-8", "replace").split("\0"))
-                self._rest = self._rest[head + size :]
-        if self.forged:
-            self._rest = b""  # a flood must not fill our memory
+                payload = self._rest[start + head : start + head + size]
+                self.frames.append(payload.decode("utf-8", "replace").split("\0"))
+                start += head + size
+        del self._rest[: len(self._rest) if self.forged else start]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from . import wire
 
 
-def write_files(work: str, files: Sequence[tuple[str, str, bool, str | None]], uid: int | None) -> None:
+def write_files(work: str, files: Sequence[tuple[str, str, bool, object]], uid: int | None) -> None:
     """Writes the solution's files below `work`, and gives them to `uid`; those of the tests (marked True) are never
     written."""
     for name, text, is_test, _ in files:

@@ -57,19 +57,20 @@ def run(
             for name in COMMON if setup["warm"] else ():
                 importlib.import_module(name)
             _preload(setup["preload"], channel)
-        from . import modules, runner  # after the modules that they seal and pin
-
-        modules.pin("random", "numpy.random")
+        from . import modules, rehearsal, runner  # after the modules that they seal and pin
 
         for name in ("LD_BIND_NOW", "PWD"):  # the first is for us, the second bubblewrap's
             os.environ.pop(name, None)
         judge = runner.Judge(walls, confine.address_space_mb(), {*at_start, *setup["preload"]}, handlers)
+        judge.settle(setup["preload"], setup["warm"])
+        modules.pin("random", "numpy.random")
     except BaseException as error:
         _say(channel, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
     forget()
     _say(channel, {"ready": True, "python": sys.version.split()[0], "n_canaries": judge.n_canaries})
     gc.collect()
+    rehearsal.fill_holes()
     gc.freeze()  # a collection in a child would copy every page of what we share
     gc.disable()
     number = 0
