@@ -287,3 +287,15 @@ def test_a_torch_that_ends_python_is_a_line_of_the_report(tmp_path):
     (line,) = [line for line in done.stdout.splitlines() if " torch " in line and "missing" in line]
     assert "ended Python, status -4" in line
     assert "Needed and missing: torch" in done.stdout
+
+
+def test_a_narrow_terminal_gets_texts_beside_their_margin_and_whole_remedies():
+    said = []
+    found = Finding("Cores", "warning", "words " * 12, "sandbox.workers=1  # " + "x" * 80)
+    doctor.show({"Machine": [found]}, lambda text, style: said.append(text), 60)
+    margin = " " * len("  warning  Cores  ")
+    assert said[1].splitlines()[0].startswith("  warning  Cores  words words")
+    assert all(line.startswith(f"{margin}words") for line in said[1].splitlines()[1:])
+    assert max(map(len, said[1].splitlines())) <= 60
+    assert said[2].endswith("x" * 80)
+    assert "\n" not in said[2]

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json:
         print(json.dumps(record(sections), indent=2))
     else:
-        show(sections, printer())
+        show(sections, printer(), terminal_width())
     raise SystemExit(exit_status(sections))
 
 
@@ -71,6 +74,7 @@ def record(sections: Sections) -> dict[str, Any]:
 
 
 Print = Callable[[str, str], None]
+NARROWEST = 30  # characters of a text beside its margin; in less it would be a column of words
 
 
 def printer() -> Print:
@@ -83,12 +87,28 @@ def printer() -> Print:
     return lambda text, style: console.print(text, style=style or None, markup=False, soft_wrap=True)
 
 
-def show(sections: Sections, print_: Print) -> None:
+def terminal_width() -> int | None:
+    """Columns to wrap text in; None where the output is no terminal, for `grep` and its like want whole lines."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def hanging(margin: str, text: str, columns: int | None) -> str:
+    """`text` beside its margin, in lines of at most so many columns; a remedy is not given to this: it is to be copied."""
+    if columns is None or len(margin) + len(text) <= columns:
+        return margin + text
+    indent = " " * (len(margin) if columns - len(margin) >= NARROWEST else 4)
+    wrapped = textwrap.wrap(margin + text, max(columns, NARROWEST), subsequent_indent=indent, break_long_words=False,
+                            break_on_hyphens=False, drop_whitespace=True)  # fmt: skip
+    return "\n".join(wrapped)
+
+
+def show(sections: Sections, print_: Print, columns: int | None = None) -> None:
     width = max(len(finding.name) for findings in sections.values() for finding in findings)
     for section, findings in sections.items():
         print_(f"\n{section}", "bold")
         for finding in findings:
-            print_(f"  {finding.state:<8} {finding.name:<{width}}  {finding.found}", STYLES[finding.state])
+            margin = f"  {finding.state:<8} {finding.name:<{width}}  "
+            print_(hanging(margin, finding.found, columns), STYLES[finding.state])
             if finding.remedy:
                 print_(f"  {'':<8} {'':<{width}}  {ARROW} {finding.remedy}", "")
     covered = walls.coverage()
@@ -97,7 +117,7 @@ def show(sections: Sections, print_: Print) -> None:
         print_(f"\nNot covered by {tier}", "bold")
         for text in texts:
             if tier == "any tier" or text not in everywhere:
-                print_(f"  - {text}", "")
+                print_(hanging("  - ", text, columns), "")
     missing = [finding.name for findings in sections.values() for finding in findings if finding.state == "missing"]
     print_(
         f"\nNeeded and missing: {', '.join(missing)}" if missing else "\nThe demo and the tests can run here.", "bold"

@@ -111,7 +111,7 @@ def _folder(name: str, folder: Path, need_gib: float, remedy: str) -> Finding:
             file.write(b"1")
             file.flush()
     except OSError as error:
-        return Finding(name, "missing", f"{folder}: cannot be written to ({words(error)})", remedy)
+        return Finding(name, "missing", f"{folder}: cannot be written to ({error.strerror or words(error)})", remedy)
     free = shutil.disk_usage(place).free / 2**30
     found = f"{folder}: writable, {free:.1f} GiB free"
     if free < need_gib:

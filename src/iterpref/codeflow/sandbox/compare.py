@@ -49,27 +49,26 @@ class Values:
             return f"the values cannot be compared: {type(error).__name__}: {error!s:.{SHOWN}}"
 
     def _differ(self, value: Any, expected: Any, where: str) -> str:
-        wrong = f"{where}: " if where else ""
-        wrong += f"expected {_show(expected)}, got {_show(value)}"
         if isinstance(value, Opaque) or isinstance(expected, Opaque):
-            return wrong
+            return _wrong(value, expected, where)
         if isinstance(value, Digest) or isinstance(expected, Digest):
-            return "" if digest_of(value) == digest_of(expected) else wrong
+            return "" if digest_of(value) == digest_of(expected) else _wrong(value, expected, where)
         if self.types == "exact" and type(value) is not type(expected):
-            return wrong
+            return _wrong(value, expected, where)
         if any(hasattr(item, name) for item in (value, expected) for name in ("dtype", "iloc")):
-            return "" if self._arrays(value, expected) else wrong
+            return "" if self._arrays(value, expected) else _wrong(value, expected, where)
         if isinstance(expected, (list, tuple)) and type(value) is type(expected):
             if len(value) != len(expected):
-                return f"{wrong} (length {len(expected)} against {len(value)})"
+                return f"{_wrong(value, expected, where)} (length {len(expected)} against {len(value)})"
             pairs = enumerate(zip(value, expected, strict=True))
             return next((found for i, (a, b) in pairs if (found := self._differ(a, b, f"{where}[{i}]"))), "")
         if isinstance(expected, Mapping) and isinstance(value, Mapping):
-            return self._mappings(value, expected, where) or ("" if value.keys() == expected.keys() else wrong)
+            same = value.keys() == expected.keys()
+            return self._mappings(value, expected, where) or ("" if same else _wrong(value, expected, where))
         if isinstance(expected, (set, frozenset)) and isinstance(value, (set, frozenset)):
             same = value == expected and (self.types != "exact" or _kinds(value) == _kinds(expected))
-            return "" if same else wrong
-        return "" if self._same(value, expected) else wrong
+            return "" if same else _wrong(value, expected, where)
+        return "" if self._same(value, expected) else _wrong(value, expected, where)
 
     def _same(self, value: Any, expected: Any) -> bool:
         numbers = (int, float, complex)
@@ -176,6 +175,10 @@ def _lines(text: str) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def _wrong(value: Any, expected: Any, where: str) -> str:
+    return f"{where}: " * bool(where) + f"expected {_show(expected)}, got {_show(value)}"
 
 
 def _infinite(value: Any) -> bool:

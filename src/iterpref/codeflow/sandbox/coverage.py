@@ -21,7 +21,7 @@ _PACKAGES = (
     "site-packages: nothing secret may lie there. The interpreter's path is visible, and so is the user's name if it is in it."
 )
 _PROC = "/proc tells what is the machine's and not a process's: processors, memory, load, boot id, and the names of its mounts."
-_NO_ACCOUNT = "Started by root: pwd and getpass do not find the user that a program runs as."
+_NO_ACCOUNT = "No account: pwd and getpass do not find the user that a program runs as."
 _NO_PYTHON = (
     "Started by root with an interpreter in root's home: a program cannot start Python by its path, as subprocess and the "
     "spawn method of multiprocessing do."
@@ -63,7 +63,7 @@ NOT_COVERED: dict[str, tuple[str, ...]] = {
         "Disk space: each file is limited, but neither their sum nor their number.",
         "Processes of an ordinary user are counted with all others of that user: the limit is that much looser, and a program "
         "that forks faster than we look may outlive its run.",
-        _NO_ACCOUNT,
+        f"Started by root: {_NO_ACCOUNT[0].lower()}{_NO_ACCOUNT[1:]}",
         _NO_PYTHON,
         "macOS (written for it, not tried there): no memory limit and no process limit; root stays root.",
         *_EVERYWHERE,
@@ -74,7 +74,7 @@ NOT_COVERED: dict[str, tuple[str, ...]] = {
         _PACKAGES,
         _PROC,
         "Before Linux 6.12 a program can signal its first process only: Popen.kill and Pool.terminate fail in it.",
-        "No account: pwd and getpass do not find the user that a program runs as.",
+        _NO_ACCOUNT,
         "The number of files: a run's file system is limited in size only.",
         _IN_MEMORY,
         *_EVERYWHERE,

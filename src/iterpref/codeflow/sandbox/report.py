@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from iterpref.codeflow.sandbox.protocol import RunResult, TestOutcome
 
 MAX_REPORT = 16_000  # characters of all failed tests together
+SHORT = 100  # characters of a text that is worth remembering
 MAX_OWN_STDERR = 2_000  # characters of the program's own standard error, its end
 
 # Control characters drive a terminal, the last two ranges reverse the order of what one reads.
@@ -20,6 +22,16 @@ LIBRARY = os.path.dirname(os.path.realpath(os.__file__))
 
 def clean(text: str, folder: str) -> str:
     """`text` without addresses, thread numbers, our folders and control characters."""
+    return _clean_short(text, folder) if len(text) <= SHORT else _clean(text, folder)
+
+
+@lru_cache(maxsize=4096)
+def _clean_short(text: str, folder: str) -> str:
+    """Names of tests come again and again."""
+    return _clean(text, folder)
+
+
+def _clean(text: str, folder: str) -> str:
     text = text.replace(f"{folder}/work", ".").replace(f"{folder}/tmp", "/tmp").replace(LIBRARY, "<python>")
     # How the child reaches a library that its user cannot see by name.
     text = re.sub(r"/proc/self/fd/\d+/", "<python>/", text)

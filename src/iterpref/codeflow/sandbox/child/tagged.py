@@ -248,7 +248,8 @@ class _Decoder:
             dtype, shape, data = payload
             return self.array(dtype, shape, data, depth)
         if tag == "records":
-            return self.records(*payload, depth)
+            shape, columns = payload
+            return self.records(shape, columns, depth)
         if tag == "pandas":
             return self.table(payload[0], payload[1], depth)
         return _ATOMS[tag](payload)
