@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from iterpref.codeflow.sandbox import tiers
-from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.codeflow.sandbox.pool import READ_AHEAD, PooledSandbox
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult, StdioCases
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile, TestSuite, Verdict
@@ -262,7 +262,8 @@ def test_run_many_keeps_the_order_and_reads_no_further_than_it_must(sandbox: Poo
     results = sandbox.run_many(requests())
     assert [next(results).verdict for _ in range(4)] == [Verdict.FAIL, Verdict.PASS] * 2
     results.close()
-    assert len(drawn) <= 8
+    # So many that one slow run does not keep the other workers from theirs.
+    assert READ_AHEAD <= len(drawn) <= 2 * READ_AHEAD + 4
 
 
 def test_an_event_loop_waits_for_many_runs_at_once(sandbox: PooledSandbox) -> None:

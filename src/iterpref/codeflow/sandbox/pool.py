@@ -24,6 +24,7 @@ from iterpref.codeflow.sandbox.workspace import Users
 from iterpref.errors import UserError
 from iterpref.schema import Verdict
 
+READ_AHEAD = 16  # requests a worker: while one run takes all of its limit, the other workers go on
 RETRIES = 5  # after a HARNESS_ERROR
 REPEATED = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)  # verdicts that chance may turn into each other
 BUSY = 0.05  # share of a run that it spent waiting for a core, from which on a timeout may be the machine's doing
@@ -66,13 +67,13 @@ class PooledSandbox:
         return asyncio.wrap_future(self._pool.submit(self.run, request))
 
     def run_many(self, requests: Iterable[RunRequest]) -> Iterator[RunResult]:
-        """Results in the order of the requests; at most twice `workers` requests are read ahead."""
+        """Results in the order of the requests; at most `READ_AHEAD` requests a worker are read ahead."""
         waiting: deque[Future[RunResult]] = deque()
         stop = threading.Event()
         try:
             for request in requests:
                 waiting.append(self._pool.submit(self._run, request, stop))
-                if len(waiting) >= 2 * self.workers:
+                if len(waiting) >= READ_AHEAD * self.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
