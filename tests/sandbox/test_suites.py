@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from iterpref.codeflow.sandbox.child import rehearsal
 from iterpref.codeflow.sandbox.pool import PooledSandbox
-from iterpref.schema import Verdict
+from iterpref.codeflow.sandbox.protocol import FunctionCases, RunRequest
+from iterpref.schema import SourceFile, Verdict
 
 from .build import GOOD, TESTS, request, suite
 
@@ -175,4 +177,14 @@ def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> 
             self.assertIn(1, loop)
     """
     result = sandbox.run(request(code, suite(tests, 1)))
+    assert result.verdict == Verdict.PASS, result.stderr
+
+
+@pytest.mark.parametrize("preload", [(), ("numpy",), ("numpy", "pandas")])
+def test_what_a_zygote_rehearses_runs_without_an_error(sandbox: PooledSandbox, preload: tuple[str, ...]) -> None:
+    for name in preload:
+        pytest.importorskip(name)
+    text = rehearsal._PRELOADED[preload[-1]] if preload else rehearsal._SOLUTION
+    calls = FunctionCases(("len(f(3)) > 3",), (True,))
+    result = sandbox.run(RunRequest((SourceFile("solution.py", text),), calls, preload=preload))
     assert result.verdict == Verdict.PASS, result.stderr
