@@ -92,12 +92,12 @@ def test_killing_a_test_process_from_outside_is_not_the_programs_verdict() -> No
 
 MARKER = f"sleep-of-a-death-test-{os.getpid()}"  # no other run of these tests has it
 SCRIPT = """
-import signal, sys
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest
 from iterpref.schema import SourceFile, TestSuite
-code = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.execv('/bin/sleep', ['MARKER', '1000'])".replace('MARKER', sys.argv[2])
+code = "import os, time\\nif os.fork() == 0: os.setsid()\\nos.execv('/bin/sleep', ['MARKER', '1000'])".replace('MARKER', os.environ['MARKER'])
 tests = TestSuite((SourceFile("test_a.py", "import solution"),), "unittest", 1)
 box = PooledSandbox(1, sys.argv[1], allow_unsafe=True)
 box.run(RunRequest((SourceFile("solution.py", code),), tests, Limits(wall_s=60)))
@@ -122,8 +122,9 @@ def test_the_death_of_the_parent_ends_its_runs_and_removes_their_folders(
             time.sleep(0.05)
         assert bool(marked(MARKER)) == there
 
-    environment = {**os.environ, "TMPDIR": str(base)}
-    parent = subprocess.Popen([sys.executable, "-c", SCRIPT, tier, MARKER], env=environment, stderr=subprocess.DEVNULL)
+    # Not among its arguments, where `marked` would find it before its run has begun.
+    environment = {**os.environ, "TMPDIR": str(base), "MARKER": MARKER}
+    parent = subprocess.Popen([sys.executable, "-c", SCRIPT, tier], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(there=True)
         parent.send_signal(how)
