@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -30,6 +30,7 @@ R = TypeVar("R", bound=Record)
 Rows = tuple[type[Record], Iterable[Record]] | tuple[pa.Schema, Iterable[pa.Table]]
 # Small enough that a reader who streams holds a few MB, and that several readers get equal shares of a few thousand rows.
 ROWS_PER_GROUP = 1024
+_ROWS_READ = 256
 
 
 def fingerprint(*parts: Any) -> str:
@@ -81,7 +82,13 @@ class Artifact:
         return self.folder / f"{name}.parquet"
 
     def read(self, name: str, record: type[R]) -> list[R]:
-        return [record.from_dict(row) for row in pq.read_table(self.table(name)).to_pylist()]
+        return list(self.iterate(name, record))
+
+    def iterate(self, name: str, record: type[R]) -> Iterator[R]:
+        """The records in their order, a few at a time: a table may be larger than memory."""
+        with pq.ParquetFile(self.table(name)) as file:
+            for batch in file.iter_batches(_ROWS_READ):
+                yield from (record.from_dict(row) for row in batch.to_pylist())
 
 
 def find(stage_folder: Path, key: str) -> Artifact | None:
@@ -103,11 +110,13 @@ def building(stage_folder: Path, key: str) -> Iterator[None]:
         yield
 
 
-def publish(stage_folder: Path, key: str, tables: dict[str, Rows], manifest: dict[str, Any]) -> Artifact:
+def publish(
+    stage_folder: Path, key: str, tables: dict[str, Rows], manifest: dict[str, Any] | Callable[[], dict[str, Any]]
+) -> Artifact:
     """Writes tables and manifest beside their place, then renames the folder into it. Byte for byte repeatable.
 
     A table is `(record type, records)` or `(Arrow schema, Arrow tables)`; either may be a generator, and is never held as a
-    whole: `ROWS_PER_GROUP` records make a row group, and so does each Arrow table.
+    whole: `ROWS_PER_GROUP` records make a row group, and so does each Arrow table. A manifest that is a function is asked for when all is written.
     """
     partial = stage_folder / f".{key}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -118,6 +127,7 @@ def publish(stage_folder: Path, key: str, tables: dict[str, Rows], manifest: dic
             groups: Iterable[Any] = rows if isinstance(kind, pa.Schema) else _groups(schema, rows)
             for group in groups:
                 writer.write_table(group, row_group_size=max(group.num_rows, 1))
+    manifest = manifest() if callable(manifest) else manifest
     text = json.dumps({"schema_version": SCHEMA_VERSION, "fingerprint": key, **manifest}, indent=2, sort_keys=True)
     (partial / "manifest.json").write_text(text + "\n")
     for path in (*partial.iterdir(), partial):

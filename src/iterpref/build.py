@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from iterpref.codeflow.generate import Generator
 from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
 from iterpref.config import GenerateConfig, SandboxConfig
 
 
-def build_generator(config: GenerateConfig) -> Generator:
-    from iterpref.codeflow.generate.mutate import MutateGenerator
+def build_generator(config: GenerateConfig, data: Path) -> Generator:
+    """Of the models' answers, those that were paid for are kept under `data`."""
+    if config.name == "mutate":
+        from iterpref.codeflow.generate.mutate import MutateGenerator
 
-    return MutateGenerator(config.bugs_min, config.bugs_max, config.wrong_repair, config.kinds or None)
+        return MutateGenerator(config.bugs_min, config.bugs_max, config.wrong_repair, config.kinds or None)
+    from iterpref.codeflow.generate.setup import llm_generator
+
+    return llm_generator(config, data)
 
 
 def build_sandbox(config: SandboxConfig) -> Sandbox:

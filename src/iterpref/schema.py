@@ -122,7 +122,7 @@ class TestSuite(Record):
     __test__ = False  # the name looks like a test class to pytest
 
     files: tuple[SourceFile, ...]
-    framework: str  # "unittest"
+    framework: str  # unittest | asserts | stdio (codeflow/suites.py) | none: not written yet
     n_tests: int  # tests that must run; fewer is never a pass
     coverage: float | None = None  # share of the reference's lines that the tests run, in [0, 1]
 
@@ -146,11 +146,38 @@ class Problem(Record):
 
 
 @dataclass(frozen=True)
+class LlmCall(Record):
+    """One answer of a language model; the answer itself is in the request cache, under its key."""
+
+    role: str  # author | debugger | judge
+    model: str
+    params: str  # JSON of the sampling parameters
+    request_key: str
+    tokens_in: int
+    tokens_out: int
+    cost: float  # in the currency of the configured prices
+
+
+@dataclass(frozen=True)
+class RefusedAnswer(Record):
+    """An answer that no program could be read from, or a request that the server would not answer (`llm` is None)."""
+
+    i: int  # the iteration that it was asked for
+    reason: str  # a word for the statistics
+    detail: str
+    llm: LlmCall | None = None
+
+
+@dataclass(frozen=True)
 class Draft(Record):
-    """What a generator hands over: files to run, and a note on how they came to be (bug kinds, or the LLM call)."""
+    """What a generator hands over: files to run, a note on how they came to be, and what the language model had to do with it."""
 
     files: tuple[SourceFile, ...]
     note: str = ""
+    tests: TestSuite | None = None  # of a first version whose author writes the tests, frozen from here on
+    llm: LlmCall | None = None
+    refused: tuple[RefusedAnswer, ...] = ()  # answers before this one
+    preload: tuple[str, ...] = ()  # packages that it runs with
 
 
 @dataclass(frozen=True)
@@ -168,6 +195,9 @@ class Attempt(Record):
     stdout_tail: str = ""
     stderr_tail: str = ""
     note: str = ""
+    llm: LlmCall | None = None
+    refused: tuple[RefusedAnswer, ...] = ()  # answers to the same question that could not be used
+    packages: tuple[str, ...] = ()  # that it ran with, beside the standard library
 
 
 @dataclass(frozen=True)
@@ -198,8 +228,10 @@ class Trajectory(Record):
     split: str
     tests: TestSuite
     iterations: tuple[Attempt, ...]
-    status: str  # solved | solved_at_once | unsolved
+    status: str  # solved | solved_at_once | unsolved | refused (no usable answer) | unfit (its tests can judge nothing)
     seed: int
+    detail: str = ""  # why it is refused or unfit
+    refused: tuple[RefusedAnswer, ...] = ()  # the answers that ended it
     schema_version: int = SCHEMA_VERSION
 
 

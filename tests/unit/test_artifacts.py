@@ -22,10 +22,12 @@ from iterpref.schema import (
     Draft,
     Example,
     FilterResult,
+    LlmCall,
     Message,
     PreferencePair,
     Problem,
     Record,
+    RefusedAnswer,
     SourceFile,
     Span,
     TestSuite,
@@ -36,7 +38,11 @@ from iterpref.schema import (
 
 FILE = SourceFile("a.py", "x = 'é\u2028😀\r\n'\x00")
 SUITE = TestSuite((FILE,), "unittest", 3, 0.5)
-ATTEMPT = Attempt(0, None, (FILE, FILE), SUITE.sha256, Verdict.EARLY_EXIT, "d", 1, 2, "out", "err", "note")
+CALL = LlmCall("author", "m", "{}", "0f", 10, 20, 0.25)
+REFUSED = RefusedAnswer(1, "no_code", "d", CALL)
+ATTEMPT = Attempt(
+    0, None, (FILE, FILE), SUITE.sha256, Verdict.EARLY_EXIT, "d", 1, 2, "out", "err", "note", CALL, (REFUSED,)
+)
 TRAJECTORY = Trajectory(
     "t#0", "t", "p", "bank", "MIT", "c", "train", SUITE, (ATTEMPT, replace(ATTEMPT, i=1, parent=0)), "solved", 2**47
 )
@@ -52,9 +58,11 @@ BARE = [
     replace(TRAJECTORY, iterations=(), tests=TestSuite((), "unittest", 0)),
     Problem("t", "p", SUITE),
     Draft(()),
+    replace(REFUSED, llm=None),
+    replace(ATTEMPT, llm=None, refused=()),
     Timing("t#0", 0, 1.5, None, "plain"),
 ]
-FULL = [FILE, SUITE, Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n"), ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
+FULL = [FILE, SUITE, Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n", SUITE, CALL, (REFUSED,), ("numpy",)), CALL, REFUSED, ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
         Timing("t#0", 1, 0.25, 8.0, "plain"), Span(1, 2), FilterResult("n", True), Message("user", "p")]  # fmt: skip
 
 
@@ -71,6 +79,16 @@ def test_every_record_comes_back_as_it_went(tmp_path: Path, row: Record) -> None
 
 def test_the_cases_above_are_all_the_records() -> None:
     assert {type(row) for row in FULL} == {r for r in Record.__subclasses__() if r.__module__ == "iterpref.schema"}
+
+
+def test_a_table_is_read_a_few_rows_at_a_time_and_its_manifest_may_come_last(tmp_path: Path) -> None:
+    taken: list[int] = []
+    rows = (taken.append(i) or Span(i, i + 1) for i in range(3000))
+    artifact = publish(tmp_path, "k", {"rows": (Span, rows)}, lambda: {"n": len(taken)})
+    assert artifact.manifest["n"] == 3000
+    read = artifact.iterate("rows", Span)
+    assert [next(read) for _ in range(2)] == [Span(0, 1), Span(1, 2)]
+    assert list(read)[-1] == Span(2999, 3000)
 
 
 @pytest.mark.parametrize("record", [type(row) for row in FULL])

@@ -15,6 +15,7 @@ from iterpref.errors import UserError
 
 COMMANDS = tuple(SECTIONS)
 NEEDS_A_VALUE = {
+    ("generate", "openai"): ["generate.model=some-model"],
     ("problems", "jsonl"): ["problems.path=tasks.jsonl"],
     ("model", "pretrained"): ["model.path=some/model"],
     ("pairs", "external"): ["pairs.path=some/pairs"],
@@ -53,7 +54,9 @@ def test_each_choice_of_each_group_composes_and_loads(turn: int) -> None:
     config = to_dict(composed("train", *(f"{group}={choice}" for group, choice in chosen.items()), *extra))
     for group, choice in chosen.items():
         stated: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{choice}.yaml"))
-        assert {k: v for k, v in config[group].items() if k in stated and v != stated[k]}.keys() <= {"path"}, group
+        assert {k: v for k, v in config[group].items() if k in stated and v != stated[k]}.keys() <= {"path", "model"}, (
+            group
+        )
 
 
 def test_every_yaml_is_a_command_the_base_or_a_choice() -> None:
@@ -64,7 +67,7 @@ def test_every_yaml_is_a_command_the_base_or_a_choice() -> None:
 
 @pytest.mark.parametrize(("group", "choice"), NEEDS_A_VALUE)
 def test_a_choice_that_needs_a_value_asks_for_it(group: str, choice: str) -> None:
-    with pytest.raises(UserError, match=rf"add {group}\.path="):
+    with pytest.raises(UserError, match=rf"add {group}\.\w+="):
         composed("train", f"{group}={choice}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -71,10 +72,14 @@ def debugged(
     *texts: str, history: Sequence[Attempt] = (), max_refinements: int = 5, **options: Any
 ) -> tuple[Trajectory, Script, FakeSandbox]:
     generator, sandbox = Script(*texts), FakeSandbox()
-    trajectory = debug(
+
+    async def run(request: RunRequest) -> RunResult:
+        return sandbox.run(request)
+
+    work = debug(
         PROBLEM,
         generator,
-        sandbox,
+        run,
         sample=1,
         seed=7,
         max_refinements=max_refinements,
@@ -82,6 +87,7 @@ def debugged(
         history=history,
         **options,
     )
+    trajectory = asyncio.run(work)
     return trajectory, generator, sandbox
 
 

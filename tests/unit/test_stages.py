@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -160,23 +163,50 @@ def test_a_killed_run_keeps_its_work_and_ends_with_the_same_bytes(tmp_path: Path
     assert again.runs == undisturbed.runs - kept
 
 
-def test_an_interrupt_ends_the_runs_that_are_going_on(tmp_path: Path) -> None:
-    closed = threading.Event()
-    ended: list[bool] = []
+class Interrupted(FakeSandbox):
+    """Ctrl-C comes once during the first run and `more` times after it; every run then takes until it is closed, or 0.3 s."""
 
-    class Busy(FakeSandbox):
-        def run(self, request: RunRequest) -> RunResult:
-            if "t0" in request.tests.files[0].text:
-                ended.append(closed.wait(10))
-                return RunResult(Verdict.HARNESS_ERROR, "closed", 0, 0)
-            raise KeyboardInterrupt
+    def __init__(self, more: int) -> None:
+        super().__init__(2)
+        self.more, self.waits, self.closing = more, 0, threading.Event()
 
-        def close(self) -> None:
-            closed.set()
+    def run(self, request: RunRequest) -> RunResult:
+        with self.lock:
+            self.waits += 1
+            first = self.waits == 1
+        for _ in range(1 + self.more if first else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        if self.closing.wait(30 if self.more else 0.3):
+            return RunResult(Verdict.HARNESS_ERROR, "closed", 0, 0)
+        return super().run(request)
 
+    def close(self) -> None:
+        super().close()
+        self.closing.set()
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_keeps_it(tmp_path: Path) -> None:
+    sandbox = Interrupted(0)
     with pytest.raises(KeyboardInterrupt):
-        built(tmp_path, Busy(2), PROBLEMS[:2], samples=1, verify_reference=False)
-    assert ended == [True]
+        built(tmp_path, sandbox, PROBLEMS, samples=1, verify_reference=False)
+    (path,) = (tmp_path / "trajectories").glob(".*.sqlite")
+    store = TrajectoryStore(path)
+    kept = sum(len(store.history(f"t{i}#0")) for i in range(6))
+    store.close()
+    assert 1 <= kept == sandbox.runs <= 2  # two workers: nothing was begun after it
+    again = FakeSandbox()
+    built(tmp_path, again, PROBLEMS, samples=1, verify_reference=False)
+    whole = FakeSandbox()
+    built(tmp_path / "whole", whole, PROBLEMS, samples=1, verify_reference=False)
+    assert again.runs == whole.runs - kept
+
+
+def test_a_second_ctrl_c_ends_the_runs_that_are_going_on(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        built(tmp_path, Interrupted(1), PROBLEMS[:2], samples=1, verify_reference=False)
+    assert time.monotonic() - begin < 10
 
 
 def test_a_run_killed_before_its_last_rename_is_built_again(tmp_path: Path) -> None:

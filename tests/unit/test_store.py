@@ -36,7 +36,7 @@ def test_the_first_record_of_a_version_stands(tmp_path: Path) -> None:
     store.add("t#0", ATTEMPT, TIMING)
     store.add("t#0", replace(ATTEMPT, detail="again"), TIMING)
     assert store.history("t#0") == [ATTEMPT]
-    assert store.timings() == [TIMING]
+    assert list(store.timings()) == [TIMING]
     store.close()
 
 

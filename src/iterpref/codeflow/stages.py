@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
-from iterpref.codeflow.debug import HarnessFailure, debug
+from iterpref.codeflow.debug import SOLVED
+from iterpref.codeflow.debugging import Debugging
 from iterpref.codeflow.generate import Generator
-from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, Sandbox
+from iterpref.codeflow.quality import fit_problems
+from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
 from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import DebugConfig
-from iterpref.errors import UserError
-from iterpref.progress import track
-from iterpref.schema import Problem, TestSuite, Timing, Trajectory, Verdict
+from iterpref.schema import Problem, Timing, Trajectory
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,9 @@ def trajectories_stage(
     seed: int,
 ) -> Artifact:
     """Debugs `config.samples` samples of every problem; a killed run goes on from the last executed version."""
+    rules = {k: v for k, v in asdict(config).items() if k != "lost"}  # how a run may end changes no record
     key = fingerprint(
-        "trajectories", [p.to_dict() for p in problems], generator.fingerprint(), asdict(config), asdict(limits), seed
+        "trajectories", [p.to_dict() for p in problems], generator.fingerprint(), rules, asdict(limits), seed
     )
     folder = data / "trajectories"
     if done := find(folder, key):
@@ -62,20 +63,25 @@ def _build_trajectories(
         drops: Counter[str] = Counter()
         kept = list(problems)
         if config.verify_reference:
-            kept = _verified(problems, sandbox, limits, config.repeat, store, drops)
-        trajectories = _debug_all(kept, generator, sandbox, limits, config, seed, store)
-        manifest = {
-            "stage": "trajectories",
-            "config": {"debug": asdict(config), "generator": generator.fingerprint(), "limits": asdict(limits), "seed": seed},
-            "counts": {"problems": len(problems), "problems_dropped": dict(sorted(drops.items())), "trajectories": len(trajectories),
-                       "status": dict(sorted(Counter(t.status for t in trajectories).items()))},
-            "pass_rate_by_iteration": pass_rate_by_iteration(trajectories, config.max_refinements),
-            "tier": sandbox.tier,
-        }  # fmt: skip
+            kept = fit_problems(problems, sandbox, limits, config, store, drops)
+        lost = Debugging(generator, sandbox, limits, config, seed, store, spender=key).run(kept)
+        counts = Counts(config.max_refinements)
+
+        def manifest() -> dict[str, Any]:
+            return {
+                "stage": "trajectories",
+                "config": {"debug": asdict(config), "generator": generator.fingerprint(), "limits": asdict(limits), "seed": seed},
+                "counts": {"problems": len(problems), "problems_dropped": dict(sorted(drops.items())),
+                           "trajectories": counts.trajectories, "status": dict(sorted(counts.status.items())),
+                           "lost": dict(sorted(lost.items())), **counts.of_answers()},
+                "pass_rate_by_iteration": counts.pass_rate(),
+                "tier": sandbox.tier,
+            }  # fmt: skip
+
         # Durations differ from run to run, so they live apart from the records that must not; the stage is finished
         # with its records, which therefore come last.
         publish(folder / "timings", key, {"timings": (Timing, store.timings())}, {"stage": "timings"})
-        artifact = publish(folder, key, {"trajectories": (Trajectory, trajectories)}, manifest)
+        artifact = publish(folder, key, {"trajectories": (Trajectory, map(counts.see, store.finished()))}, manifest)
     finally:
         store.close()
         sandbox.close()
@@ -84,105 +90,50 @@ def _build_trajectories(
     return artifact
 
 
-def pass_rate_by_iteration(trajectories: Sequence[Trajectory], max_refinements: int) -> list[float]:
+def pass_rate_by_iteration(trajectories: Iterable[Trajectory], max_refinements: int) -> list[float]:
     """Share of trajectories solved by iteration 0, 1, ..., in [0, 1]."""
-    total = max(len(trajectories), 1)
-    solved = [len(t.iterations) - 1 for t in trajectories if t.status != "unsolved"]
-    return [sum(s <= i for s in solved) / total for i in range(max_refinements + 1)]
+    counts = Counts(max_refinements)
+    for trajectory in trajectories:
+        counts.see(trajectory)
+    return counts.pass_rate()
 
 
-def _verified(
-    problems: Sequence[Problem],
-    sandbox: Sandbox,
-    limits: Limits,
-    repeat: int,
-    store: TrajectoryStore,
-    drops: Counter[str],
-) -> list[Problem]:
-    """The problems whose reference passes its own tests, with the measured coverage; a task without reference is kept."""
-    known = store.checks()
-    todo = [p for p in problems if p.reference and p.task_id not in known]
-    requests = [RunRequest(p.reference, p.tests, limits, measure_coverage=True, repeat=repeat) for p in todo]
-    for problem, result in zip(todo, track(sandbox.run_many(requests), len(requests), "references"), strict=True):
-        if result.verdict == Verdict.HARNESS_ERROR:
-            raise UserError(
-                f"the sandbox failed on the reference of {problem.task_id} ({result.detail}); "
-                "what is finished is kept: run the same command again to go on"
-            )
-        first_line = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "")
-        outcome: dict[str, object] = {
-            "verdict": result.verdict.value,
-            "detail": result.detail or first_line,
-            "coverage": result.coverage,
-        }
-        store.add_check(problem.task_id, outcome)
-        known[problem.task_id] = outcome
-    kept: list[Problem] = []
-    for problem in problems:
-        check = known.get(problem.task_id)
-        if check is None or check["verdict"] == Verdict.PASS:
-            kept.append(_with_coverage(problem, check["coverage"] if check else None))
-            continue
-        drops["reference_fails"] += 1
-        log.warning(
-            "task %s is dropped: its reference fails its own tests (%s: %s); mend the task, or its tests",
-            problem.task_id, check["verdict"], check["detail"],
-        )  # fmt: skip
-    if not kept:
-        raise UserError(
-            f"none of the {len(problems)} tasks can be used: each reference fails its own tests (see the warnings above); "
-            "mend the tasks, or set debug.verify_reference=false to debug without checking"
-        )
-    return kept
+class Counts:
+    """What the manifest says of trajectories that pass by one at a time."""
 
+    def __init__(self, max_refinements: int) -> None:
+        self.trajectories = 0
+        self.status: Counter[str] = Counter()
+        self._solved_by = [0] * (max_refinements + 1)
+        self._refused: Counter[str] = Counter()
+        self._unfit: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._cost = 0.0
 
-def _with_coverage(problem: Problem, coverage: object) -> Problem:
-    if coverage is None:
-        return problem
-    suite = problem.tests
-    row = {
-        **problem.to_dict(),
-        "tests": TestSuite(suite.files, suite.framework, suite.n_tests, float(str(coverage))).to_dict(),
-    }
-    return Problem.from_dict(row)
+    def see(self, trajectory: Trajectory) -> Trajectory:
+        self.trajectories += 1
+        self.status[trajectory.status] += 1
+        if trajectory.status in SOLVED:
+            for i in range(len(trajectory.iterations) - 1, len(self._solved_by)):
+                self._solved_by[i] += 1
+        if trajectory.status == "unfit":
+            self._unfit[trajectory.detail.partition(":")[0]] += 1
+        refused = [r for a in trajectory.iterations for r in a.refused] + list(trajectory.refused)
+        self._refused.update(r.reason for r in refused)
+        for call in [a.llm for a in trajectory.iterations] + [r.llm for r in refused]:
+            if call is not None:
+                self._answers.update(answers=1, tokens_in=call.tokens_in, tokens_out=call.tokens_out)
+                self._cost += call.cost
+        return trajectory
 
+    def pass_rate(self) -> list[float]:
+        return [solved / max(self.trajectories, 1) for solved in self._solved_by]
 
-def _debug_all(
-    problems: Sequence[Problem],
-    generator: Generator,
-    sandbox: Sandbox,
-    limits: Limits,
-    config: DebugConfig,
-    seed: int,
-    store: TrajectoryStore,
-) -> list[Trajectory]:
-    def one(problem: Problem, sample: int) -> Trajectory:
-        trajectory_id = f"{problem.task_id}#{sample}"
-        return debug(
-            problem, generator, sandbox, sample=sample, seed=seed, max_refinements=config.max_refinements, limits=limits,
-            repeat=config.repeat, history=store.history(trajectory_id), on_attempt=lambda attempt, timing: store.add(trajectory_id, attempt, timing),
-        )  # fmt: skip
-
-    jobs = [(problem, sample) for problem in problems for sample in range(config.samples)]
-    done: list[Trajectory] = []
-    failures: list[str] = []
-    with ThreadPoolExecutor(sandbox.workers) as pool:
-        futures = [pool.submit(one, *job) for job in jobs]
-        try:
-            for future in track(as_completed(futures), len(futures), "debugging"):
-                try:
-                    done.append(future.result())
-                except HarnessFailure as failure:
-                    failures.append(str(failure))
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            # Ends the runs that are going on: leaving the pool would wait for whole trajectories.
-            sandbox.close()
-            raise
-    if failures:
-        raise UserError(
-            f"the sandbox failed in {len(failures)} of {len(jobs)} trajectories (first: {failures[0]}); "
-            "what is finished is kept: run the same command again to retry these"
-        )
-    return sorted(done, key=lambda t: t.trajectory_id)
+    def of_answers(self) -> dict[str, Any]:
+        """Nothing for a generator that asks no model."""
+        if not self._answers and not self._refused:
+            return {}
+        return {
+            "unfit": dict(sorted(self._unfit.items())),
+            "llm": {**dict(sorted(self._answers.items())), "cost": round(self._cost, 6), "refused": dict(sorted(self._refused.items()))},
+        }  # fmt: skip

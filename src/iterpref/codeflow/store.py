@@ -6,12 +6,20 @@ import errno
 import json
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from iterpref.schema import Attempt, Timing
+from iterpref.schema import Attempt, TestSuite, Timing, Trajectory
 
 _ERRNO = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
+_TABLES = (
+    "attempts (trajectory_id TEXT, i INTEGER, attempt TEXT NOT NULL, timing TEXT NOT NULL, PRIMARY KEY (trajectory_id, i))",
+    "suites (trajectory_id TEXT PRIMARY KEY, suite TEXT NOT NULL)",
+    "finished (trajectory_id TEXT PRIMARY KEY, trajectory TEXT NOT NULL)",
+    "checks (task_id TEXT PRIMARY KEY, outcome TEXT NOT NULL)",
+)
+_PAGE = 256  # rows read at once
 
 
 def as_os_error(error: sqlite3.OperationalError, path: Path) -> Exception:
@@ -21,9 +29,9 @@ def as_os_error(error: sqlite3.OperationalError, path: Path) -> Exception:
 
 
 class TrajectoryStore:
-    """Attempts by trajectory, and what the reference check found by task. Safe to use from several threads.
+    """Attempts, frozen tests and finished records by trajectory, and what the reference check found by task.
 
-    A full or read-only disk raises `OSError`, as with any other file.
+    Safe to use from several threads. A full or read-only disk raises `OSError`, as with any other file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,13 +40,10 @@ class TrajectoryStore:
         self._lock = threading.Lock()
         # Autocommit: one row is one transaction, and WAL keeps a killed writer from tearing it.
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._run("PRAGMA journal_mode=WAL")
-        self._run("PRAGMA synchronous=NORMAL")
-        self._run(
-            "CREATE TABLE IF NOT EXISTS attempts (trajectory_id TEXT, i INTEGER, attempt TEXT NOT NULL, timing TEXT NOT NULL,"
-            " PRIMARY KEY (trajectory_id, i))"
-        )
-        self._run("CREATE TABLE IF NOT EXISTS checks (task_id TEXT PRIMARY KEY, outcome TEXT NOT NULL)")
+        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL"):
+            self._run(statement)
+        for table in _TABLES:
+            self._run(f"CREATE TABLE IF NOT EXISTS {table}")
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -55,9 +60,37 @@ class TrajectoryStore:
         rows = self._run("SELECT attempt FROM attempts WHERE trajectory_id = ? ORDER BY i", (trajectory_id,))
         return [Attempt.from_dict(json.loads(text)) for (text,) in rows]
 
-    def timings(self) -> list[Timing]:
-        rows = self._run("SELECT timing FROM attempts ORDER BY trajectory_id, i")
-        return [Timing.from_dict(json.loads(text)) for (text,) in rows]
+    def timings(self) -> Iterator[Timing]:
+        """In the order of (trajectory, version), a page at a time."""
+        last: tuple[str, int] = ("", -1)
+        query = "SELECT trajectory_id, i, timing FROM attempts WHERE (trajectory_id, i) > (?, ?) ORDER BY trajectory_id, i LIMIT ?"
+        while rows := self._run(query, (*last, _PAGE)):
+            yield from (Timing.from_dict(json.loads(text)) for _, _, text in rows)
+            last = rows[-1][:2]
+
+    def freeze(self, trajectory_id: str, suite: TestSuite) -> TestSuite:
+        """Stores the tests of a trajectory; those that stand there already stay, and are returned."""
+        self._run("INSERT OR IGNORE INTO suites VALUES (?, ?)", (trajectory_id, json.dumps(suite.to_dict())))
+        return self.suite(trajectory_id) or suite
+
+    def suite(self, trajectory_id: str) -> TestSuite | None:
+        rows = self._run("SELECT suite FROM suites WHERE trajectory_id = ?", (trajectory_id,))
+        return TestSuite.from_dict(json.loads(rows[0][0])) if rows else None
+
+    def finish(self, trajectory: Trajectory) -> None:
+        row = (trajectory.trajectory_id, json.dumps(trajectory.to_dict()))
+        self._run("INSERT OR REPLACE INTO finished VALUES (?, ?)", row)
+
+    def finished_ids(self) -> set[str]:
+        return {name for (name,) in self._run("SELECT trajectory_id FROM finished")}
+
+    def finished(self) -> Iterator[Trajectory]:
+        """In the order of their ids, a page at a time: more of them than fit into memory may be there."""
+        last = ""
+        query = "SELECT trajectory_id, trajectory FROM finished WHERE trajectory_id > ? ORDER BY trajectory_id LIMIT ?"
+        while rows := self._run(query, (last, _PAGE)):
+            yield from (Trajectory.from_dict(json.loads(text)) for _, text in rows)
+            last = rows[-1][0]
 
     def add_check(self, task_id: str, outcome: dict[str, object]) -> None:
         self._run("INSERT OR REPLACE INTO checks VALUES (?, ?)", (task_id, json.dumps(outcome)))

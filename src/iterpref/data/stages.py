@@ -52,7 +52,7 @@ def prepare(config: Config) -> Prepared:
         pairs = external_pairs_stage(data, config.pairs)
     else:
         trajectories = trajectories_stage(
-            data, load_problems(config.problems), build_generator(config.generate), lambda: build_sandbox(config.sandbox),
+            data, load_problems(config.problems), build_generator(config.generate, data), lambda: build_sandbox(config.sandbox),
             build_limits(config.sandbox), config.debug, config.seed,
         )  # fmt: skip
         pairs = pairs_stage(data, trajectories, config.pairs, config.seed)

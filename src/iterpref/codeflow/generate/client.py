@@ -42,6 +42,11 @@ class CallLimits:
     price_out: float = 0.0
 
 
+def budget_of(limits: CallLimits, cache: RequestCache, spender: str) -> Budget:
+    """What `spender` may still spend."""
+    return Budget(limits.max_calls, limits.max_total_tokens, limits.max_cost, *cache.spent(spender))
+
+
 @dataclass
 class Tally:
     """What this process asked for: `requests` = `cached` + `answered` + given up, refused and stopped ones."""
@@ -57,12 +62,19 @@ class ChatClient:
     """`ChatBackend` around another one.
 
     Args:
-        spender: in whose name calls are paid; the budget counts what this name has spent in the cache before.
         stop: asked before each call; a budget that is spent and an unrecoverable error set it.
+        spender: in whose name calls are paid.
+        budget: of several clients together; by default one of its own, which counts what `spender` has spent before.
     """
 
     def __init__(
-        self, backend: ChatBackend, cache: RequestCache, limits: CallLimits, stop: Stop, spender: str = ""
+        self,
+        backend: ChatBackend,
+        cache: RequestCache,
+        limits: CallLimits,
+        stop: Stop,
+        spender: str = "",
+        budget: Budget | None = None,
     ) -> None:
         self.model, self.tally, self.stop = backend.model, Tally(), stop
         self._backend, self._cache, self._limits, self._spender = backend, cache, limits, spender
@@ -70,8 +82,7 @@ class ChatClient:
         self._requests = Rate(limits.requests_per_minute)
         self._tokens = Rate(limits.tokens_per_minute)
         self._pause = Rate(60.0)  # a unit is a second in which nobody may ask
-        calls, tokens, cost = cache.spent(spender)
-        self._budget = Budget(limits.max_calls, limits.max_total_tokens, limits.max_cost, calls, tokens, cost)
+        self._budget = budget or budget_of(limits, cache, spender)
         self._flying: dict[str, asyncio.Future[Completion]] = {}
         # Jitter only: no record depends on it.
         self._rng = random.Random()

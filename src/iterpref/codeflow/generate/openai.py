@@ -49,7 +49,6 @@ class OpenAIBackend:
         *,
         key_env: str = "OPENAI_API_KEY",
         timeout_s: float = 600.0,
-        concurrency: int = 32,
         send_seed: bool = True,
         limit_field: str = "max_tokens",
     ) -> None:
@@ -59,7 +58,6 @@ class OpenAIBackend:
             raise UserError('generate=openai needs the openai package; run: pip install "iterpref[llm]"') from None
         self.model, self.base_url = model, base_url
         self._key_env, self._timeout_s, self._send_seed, self._limit_field = key_env, timeout_s, send_seed, limit_field
-        self._concurrency = concurrency
         self._openai = openai
         self._client: Any = None
 

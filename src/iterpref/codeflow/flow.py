@@ -1,0 +1,101 @@
+"""Many tasks at once on an event loop of their own, each moving on as soon as it can; results come as they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from iterpref.codeflow.generate.limits import Stop, Stopped
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+class Flow(Generic[J, R]):
+    """`work(job)` for every job, at most `width` at once: iterate for `(job, result or exception)` in order of completion.
+
+    The loop runs in a thread, so that Ctrl-C reaches the caller, and a caller may have a loop of its own (a notebook).
+    Use as a context manager: leaving it early sets `stop` and waits for what is in flight, and a second Ctrl-C calls
+    `abandon` and waits no longer. `finish` runs on the loop when all work has ended.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[J],
+        work: Callable[[J], Awaitable[R]],
+        *,
+        width: int,
+        stop: Stop,
+        abandon: Callable[[], None] = lambda: None,
+        finish: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._jobs, self._work, self._width = iter(jobs), work, width
+        self._stop, self._abandon, self._finish = stop, abandon, finish
+        self._done: queue.SimpleQueue[tuple[J, R | BaseException] | BaseException | None] = queue.SimpleQueue()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="flow", daemon=True)
+
+    def __enter__(self) -> Flow[J, R]:
+        self._thread.start()
+        return self
+
+    def __iter__(self) -> Iterator[tuple[J, R | BaseException]]:
+        while (item := self._next()) is not None:
+            yield item
+
+    def _next(self) -> tuple[J, R | BaseException] | None:
+        if self._ended:
+            return None
+        item = self._done.get()
+        if isinstance(item, tuple):
+            return item
+        self._ended = True
+        if item is not None:
+            raise item
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None:
+            self._stop.set(error)
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            # A defect of ours, or a full disk: nothing that is in flight could be kept.
+            self._abandon()
+        try:
+            while not self._ended:
+                with contextlib.suppress(Exception):
+                    self._next()
+        except KeyboardInterrupt:
+            self._abandon()
+            raise
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._all())
+            self._done.put(None)
+        except BaseException as error:
+            self._done.put(error)
+
+    async def _all(self) -> None:
+        try:
+            await asyncio.gather(*(self._worker() for _ in range(self._width)))
+        finally:
+            if self._finish:
+                await self._finish()
+
+    async def _worker(self) -> None:
+        for job in self._jobs:
+            if self._stop.cause is not None:
+                self._done.put((job, Stopped()))
+                continue
+            result: R | BaseException
+            try:
+                result = await self._work(job)
+            except BaseException as error:
+                result = error
+            self._done.put((job, result))

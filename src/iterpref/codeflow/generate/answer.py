@@ -1,0 +1,259 @@
+"""Files out of what a model has answered: read strictly, mended where only one reading is left, refused otherwise.
+
+    <file>NAME</file>
+    ```python
+    ...
+    ```
+    <json>{"file_names": ["NAME"], "packages": []}</json>
+
+What is mended: a single fence without a name, or the only one of several that defines what the tests use; a missing `<json>`;
+trailing commas in it; a last fence that the end of the answer closes; CRLF; a block of thoughts in front. A name is
+untrusted: a plain relative path, or the answer is refused, and with it this row and no other.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from iterpref.schema import SourceFile
+
+MAX_ANSWER = 1_000_000  # characters
+MAX_FILE = 200_000
+MAX_FILES = 20
+MAX_NAME = 200
+MAX_BLOCKS = 200
+_FENCE = re.compile(r"\s{0,8}(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[\w+#-]*)[^`]*$")
+_FILE = re.compile(r"<file>([^\n<]*)</file>")  # linear, whatever the answer
+_JSON = re.compile(r"<json>(.*?)(?:</json>|\Z)", re.DOTALL)
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?<!\.)\Z")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?\Z", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_PACKAGE = re.compile(r"[A-Za-z][\w.\-]*")
+_PYTHON = ("", "py", "python", "python3")
+
+
+class BadAnswer(Exception):
+    """An answer that cannot be used. `reason` is a word for the statistics, `detail` plain ASCII."""
+
+    def __init__(self, reason: str, detail: object = "") -> None:
+        self.reason, self.detail = reason, ascii(str(detail)[:200])[1:-1]
+        super().__init__(f"{reason}: {self.detail}" if self.detail else reason)
+
+
+@dataclass(frozen=True)
+class Answer:
+    files: tuple[SourceFile, ...]  # the solution, as the model ordered it
+    tests: tuple[SourceFile, ...]
+    packages: tuple[str, ...]  # as declared: top names in lower case
+
+
+@dataclass
+class _Block:
+    name: str | None
+    language: str
+    lines: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def parse_answer(
+    text: str, *, cut: bool = False, name: str = "solution.py", wanted: Sequence[str] = (), with_tests: bool = False
+) -> Answer:
+    """The answer's files; raises `BadAnswer`.
+
+    Args:
+        cut: the server stopped the answer at its limit of tokens.
+        name: of a file that the answer does not name.
+        wanted: names that the tests use: of several fences without a name, the one that defines them is the file.
+        with_tests: the answer must hold tests; otherwise what it holds of them is left out.
+    """
+    if len(text) > MAX_ANSWER:
+        raise BadAnswer("answer_too_long", f"{len(text)} characters")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rpartition("</think>")[2]
+    if text.lstrip().startswith("<think>"):
+        raise BadAnswer("answer_cut", "it never ended its thoughts")
+    if not text.strip():
+        raise BadAnswer("empty_answer")
+    blocks, prose = _scan(text)
+    declared = _declaration(blocks, prose)
+    named = [block for block in blocks if block.name is not None]
+    if cut and (not blocks or not blocks[-1].closed or (len(named) > 0 and declared is None)):
+        raise BadAnswer("answer_cut", "it reached the limit on its tokens: generate.max_tokens")
+    pairs = [(str(b.name), b.text) for b in named] or _unnamed(text, blocks, name, wanted, with_tests)
+    files = _checked(pairs)
+    packages: tuple[str, ...] = ()
+    if declared is not None:
+        packages = _packages(declared)
+        _agree(declared, files)
+    tests = tuple(f for f in files if is_test_name(f.name))
+    solution = tuple(f for f in files if not is_test_name(f.name))
+    if not any(f.name.endswith(".py") and f.text.strip() for f in solution):
+        raise BadAnswer("no_code", "no Python file beside the tests" if tests else "no Python file")
+    return Answer(solution, tests, packages)
+
+
+def is_test_name(name: str) -> bool:
+    *folders, last = name.lower().split("/")
+    return last.startswith("test_") or last.endswith("_test.py") or last == "tests.py" or "tests" in folders
+
+
+def _scan(text: str) -> tuple[list[_Block], str]:
+    """Fenced blocks, each with the `<file>` that stands before it, and the text outside of them."""
+    blocks: list[_Block] = []
+    prose: list[str] = []
+    name: str | None = None
+    opened = ""
+    for line in text.split("\n"):
+        if opened:
+            bare = line.strip()
+            if bare and set(bare) == {opened[0]} and len(bare) >= len(opened):
+                blocks[-1].closed, opened = True, ""
+            else:
+                blocks[-1].lines.append(line)
+            continue
+        if match := _FENCE.match(line):
+            if len(blocks) >= MAX_BLOCKS:
+                raise BadAnswer("too_many_files", f"more than {MAX_BLOCKS} fences")
+            opened = match["sign"]
+            blocks.append(_Block(name, match["language"].lower()))
+            name = None
+            continue
+        prose.append(line)
+        for match in _FILE.finditer(line):
+            if name is not None:
+                raise BadAnswer("file_without_code", name)
+            name = match[1].strip()
+    if name is not None:
+        raise BadAnswer("file_without_code", name)
+    return blocks, "\n".join(prose)
+
+
+def _declaration(blocks: list[_Block], prose: str) -> dict[str, Any] | None:
+    """What `<json>` says, also where the model has put it into a fence; None when there is none."""
+    texts = [match[1].strip() for match in _JSON.finditer(prose)]
+    fenced = [b for b in blocks if b.name is None and b.language in ("json", "") and b.text.lstrip().startswith("{")]
+    if texts == [""] or (not texts and fenced and fenced[-1].language == "json"):
+        texts = [fenced[-1].text] if fenced else texts
+    for block in fenced:
+        if block.text in texts:
+            blocks.remove(block)
+    if not texts:
+        return None
+    if len(texts) > 1:
+        raise BadAnswer("json_twice")
+    value = read_json(texts[0])
+    if not isinstance(value, dict):
+        raise BadAnswer("json_malformed", texts[0])
+    return value
+
+
+def read_json(text: str) -> Any:
+    """JSON, or what becomes JSON when commas before a closing bracket go; None for anything else."""
+    for attempt in (text, re.sub(r",\s*([}\]])", r"\1", text)):
+        try:
+            return json.loads(attempt)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _packages(declared: dict[str, Any]) -> tuple[str, ...]:
+    value = declared.get("packages", [])
+    if not isinstance(value, list) or not all(isinstance(p, str) for p in value) or len(value) > 50:
+        raise BadAnswer("packages_malformed", value)
+    names = []
+    for text in value:
+        match = _PACKAGE.match(text.strip())
+        if match is None:
+            raise BadAnswer("packages_malformed", text)
+        names.append(match[0].split(".")[0].lower())
+    return tuple(dict.fromkeys(names))
+
+
+def _agree(declared: dict[str, Any], files: Sequence[SourceFile]) -> None:
+    names = declared.get("file_names")
+    if names is None:
+        return
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise BadAnswer("json_malformed", names)
+    if len(files) > 1 and {n.strip().removeprefix("./") for n in names} != {f.name for f in files}:
+        raise BadAnswer("file_names_disagree", f"{sorted(names)} and {sorted(f.name for f in files)}")
+
+
+def _unnamed(
+    text: str, blocks: Sequence[_Block], name: str, wanted: Sequence[str], with_tests: bool
+) -> list[tuple[str, str]]:
+    python = [block for block in blocks if block.language in _PYTHON]
+    if not python:
+        if blocks or not defined(text):
+            raise BadAnswer("no_code")
+        return [(name, text.strip("\n") + "\n")]
+    if with_tests and len(python) == 2:
+        tests = [block for block in python if _reads_like_tests(block.text)]
+        if len(tests) == 1:
+            code = next(block for block in python if block is not tests[0])
+            return [(name, code.text), (f"test_{name}", tests[0].text)]
+    if len(python) > 1:
+        # A usage example beside the program, say: the one that the tests can use is the program.
+        python = [block for block in python if defined(block.text) >= set(wanted) and defined(block.text)]
+    if len(python) != 1:
+        raise BadAnswer("several_blocks", "no file names, and more than one fence that may be the file")
+    return [(name, python[0].text)]
+
+
+def _reads_like_tests(text: str) -> bool:
+    return bool(re.search(r"^\s*(import unittest|from unittest|assert\b|def test_)", text, re.MULTILINE))
+
+
+def defined(text: str) -> set[str]:
+    """Top-level functions, classes and variables of a program; empty for what does not parse."""
+    tree = parse_quietly(text)
+    names: set[str] = set()
+    for node in tree.body if tree else ():
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+    return names
+
+
+def parse_quietly(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a doubtful escape is the model's business
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _checked(pairs: Sequence[tuple[str, str]]) -> tuple[SourceFile, ...]:
+    """Plain names, each once; texts that a file can hold."""
+    if len(pairs) > MAX_FILES:
+        raise BadAnswer("too_many_files", len(pairs))
+    files: dict[str, SourceFile] = {}
+    for raw, text in pairs:
+        name = raw.removeprefix("./")
+        parts = name.split("/")
+        if len(name) > MAX_NAME or not all(_PART.match(p) and not _RESERVED.match(p) for p in parts):
+            raise BadAnswer("bad_file_name", raw)
+        if len(text) > MAX_FILE:
+            raise BadAnswer("file_too_long", f"{name}: {len(text)} characters")
+        if match := _CONTROL.search(text):
+            raise BadAnswer("control_characters", f"{name}: {match[0]}")
+        folded = name.casefold()
+        earlier = files.get(folded)
+        if earlier is not None and earlier != SourceFile(name, text):
+            raise BadAnswer("file_twice", name)
+        if any(other.startswith(f"{folded}/") or folded.startswith(f"{other}/") for other in files):
+            raise BadAnswer("bad_file_name", f"{name} is a file and a folder")
+        files[folded] = SourceFile(name, text)
+    return tuple(files.values())
