@@ -17,7 +17,7 @@ import pytest
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
 
 KILLS = 20
-TASKS = 14
+TASKS = 20
 
 
 def developer(request: Request, n: int) -> Reply:
@@ -25,7 +25,7 @@ def developer(request: Request, n: int) -> Reply:
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).digest()
     k = int(re.findall(r"plus (\d+)", " ".join(m["content"] for m in request["messages"]))[0])
     if digest[1] < 20:
-        return answer("No.", delay_s=0.05)
+        return answer("No.", delay_s=0.1)
     wrong = digest[0] % 3 > 0
     return answer(
         f"```python\ndef add(x):\n    return x + {k}{' + 1' if wrong else ''}  # {digest[2]}\n```", delay_s=0.05
@@ -133,7 +133,7 @@ def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, ta
             # In every third run the clock starts with the process, else with the first call.
             while turn % 3 and len(server.requests) == before and alive(pid):
                 time.sleep(0.002)
-            moment = time.monotonic() + rng.uniform(0, 0.3)
+            moment = time.monotonic() + rng.uniform(0, 0.15)
             while time.monotonic() < moment and alive(pid):
                 time.sleep(0.002)
             if alive(pid):
