@@ -11,7 +11,7 @@ from iterpref.codeflow.code import Completion, of_files
 from iterpref.codeflow.filters import rule_filters, trees_equal
 from iterpref.config import PairsConfig
 from iterpref.data.diff import localise
-from iterpref.schema import Attempt, PreferencePair, Span, Trajectory, Verdict
+from iterpref.schema import Attempt, PreferencePair, Trajectory, Verdict
 
 
 def make_pairs(
@@ -66,15 +66,12 @@ def localised(rejected: Completion, chosen: Completion, config: PairsConfig, **f
     failed = [f.name for f in filters if not f.passed]
     if failed:
         return f"filter_{failed[0]}"
-    d_minus_spans = difference.d_minus_spans
-    if difference.gap is not None and config.empty_d_minus == "anchor":
-        d_minus_spans = (Span(difference.gap, difference.gap),)
     return PreferencePair(
         chosen=chosen.text,
         rejected=rejected.text,
         d_minus=difference.d_minus,
         d_plus=difference.d_plus,
-        d_minus_spans=d_minus_spans,
+        d_minus_spans=difference.blamed(config.empty_d_minus),
         d_plus_spans=difference.d_plus_spans,
         diff_algo=config.diff,
         empty_policy=config.empty_d_minus,

@@ -44,6 +44,12 @@ class Difference:
     d_plus_spans: Spans
     gap: int | None
 
+    def blamed(self, empty_policy: str) -> Spans:
+        """Characters of the rejected text that K- counts; under `anchor` a gap is an empty span at its place."""
+        if self.gap is not None and empty_policy == "anchor":
+            return (Span(self.gap, self.gap),)
+        return self.d_minus_spans
+
 
 def split_lines(text: str) -> list[str]:
     """`text.split("\\n")` without the empty piece after a final newline."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from iterpref.config import DataConfig, MaskConfig
 from iterpref.data.diff import line_spans, split_lines
-from iterpref.data.tokenise import Tokens, check_tokenizer, encode_completions
+from iterpref.data.tokenise import Tokens, check_tokenizer, encode_completions, encode_prompts
 from iterpref.schema import Example, PreferencePair, Span
 
 if TYPE_CHECKING:
@@ -48,8 +48,13 @@ def tokenise_pairs(
     check_tokenizer(tokenizer)
     if not pairs:
         return [], {}
-    prompt_ids = tokenizer(list(prompts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
     names = [f"pair {p.pair_id}" for p in pairs]
+    # A prompt that ends as it was written went through no template.
+    contents = [
+        () if text.endswith(p.prompt) and not p.messages else [t.content for t in p.messages] or [p.prompt]
+        for p, text in zip(pairs, prompts, strict=True)
+    ]
+    prompt_ids = encode_prompts(tokenizer, prompts, contents, [f"{name}, prompt" for name in names])
     chosen = encode_completions(tokenizer, [p.chosen for p in pairs], [f"{name}, chosen" for name in names])
     rejected = encode_completions(tokenizer, [p.rejected for p in pairs], [f"{name}, rejected" for name in names])
     examples: list[Example] = []

@@ -6,6 +6,7 @@ text stays text: `x = "<|im_end|>"` must not teach a model to stop.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,10 +68,53 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
         # Twice as fast as an array of the tuples.
         flat = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets))
         one = Tokens(np.array(ids, np.int32), flat[0::2], flat[1::2])
+        if spelling.check(text, ids, name) == "normal form":
+            one = _with_marks(one, len(text))
         check_offsets(text, one, name)
-        spelling.check(text, ids, name)
         tokens.append(one)
     return tokens
+
+
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], contents: Sequence[Sequence[str]], names: Sequence[str]
+) -> list[list[int]]:
+    """Token ids of each rendered prompt. The template's special tokens are special; their names inside `contents` stay text.
+
+    `contents` are the words of the turns that went into the template; none for a prompt that is used as it is.
+
+    Raises:
+        UserError: when such a name is there and the template changed the words around it.
+    """
+    ids: list[list[int]] = tokenizer(list(prompts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    special = [re.escape(str(t)) for t in tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
+    named = re.compile("|".join(special)) if special else None
+    for i, words in enumerate(contents):
+        if named is not None and any(map(named.search, words)):
+            ids[i] = _apart(tokenizer, prompts[i], words, f"tokenizer {tokenizer.name_or_path}, {names[i]}")
+    return ids
+
+
+def _apart(tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str], who: str) -> list[int]:
+    """Template and words tokenised piece by piece: two tokens may stand where one of the whole would have straddled."""
+    ids: list[int] = []
+    done = 0
+    for word in words:
+        at = prompt.find(word.strip(), done)
+        if at < 0:
+            raise UserError(
+                f"{who}: the prompt names a special token of the tokenizer, and the chat template rewrites the text around it, "
+                "so that it cannot be kept as text; drop the record, or set model.prompt_format=plain"
+            )
+        ids += tokenizer(prompt[done:at], add_special_tokens=False)["input_ids"]
+        done = at + len(word.strip())
+        ids += tokenizer(prompt[at:done], add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return ids + tokenizer(prompt[done:], add_special_tokens=False)["input_ids"]
+
+
+def _with_marks(tokens: Tokens, length: int) -> Tokens:
+    """A token of a composed character has the place of its base alone: its combining marks belong to it too."""
+    following = np.append(tokens.starts[1:], np.int32(length))
+    return Tokens(tokens.ids, tokens.starts, np.maximum(tokens.ends, following))
 
 
 def check_offsets(text: str, tokens: Tokens, who: str) -> None:
@@ -106,7 +150,7 @@ class _Spelling:
         self.unknown = tokenizer.unk_token_id
         added = {int(i): str(token) for i, token in tokenizer.added_tokens_decoder.items()}  # type: ignore[attr-defined]
         self.special = {tokenizer.eos_token_id, tokenizer.bos_token_id} - {self.unknown, None}
-        size = max(len(tokenizer), *(i + 1 for i in added), 0) if added else len(tokenizer)
+        size = max([len(tokenizer), *(i + 1 for i in added)])
         self.pieces = [
             added[i].encode() if i in added else self._piece(piece or "")
             for i, piece in enumerate(tokenizer.convert_ids_to_tokens(list(range(size))))
@@ -127,19 +171,20 @@ class _Spelling:
             made = tokenizer.__dict__["_iterpref_spelling"] = _Spelling(tokenizer)
         return made
 
-    def check(self, text: str, ids: Sequence[int], who: str) -> None:
+    def check(self, text: str, ids: Sequence[int], who: str) -> str:
+        """`exact`, `normal form` when the tokens spell another Unicode form of the text, or `unknown`; else raises `UserError`."""
         if not self.special.isdisjoint(ids):
             name = self.pieces[next(i for i in ids if i in self.special)].decode()
             raise UserError(
                 f"{who}: the text {name!r} becomes the special token of that name, "
                 "which would teach the model to use it there; drop the record, or use another tokenizer"
             )
-        if not self.known:
-            return
+        if not self.known or (self.unknown is not None and self.unknown in ids):
+            return "unknown"
         spelt = b"".join(map(self.pieces.__getitem__, ids))
         data = text.encode()
-        if spelt == data or spelt == b" " + data or (self.unknown is not None and self.unknown in ids):
-            return
+        if spelt == data or spelt == b" " + data:
+            return "exact"
         ours, theirs = (_folded(s) for s in (text, spelt.decode("utf-8", "replace")))
         if ours != theirs:
             at = next(
@@ -149,6 +194,7 @@ class _Spelling:
                 f"{who}: the tokens spell {theirs[at : at + 12]!r} where the text has {ours[at : at + 12]!r}: "
                 "they do not give the text back"
             )
+        return "normal form"
 
 
 def _folded(text: str) -> str:

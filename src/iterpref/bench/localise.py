@@ -1,0 +1,235 @@
+"""From text to token masks: pairs a second by stage, beside tokenising alone; the whole stage on one and two processes.
+
+    python -m iterpref.bench.localise [--pairs 59000] [--sample 3000] [--out docs/bench/localise.json]
+
+`tokenise` is what nobody can do without: prompt, chosen and rejected through the tokenizer once, with offsets, in one call each.
+Everything of ours is held against it, in the same process, all taking turns; the texts are functions of the running Python's
+standard library with a few lines changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from iterpref.artifacts import publish
+from iterpref.bench.facts import machine_facts
+from iterpref.config import Config
+from iterpref.data.diff import localise
+from iterpref.schema import PreferencePair
+
+ROUNDS = 5
+_PROMPT = (
+    "Write the following function of the Python standard library from memory. Answer with one fenced block of Python code and "
+    "nothing else; keep the name, the arguments and their defaults, and raise what the original raises. "
+)
+
+
+def functions() -> list[str]:
+    """The source of each function of 25 to 55 lines in the standard library's top folder, in order."""
+    found = []
+    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+        text = path.read_text(encoding="utf-8", errors="ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+        lines = text.split("\n")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and 25 <= (node.end_lineno or 0) - node.lineno <= 55:
+                found.append("\n".join(lines[node.lineno - 1 : node.end_lineno]) + "\n")
+    return found
+
+
+def broken(code: str, rng: random.Random) -> str:
+    """The code with one to three lines changed, taken away or written twice."""
+    lines = code.split("\n")
+    for _ in range(rng.randint(1, 3)):
+        i = rng.randrange(1, len(lines) - 1)
+        match rng.randrange(4):
+            case 0:
+                del lines[i]
+            case 1:
+                lines.insert(i, lines[rng.randrange(1, len(lines) - 1)])
+            case _:
+                lines[i] = lines[i].replace("=", "!=", 1) if "=" in lines[i] else lines[i] + " or None"
+    return "\n".join(lines)
+
+
+def texts(seed: int = 0) -> Iterator[tuple[str, str, str]]:
+    """(prompt, chosen, rejected) without end, the same for the same seed and Python."""
+    rng = random.Random(seed)
+    sources = functions()
+    while True:
+        code = rng.choice(sources)
+        prompt = _PROMPT * 2 + code.partition("\n")[0].strip()
+        yield prompt, f"```python\n{code}```", f"```python\n{broken(code, rng)}```"
+
+
+def pairs_of(rows: Iterator[tuple[str, str, str]]) -> Iterator[PreferencePair]:
+    for i, (prompt, chosen, rejected) in enumerate(rows):
+        found = localise(rejected, chosen)
+        yield PreferencePair(
+            f"bench/{i:06d}", "bench", "train", "", prompt, chosen, rejected, 1, 0, "", found.d_minus, found.d_plus,
+            found.d_minus_spans, found.d_plus_spans, "lcs", "literal", False,
+        )  # fmt: skip
+
+
+def by_stage(model: Path, sample: int) -> dict[str, Any]:
+    """Microseconds of CPU time a pair in one process: median over rounds, each stage once a round."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from iterpref.config import DataConfig, MaskConfig
+    from iterpref.data import examples, tokenise
+    from iterpref.data.masking import make_example
+    from iterpref.models.policy import load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    rows = list(islice(texts(), sample))
+    prompts, chosen, rejected = (list(column) for column in zip(*rows, strict=True))
+    pairs = list(pairs_of(iter(rows)))
+    stored = [pair.to_dict() for pair in pairs]
+    cuts = [slice(start, start + 256) for start in range(0, sample, 256)]
+    names = [pair.pair_id for pair in pairs]
+    made: dict[str, Any] = {}
+
+    def keep(name: str, value: Any) -> None:
+        made[name] = value
+
+    def plain() -> Any:
+        options = {"add_special_tokens": False, "return_offsets_mapping": True, "return_attention_mask": False}
+        return [tokenizer(column, **options)["input_ids"] for column in (prompts, chosen, rejected)]
+
+    def encode() -> Any:
+        return [
+            (tokenise.encode_prompts(tokenizer, prompts[c], [[p] for p in prompts[c]], names[c]),
+             tokenise.encode_completions(tokenizer, chosen[c], names[c]),
+             tokenise.encode_completions(tokenizer, rejected[c], names[c]))
+            for c in cuts
+        ]  # fmt: skip
+
+    def mask() -> Any:
+        eos, found = tokenizer.eos_token_id, []
+        rows = (row for batch in made["encode"] for row in zip(*batch, strict=True))
+        for pair, (prompt_ids, good, bad) in zip(pairs, rows, strict=True):
+            example = make_example(pair, prompt_ids, good, bad, eos, MaskConfig(), DataConfig())
+            found += [] if isinstance(example, str) else [example]
+        return found
+
+    def write() -> None:
+        tables = [examples.to_table(made["masks"][c]) for c in cuts]
+        with tempfile.TemporaryDirectory() as folder:
+            pq.write_table(pa.concat_tables(tables), Path(folder) / "tokens.parquet", row_group_size=1024)
+
+    stages: dict[str, Callable[[], Any]] = {
+        "tokenise": plain,
+        "diff": lambda: [localise(r, c) for _, c, r in rows],
+        "read": lambda: [PreferencePair.from_dict(row) for row in stored],
+        "encode": encode,
+        "masks": mask,
+        "write": write,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in stages}
+    for _ in range(ROUNDS + 1):
+        for name, stage in stages.items():
+            made.pop(name, None)
+            begin = time.process_time()
+            result = stage()
+            seconds[name].append(time.process_time() - begin)
+            keep(name, result)
+    rounds = range(1, ROUNDS + 1)  # the first one warms up
+    ours = [sum(seconds[n][i] for n in stages if n != "tokenise") for i in rounds]
+    ratios = [total / seconds["tokenise"][i] for total, i in zip(ours, rounds, strict=True)]
+    return {
+        "pairs": sample,
+        "tokens_a_pair": round(sum(len(ids) for column in made["tokenise"] for ids in column) / sample, 1),
+        "us_a_pair": {n: round(statistics.median(seconds[n][1:]) / sample * 1e6, 1) for n in stages},
+        "tokenise_pairs_per_s": round(sample / statistics.median(seconds["tokenise"][1:])),
+        "ours_pairs_per_s": round(sample / statistics.median(ours)),
+        "ratio": {"median": round(statistics.median(ratios), 3), "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3)},
+    }  # fmt: skip
+
+
+def whole_stage(model: Path, n: int, workers: int) -> dict[str, Any]:
+    """The tokens stage over `n` stored pairs, in this process and its workers: seconds, and peak memory of either, MiB."""
+    from iterpref.data.tokens import tokens_stage
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        pairs = publish(data / "pairs", "bench", {"pairs": (PreferencePair, pairs_of(islice(texts(), n)))}, {})
+        config = Config()
+        before = _peak_mib(resource.RUSAGE_SELF)
+        begin = time.perf_counter()
+        tokens = tokens_stage(data, pairs, model, config, workers=workers)
+        seconds = time.perf_counter() - begin
+        size = tokens.table("tokens").stat().st_size
+    return {
+        "pairs": n, "workers": workers, "seconds": round(seconds, 1), "pairs_per_s": round(n / seconds),
+        "peak_mib_before": before, "peak_mib": _peak_mib(resource.RUSAGE_SELF),
+        "peak_mib_worker": _peak_mib(resource.RUSAGE_CHILDREN) if workers > 1 else None,
+        "tokens": tokens.manifest["counts"]["tokens"], "dropped": tokens.manifest["counts"]["dropped"],
+        "table_mib": round(size / 2**20, 1),
+    }  # fmt: skip
+
+
+def _peak_mib(who: int) -> int:
+    # Linux counts kB, macOS bytes.
+    return round(resource.getrusage(who).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _apart(model: Path, n: int, workers: int) -> dict[str, Any]:
+    """`whole_stage` in a process of its own, so that its peak memory is its own."""
+    program = (
+        "import json, sys; from pathlib import Path; from iterpref.bench.localise import whole_stage\n"
+        "if __name__ == '__main__': print(json.dumps(whole_stage(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(model), str(n), str(workers)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(argv: list[str] | None = None) -> None:
+    from iterpref.models.source import resolve_model
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=59_000, help="pairs of the whole stage (0: leave it out)")
+    parser.add_argument("--sample", type=int, default=3_000, help="pairs of the comparison by stage (0: leave it out)")
+    parser.add_argument("--data", type=Path, default=Path("data_cache"), help="folder of converted models")
+    parser.add_argument("--out", type=Path, help="JSON file; what it holds of a part that is left out stays")
+    arguments = parser.parse_args(argv)
+    # A core is measured: the tokenizer's own threads would make it all of them.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    model = resolve_model(Config().model, arguments.data, 0)
+    result: dict[str, Any] = {"machine": machine_facts(), "tokenizer": Config().model.name}
+    if arguments.out and arguments.out.is_file():
+        result = {**json.loads(arguments.out.read_text()), **result}
+    if arguments.sample:
+        result["by_stage"] = by_stage(model, arguments.sample)
+    if arguments.pairs:
+        sizes = [(arguments.pairs // 4, 1), (arguments.pairs // 4, 2), (arguments.pairs, 2)]
+        result["whole"] = [_apart(model, n, workers) for n, workers in sizes]
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
