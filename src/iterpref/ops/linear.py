@@ -223,13 +223,15 @@ class _Sum:
 
     def add(self, logits_CV: Tensor, hidden_CH: Tensor) -> None:
         a_VC, b_CH = logits_CV.T, hidden_CH
-        wide_dtype = torch.promote_types(a_VC.dtype, torch.float32)
+        dtype = self._dtype if self._single else torch.promote_types(a_VC.dtype, torch.float32)
+        if a_VC.dtype != dtype and a_VC.device.type != "cuda":
+            a_VC, b_CH = a_VC.to(dtype), b_CH.to(dtype)
         if self._total is None:
-            self._total = _matmul(a_VC, b_CH, self._dtype if self._single else wide_dtype)
-        elif a_VC.dtype != wide_dtype and a_VC.device.type == "cuda":
-            torch.ops.aten.addmm.dtype_out(self._total, a_VC, b_CH, wide_dtype, out=self._total)
+            self._total = _matmul(a_VC, b_CH, dtype)
+        elif a_VC.dtype != dtype:
+            torch.ops.aten.addmm.dtype_out(self._total, a_VC, b_CH, dtype, out=self._total)
         else:
-            self._total.addmm_(a_VC.to(wide_dtype), b_CH.to(wide_dtype))
+            self._total.addmm_(a_VC, b_CH)
 
     def value(self, weight_VH: Tensor) -> Tensor:
         return torch.zeros_like(weight_VH) if self._total is None else self._total.to(self._dtype)

@@ -66,6 +66,7 @@ def token_logratio_definition(
     *,
     ref_logits_RV: Tensor | None = None,
     ref_logps_R: Tensor | None = None,
+    statistics: bool = True,
 ) -> TokenLogRatio:
     """The equations above in plain torch and autograd: what every backend is compared with, at full memory cost.
 
@@ -85,6 +86,8 @@ def token_logratio_definition(
         reference_R = ref_logps_R
     reference_R = reference_R.detach().to(policy_logps_R.dtype).where(live_R, 0)
     logratio_R = (mask_R * (policy_logps_R - reference_R)).where(live_R, 0)
+    if not statistics:
+        return TokenLogRatio(logratio_R, policy_logps_R, reference_R)
     with torch.no_grad():
         softmax_RV = z_RV.softmax(1)
         entropy_R = -torch.special.xlogy(softmax_RV, softmax_RV).sum(1).where(live_R, 0)
@@ -101,10 +104,11 @@ def linear_logratio_definition(
     mask_R: Tensor,
     ref_logps_R: Tensor,
     head: LogitMap = IDENTITY,
+    statistics: bool = True,
 ) -> TokenLogRatio:
     """`token_logratio_definition(map(hidden[rows] @ weight.T), labels, mask)`, with logits in the dtype of `hidden_TH`."""
     logits_RV = head.logits(wide(F.linear(hidden_TH[rows_R], weight_VH)))
-    return token_logratio_definition(logits_RV, labels_R, mask_R, ref_logps_R=ref_logps_R)
+    return token_logratio_definition(logits_RV, labels_R, mask_R, ref_logps_R=ref_logps_R, statistics=statistics)
 
 
 def wide(tensor: Tensor) -> Tensor:
