@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from iterpref.errors import UserError
 from iterpref.ops import LogitMap, linear, linear_logratio
 
-from .cases import BACKEND, INF
+from .cases import BACKEND, INF, INTERPRETED
 from .linear_cases import differentiate_head, make_head, ours_head
 
 
@@ -18,7 +18,7 @@ def products_of(monkeypatch) -> list[int]:
     """The numbers of rows that go through the head from now on."""
     seen: list[int] = []
     plain = linear._product
-    monkeypatch.setattr(linear, "_product", lambda hidden, weight: seen.append(len(hidden)) or plain(hidden, weight))
+    monkeypatch.setattr(linear, "_product", lambda h, *rest: seen.append(len(h)) or plain(h, *rest))
     return seen
 
 
@@ -53,7 +53,7 @@ def test_two_runs_agree_bit_for_bit_also_where_positions_repeat():
     assert all(torch.equal(a, b) for a, b in zip([*out_a, *grads_a], [*out_b, *grads_b], strict=True))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=4 if INTERPRETED else 20, deadline=None)
 @given(seed=st.integers(0, 2**31), data=st.data())
 def test_the_order_of_the_rows_does_not_matter(seed, data):
     case = make_head(T=6, R=8, seed=seed)
@@ -94,7 +94,8 @@ def test_a_second_backward_makes_the_logits_again():
     loss = ours_head(case.hidden_TH, case.weight_VH, case.rows_R, case.labels_R).logratio_R.sum()
     once = torch.autograd.grad(loss, case.leaves, retain_graph=True)
     twice = torch.autograd.grad(loss, case.leaves)
-    assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
+    for a, b in zip(once, twice, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
 def test_without_mask_or_reference_the_log_ratio_is_the_log_prob():

@@ -48,17 +48,13 @@ def test_bias_scale_and_softcap(head, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("frozen", [False, True], ids=["trained", "frozen"])
-@pytest.mark.parametrize("keep", ["all", "none", "some"])
-def test_every_regime_is_as_close_to_fp64_as_eager_torch(monkeypatch, keep, frozen, dtype):
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "recomputed"])
+def test_every_regime_is_as_close_to_fp64_as_eager_torch(monkeypatch, kept, frozen, dtype):
     V, R = 301, 20
-    row_bytes = V * dtype.itemsize
-    monkeypatch.setitem(linear._CHUNK_BYTES, "cpu", 3 * row_bytes)
-    keep_bytes = {"all": None, "none": 0, "some": 7 * row_bytes}[keep]
-    plan = linear.Plan.of(R, row_bytes, torch.device("cpu"), keep_bytes)
-    assert plan == linear.Plan(3, {"all": 7, "none": 0, "some": 2}[keep])
-    assert_head_no_worse_than_eager(
-        make_head(T=30, V=V, R=R, dtype=dtype, softcap=9.0, density=0.8), frozen, keep_bytes=keep_bytes
-    )
+    monkeypatch.setitem(linear._CHUNK_BYTES, "cpu", 3 * V * dtype.itemsize)  # 3 rows, or all rows of 45 columns
+    monkeypatch.setattr(linear, "_LEAST_COLUMNS", 1)
+    case = make_head(T=30, V=V, R=R, dtype=dtype, bias=not frozen, softcap=9.0, density=0.8)
+    assert_head_no_worse_than_eager(case, frozen, keep_bytes=None if kept else R * V * dtype.itemsize // 2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -115,7 +111,7 @@ def test_the_label_is_not_rounded_to_half_precision():
     assert (out.policy_logps_R - exact_R).abs().mean() < 0.2 * (rounded_R - exact_R).abs().mean()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=4 if INTERPRETED else 20, deadline=None)
 @given(seed=st.integers(0, 2**31), V=st.integers(1, 60), R=st.integers(0, 9), density=st.sampled_from([0.0, 0.5, 1.0]))
 def test_the_head_equals_the_log_ratio_of_its_logits(seed, V, R, density):
     case = make_head(V=V, R=R, seed=seed, density=density)

@@ -18,13 +18,14 @@ Shapes: T positions, R rows with loss, H hidden, V vocabulary.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from iterpref.bench.kernel_peers import Head, peers
-from iterpref.bench.timing import Timed, extra_memory, median_times
+from iterpref.bench.timing import extra_memory, median_times
 from iterpref.ops import linear_logratio
 
 SHAPES = ((8192, 1536, 151_936), (8192, 3584, 151_936))
@@ -32,6 +33,8 @@ DENSITIES = (1.0, 0.5, 0.1, 0.03)
 DTYPE = torch.bfloat16
 CHECKED_ROWS = 64
 LOGIT_SPREAD = 3.0
+
+Outcome = tuple[Tensor, tuple[Tensor, ...]]  # log-probs; gradients of hidden states and, unless frozen, weight
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,11 @@ class Problem:
         upstream_T = torch.rand(T, generator=g, device="cuda") + 0.5
         return cls(hidden_TH.requires_grad_(), weight_VH.requires_grad_(), labels_T, rows_R, upstream_T)
 
-    def call(self, head: Head, frozen: bool = False) -> Timed:
+    def call(self, head: Head, frozen: bool = False) -> Callable[[], Outcome]:
         weight_VH = self.weight_VH.detach() if frozen else self.weight_VH
         leaves = [self.hidden_TH] if frozen else [self.hidden_TH, self.weight_VH]
 
-        def both() -> object:
+        def both() -> Outcome:
             logps = head(self.hidden_TH, weight_VH)
             if logps.ndim == 0:  # a summed loss takes one gradient for all
                 return logps, torch.autograd.grad(logps, leaves)
@@ -150,8 +153,8 @@ class Truth:
         assert checked is not None
         return *checked, total_VH
 
-    def errors(self, outcome: object) -> tuple[float, float, float | None]:
-        logps, gradients = outcome  # type: ignore[misc]
+    def errors(self, outcome: Outcome) -> tuple[float, float, float | None]:
+        logps, gradients = outcome
         rows_R = self._rows_R[:CHECKED_ROWS]
         true_logps_R, true_hidden_RH, true_weight_VH = self._plain if logps.ndim == 0 else self._weighted
         checked = logps[rows_R] if logps.ndim and len(logps) == len(self._problem.labels_T) else logps
@@ -159,9 +162,8 @@ class Truth:
             logp_error = float("nan")  # a sum over all rows
         else:
             logp_error = (checked[: len(rows_R)].detach().double() - true_logps_R).abs().max().item()
-        errors = [_relative(gradients[0][rows_R], true_hidden_RH)]
-        errors.append(_relative(gradients[1], true_weight_VH) if len(gradients) > 1 else None)
-        return logp_error, *errors
+        weight_error = _relative(gradients[1], true_weight_VH) if len(gradients) > 1 else None
+        return logp_error, _relative(gradients[0][rows_R], true_hidden_RH), weight_error
 
 
 def _relative(mine: Tensor, truth: Tensor) -> float:
