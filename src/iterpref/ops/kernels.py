@@ -80,7 +80,7 @@ def _sweep_piece(
         tl.store(parts_ptr + 2 * parts_stride, tl.sum(_shifted(energy, total, top, shift) * shrink, axis=0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["R"])
 def sweep_kernel(
     policy_ptr, ref_ptr, mask_ptr, bias_ptr, parts_ptr,
     policy_row_stride, policy_col_stride, ref_row_stride, ref_col_stride, scale, softcap, R,
@@ -139,7 +139,7 @@ def _gather_pieces(parts_ptr, row, live, R, PIECES: tl.constexpr, ENERGY: tl.con
     return top, total, energy
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["R"])
 def finish_kernel(
     policy_ptr,
     ref_ptr,  # logits [R, V] if REF_LOGITS, else log-probs [R] if REF_LOGPS, else unused

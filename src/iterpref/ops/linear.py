@@ -35,9 +35,9 @@ from iterpref.ops.reference import IDENTITY, LogitMap, TokenLogRatio, row_gradie
 
 # Logits kept for backward unless the caller says otherwise: on a GPU 14,100 rows of 151,936 bf16 columns.
 _KEEP_BYTES = {"cpu": 2**30, "cuda": 4 * 2**30}
-# Logits of one chunk: on a GPU enough for products at full speed; on a CPU few enough for a chunk to meet its softmax
-# in the cache, and enough for the weight to be read seldom.
-_CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+# Logits of one chunk, enough for products at full speed; rows in multiples that suit a GPU's tiles.
+_CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
+_CHUNK_ROWS = 128
 _LEAST_COLUMNS = 1024  # of a chunk of the vocabulary, however many rows
 _ALIGNMENT_BYTES = 16  # of a row of logits, so that products and kernels move 16 bytes at a time for any V
 
@@ -127,12 +127,11 @@ class _LinearLogRatioFunction(torch.autograd.Function):
         kind = _kind(hidden_TH)
         keep_bytes = _KEEP_BYTES[kind] if call.keep_bytes is None else call.keep_bytes
         kept_RV = _new_logits(hidden_RH, V) if trained and R * V * call.dtype.itemsize <= keep_bytes else None
-        # One large product is faster than several, on a GPU.
-        size = R if kept_RV is not None and kind == "cuda" else _CHUNK_BYTES[kind] // (V * call.dtype.itemsize)
+        size = R if kept_RV is not None else _chunk_rows(R, V * call.dtype.itemsize, kind)
+        out_CV = _new_logits(hidden_RH[:size], V) if kept_RV is None else kept_RV
         results, unscaled = [], []
         for chunk in _chunks(R, size):
-            out_CV = _new_logits(hidden_RH[chunk], V) if kept_RV is None else kept_RV[chunk]
-            logits_CV = _product(hidden_RH[chunk], cast_VH, out_CV)
+            logits_CV = _product(hidden_RH[chunk], cast_VH, out_CV[: chunk.stop - chunk.start])
             labels_C, mask_C = call.labels_R[chunk], call.mask_R[chunk]
             rest = {"head": head, "label_products_R": _part(label_products_R, chunk)}
             ref_logps_C = _part(call.ref_logps_R, chunk)
@@ -210,16 +209,18 @@ class _Backward(NamedTuple):
         grad_VH = torch.empty(V, H, dtype=self.weight_dtype, device=device) if self.needs[1] else None
         grad_V = torch.empty(V, dtype=dtype, device=device) if self.needs[2] else None
         columns = _CHUNK_BYTES[_kind(self.hidden_RH)] // (max(1, R) * self.call.dtype.itemsize)
-        for part in _chunks(V, max(columns, _LEAST_COLUMNS)):
+        columns = min(V, max(columns, _LEAST_COLUMNS))
+        out_RC = _new_logits(self.hidden_RH, columns)
+        for part in _chunks(V, columns):
             weight_CH = self.weight_VH[part]
-            logits_RC = _product(self.hidden_RH, weight_CH, _new_logits(self.hidden_RH, len(weight_CH)))
+            logits_RC = _product(self.hidden_RH, weight_CH, out_RC[:, : len(weight_CH)])
             head = self.head if self.head.bias_V is None else self.head._replace(bias_V=self.head.bias_V[part])
             # A label of another part of the vocabulary matches no column here.
             self._into_gradient(logits_RC, self.call.labels_R - part.start, head)
             if sum_RH is not None:
                 _add_matmul(sum_RH, logits_RC, weight_CH)
             if grad_VH is not None:
-                grad_VH[part] = _matmul(logits_RC.T, self.hidden_RH, self.weight_dtype)
+                _matmul(logits_RC.T, self.hidden_RH, self.weight_dtype, out=grad_VH[part])
             if grad_V is not None:
                 grad_V[part] = logits_RC.sum(0, dtype=dtype)
         return sum_RH, grad_VH, grad_V
@@ -246,6 +247,11 @@ def _kind(tensor: Tensor) -> str:
     return "cpu" if tensor.device.type == "cpu" else "cuda"
 
 
+def _chunk_rows(R: int, row_bytes: int, kind: str) -> int:
+    rows = _CHUNK_BYTES[kind] // row_bytes
+    return min(R, max(1, rows if rows < _CHUNK_ROWS else rows // _CHUNK_ROWS * _CHUNK_ROWS))
+
+
 def _chunks(n: int, size: int) -> Iterator[slice]:
     size = max(1, size)
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
@@ -261,13 +267,14 @@ def _product(hidden_RH: Tensor, weight_VH: Tensor, out_RV: Tensor) -> Tensor:
     return torch.mm(hidden_RH, weight_VH.T, out=out_RV)
 
 
-def _matmul(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+def _matmul(a: Tensor, b: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
     """`a @ b` in `dtype`, rounded once; on a CPU, half precision wanted in fp32 is rounded twice if b is large."""
     if a.dtype == dtype:
-        return a @ b
+        return torch.mm(a, b, out=out)
     if a.device.type == "cuda":
-        return torch.mm(a, b, out_dtype=dtype)
-    return a.to(dtype) @ b.to(dtype) if b.numel() <= a.numel() else (a @ b).to(dtype)
+        return torch.mm(a, b, out_dtype=dtype) if out is None else torch.ops.aten.mm.dtype_out(a, b, dtype, out=out)
+    product = a.to(dtype) @ b.to(dtype) if b.numel() <= a.numel() else (a @ b).to(dtype)
+    return product if out is None else out.copy_(product)
 
 
 def _add_matmul(total: Tensor, a: Tensor, b: Tensor) -> None:
