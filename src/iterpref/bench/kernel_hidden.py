@@ -4,13 +4,13 @@ T hidden states, of which a share (the density) has loss; a gradient of its own 
 and weight. `ours` keeps the logits of its rows for backward, `ours-recompute` makes them again, `ours-frozen` has no
 gradient for the weight.
 
-floor of a contender's work for R rows with loss:
+floor for R rows with loss and a trained weight, the larger of
 
     products   3 x 2 R H V operations / the product rate measured here
     weight     what little work cannot go below: the weight read twice and its gradient written / copy bandwidth
 
-and the larger of the two is given. Errors: log-probs of checked rows against fp64 (largest), gradients of hidden states
-(over checked rows) and of the weight (whole) as |g - fp64| / |fp64|.
+A frozen weight leaves two products, and can be below. Errors: log-probs of checked rows against fp64 (largest), gradients
+of hidden states (over checked rows) and of the weight (whole) as |g - fp64| / |fp64|.
 
 Shapes: T positions, R rows with loss, H hidden, V vocabulary.
 """

@@ -32,11 +32,11 @@ def draw(record: dict[str, Any], path: Path) -> None:
         axes[1, column].set(xlabel="share of positions with loss", yscale="log")
     axes[0, 0].set_ylabel("forward and backward, ms")
     axes[1, 0].set_ylabel("peak memory beyond the inputs, GiB")
-    axes[0, -1].legend(fontsize=7)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=7, fontsize=8, frameon=False)
     figure.suptitle(
         f"The head with log-probs of rows with loss: {record['device']}, torch {record['versions']['torch']}"
     )
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=90)
     plt.close(figure)

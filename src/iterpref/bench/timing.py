@@ -10,7 +10,7 @@ import torch
 
 Timed = Callable[[], object]
 
-WARMUP_ROUNDS = 5
+WARMUP_ROUNDS = 3
 _HEAD_START_CYCLES = 2_000_000  # about a millisecond
 
 
