@@ -33,7 +33,7 @@ def test_two_rows_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("V", [1, 7, 1000, 4096, 49152 + 3])
+@pytest.mark.parametrize("V", [1, 7, 1000, 4096, 9003 if INTERPRETED else 49152 + 3])
 @pytest.mark.parametrize("R", [0, 1, 5])
 def test_every_shape_and_dtype_is_as_close_to_fp64_as_eager_torch(R, V, dtype):
     policy_RV, ref_RV, labels_R, mask_R, *grads = make(R, V, dtype)
