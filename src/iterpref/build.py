@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from iterpref.codeflow.generate import Generator
+from iterpref.codeflow.judge import Judge
 from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
 from iterpref.config import GenerateConfig, SandboxConfig
 
 
-def build_generator(config: GenerateConfig, data: Path) -> Generator:
+def build_generator(config: GenerateConfig, data: Path, score_tests: bool = False) -> Generator:
     """Of the models' answers, those that were paid for are kept under `data`."""
     if config.name == "mutate":
         from iterpref.codeflow.generate.mutate import MutateGenerator
@@ -17,7 +18,13 @@ def build_generator(config: GenerateConfig, data: Path) -> Generator:
         return MutateGenerator(config.bugs_min, config.bugs_max, config.wrong_repair, config.kinds or None)
     from iterpref.codeflow.generate.setup import llm_generator
 
-    return llm_generator(config, data)
+    return llm_generator(config, data, score_tests)
+
+
+def build_judge(config: GenerateConfig, data: Path) -> Judge:
+    from iterpref.codeflow.generate.setup import difference_judge
+
+    return difference_judge(config, data)
 
 
 def build_sandbox(config: SandboxConfig) -> Sandbox:

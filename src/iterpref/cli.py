@@ -103,13 +103,22 @@ def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
         path = CONFIG_DIR / group / f"{choice}.yaml"
         if group in _GLOBAL_GROUPS or not path.is_file():
             continue
-        for leaf, stated in _plain(OmegaConf.load(path)).items():
-            key, found = f"{group}.{leaf}", _plain(composed[group])[leaf]
+        made = _leaves(_plain(composed[group]))
+        for leaf, stated in _leaves(_plain(OmegaConf.load(path))).items():
+            key, found = f"{group}.{leaf}", made[leaf]
             if stated not in ("???", found) and key not in said:
                 raise UserError(
                     f"{group}={choice} sets {key}={stated}, but experiment={experiment} comes after it and sets {found}: "
                     f"add {key}={stated}, or leave {group}={choice} out"
                 )
+
+
+def _leaves(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key: a group states some options of a section below it, and leaves the others."""
+    found: dict[str, Any] = {}
+    for name, value in node.items():
+        found |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def _plain(node: Any) -> dict[str, Any]:

@@ -14,71 +14,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from iterpref.config_codeflow import DebugConfig, GenerateConfig, ProblemsConfig
 from iterpref.config_evaluate import BenchmarkConfig, EvaluateConfig
-from iterpref.config_option import option
+from iterpref.config_option import option, section
 from iterpref.errors import UserError
-
-
-def _section(help: str) -> dict[str, Any]:
-    return {"help": help, "choices": None, "low": None, "high": None, "above": None}
 
 
 @dataclass
 class PathsConfig:
     data: str = option("data_cache", "folder of prepared stages and converted models; safe to share between runs")
     run: str = option("runs/latest", "folder of this run: logs, checkpoints, export, evaluation, report")
-
-
-@dataclass
-class ProblemsConfig:
-    source: str = option("bank", "where tasks come from", choices=("bank", "jsonl"))
-    path: str | None = option(None, "JSONL file of tasks, for source=jsonl")
-    limit: int | None = option(None, "use only so many tasks, the first of each split in turn", low=1)
-
-
-@dataclass
-class GenerateConfig:
-    name: str = option(
-        "mutate", "who writes and mends the code: injected bugs, or a language model", choices=("mutate", "openai")
-    )
-    bugs_min: int = option(1, "fewest bugs injected at once", low=1)
-    bugs_max: int = option(4, "most bugs injected at once", low=1)
-    wrong_repair: float = option(0.25, "probability that a repair is wrong", low=0, high=1)
-    kinds: list[str] = option([], "bug kinds to draw from; empty: all")
-    model: str | None = option(None, "the model's name, as its server knows it")
-    base_url: str | None = option(
-        None, "address of an OpenAI-compatible server, mostly ending in /v1; null: OpenAI's own"
-    )
-    key_env: str = option("OPENAI_API_KEY", "environment variable with the key; a server of one's own may need none")
-    temperature: float = option(0.8, "of the samples; 0: greedy", low=0, high=2)
-    top_p: float = option(0.95, "mass of the likeliest tokens to sample from", above=0, high=1)
-    max_tokens: int = option(2048, "longest answer, tokens", low=1)
-    send_seed: bool = option(True, "send each sample's seed; some servers refuse fields that they do not know")
-    limit_field: str = option(
-        "max_tokens", "what the server calls the limit on an answer", choices=("max_tokens", "max_completion_tokens")
-    )
-    author_prompt: str | None = option(None, "Jinja file in place of codeflow/prompts/author.jinja")
-    debugger_prompt: str | None = option(None, "Jinja file in place of codeflow/prompts/debugger.jinja")
-    unreadable_prompt: str | None = option(None, "Jinja file in place of codeflow/prompts/unreadable.jinja")
-    answer_retries: int = option(
-        1, "times that an answer is asked for again which no program could be read from", low=0
-    )
-    packages: list[str] = option(
-        [], "packages of this environment that programs may import, beside the standard library"
-    )
-    concurrency: int = option(32, "calls of the model at once", low=1)
-    requests_per_minute: float | None = option(None, "calls in a minute, evenly spaced", above=0)
-    tokens_per_minute: float | None = option(None, "tokens in a minute, prompts and answers together", above=0)
-    timeout_s: float = option(600.0, "longest wait for one answer, seconds", above=0)
-    retries: int = option(8, "tries after the first that met a fault of the server", low=0)
-    max_wait_s: float = option(
-        600.0, "longest wait between two tries, seconds; a server that asks for more is given up", above=0
-    )
-    max_calls: int | None = option(None, "budget of this data set: answers, those of earlier runs included", low=1)
-    max_total_tokens: int | None = option(None, "budget of this data set: tokens, prompts and answers together", low=1)
-    max_cost: float | None = option(None, "budget of this data set: money, by generate.price_in and price_out", above=0)
-    price_in: float = option(0.0, "price of a million prompt tokens", low=0)
-    price_out: float = option(0.0, "price of a million answer tokens", low=0)
 
 
 @dataclass
@@ -100,22 +45,6 @@ class SandboxConfig:
     output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
     disk_mb: int = option(64, "limit of all files that a run makes, MB", low=1)
     processes: int = option(32, "limit of processes and threads of one run, its own among them", low=1)
-
-
-@dataclass
-class DebugConfig:
-    samples: int = option(2, "trajectories for each task", low=1)
-    max_refinements: int = option(5, "revisions before a task is given up (paper: 5)", low=1)
-    repeat: int = option(2, "runs of each version; one whose runs disagree is FLAKY and makes no pair", low=1)
-    verify_reference: bool = option(
-        True, "run each task's reference on its own tests first, and drop the task if it fails"
-    )
-    drop_stub_passes: bool = option(True, "drop tests that pass a program whose functions do nothing")
-    min_coverage: float = option(0.0, "drop tests that run a smaller share of the program's lines", low=0, high=1)
-    lost: str = option(
-        "stop", "what becomes of tasks that the model's server failed for good: stop and try again next time, or finish without",
-        choices=("stop", "drop"),
-    )  # fmt: skip
 
 
 @dataclass
@@ -142,8 +71,8 @@ class PairsConfig:
     path: str | None = option(None, "file, folder or hub id of preference pairs, for source=external")
     subset: str | None = option(None, "configuration of a hub data set, for source=external")
     revision: str | None = option(None, "hub revision, for source=external")
-    columns: PairColumnsConfig = field(default_factory=PairColumnsConfig, metadata=_section("names of the columns"))
-    splits: PairSplitsConfig = field(default_factory=PairSplitsConfig, metadata=_section("names of the splits"))
+    columns: PairColumnsConfig = field(default_factory=PairColumnsConfig, metadata=section("names of the columns"))
+    splits: PairSplitsConfig = field(default_factory=PairSplitsConfig, metadata=section("names of the splits"))
     validation_share: float = option(
         0.05, "share of the prompts held out for validation where the data set has no such split", low=0, high=1
     )
@@ -172,6 +101,14 @@ class PairsConfig:
     )  # fmt: skip
     drop_unparsable_chosen: bool = option(
         False, "drop a pair whose y+ has Python that this interpreter cannot parse; else it is counted only"
+    )
+    by: str = option(
+        "debugging", "y+ and y- are versions of one debugging history, or samples of one task (paper's table 7)",
+        choices=("debugging", "sampling"),
+    )  # fmt: skip
+    per_task: int = option(1, "most pairs of one task, for by=sampling", low=1)
+    judge: bool = option(
+        False, "let a language model (generate.judge) drop pairs without a logical difference (paper); one call a pair"
     )
     max_characters: int = option(
         200_000, "drop a pair whose prompt, y+ or y- is longer before it is compared, characters", low=1

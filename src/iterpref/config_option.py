@@ -20,3 +20,8 @@ def option(
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def section(help: str) -> dict[str, Any]:
+    """Metadata of a section within a section: its sentence, and no range."""
+    return {"help": help, "choices": None, "low": None, "high": None, "above": None}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
 
-from iterpref.config import Config, GenerateConfig, PairsConfig
+from iterpref.config import Config, PairsConfig
+from iterpref.config_codeflow import codeflow_rules, idle_codeflow
 from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.errors import UserError
 
@@ -14,22 +14,11 @@ def check_rules(config: Config) -> None:
     """Raises `UserError` for the first combination that has no meaning. Cheap: no import of torch, no disk."""
     c = config
     rules = [
+        *codeflow_rules(c),
         (c.trainer.accelerator == "cpu" and c.trainer.devices > 1,
          f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
-        (c.generate.bugs_min > c.generate.bugs_max,
-         f"generate.bugs_min={c.generate.bugs_min} is above generate.bugs_max={c.generate.bugs_max}: lower the first or raise the second"),
-        (c.generate.name == "openai" and not c.generate.model,
-         "generate=openai needs the model's name: add generate.model=NAME"),
-        (c.generate.name != "mutate" and c.generate.temperature == 0 and c.debug.samples > 1,
-         f"generate.temperature=0 gives debug.samples={c.debug.samples} equal answers: set debug.samples=1, or raise the temperature"),
-        (c.generate.max_cost is not None and not (c.generate.price_in or c.generate.price_out),
-         f"generate.max_cost={c.generate.max_cost} has no effect without prices: add generate.price_in=P and generate.price_out=P"),
         (c.sandbox.name == "bwrap" and c.sandbox.tier != "auto",
          f"sandbox.tier={c.sandbox.tier} has no effect with sandbox=bwrap: drop it, or use sandbox=embedded"),
-        (c.problems.source == "jsonl" and not c.problems.path,
-         "problems.source=jsonl needs a file: add problems.path=FILE.jsonl"),
-        (c.problems.source != "jsonl" and c.problems.path is not None,
-         f"problems.path has no effect with problems.source={c.problems.source}: use problems=jsonl problems.path=FILE"),
         (c.pairs.source == "external" and not c.pairs.path,
          "pairs.source=external needs data: add pairs.path=PATH, or say pairs=PATH"),
         (c.pairs.source != "external" and c.pairs.path is not None,
@@ -88,7 +77,7 @@ def check_effects(config: Config, overridden: Collection[str], command: str = "t
         (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
         *_idle_pairs(config.pairs, command),
-        *_idle_generate(config.generate.name),
+        *idle_codeflow(config),
     ]  # fmt: skip
     for silent, options, reason in idle:
         for key in sorted(overridden) if silent else ():
@@ -114,18 +103,3 @@ def _idle_pairs(pairs: PairsConfig, command: str) -> list[tuple[bool, tuple[str,
         (not pairs.drop_comment_only and not pairs.drop_ast_equal, ("pairs.docstrings",),
          "both rules switched off that it is for: add pairs.drop_ast_equal=true"),
     ]  # fmt: skip
-
-
-_OF_MUTATE = ("bugs_min", "bugs_max", "wrong_repair", "kinds")
-
-
-def _idle_generate(name: str) -> list[tuple[bool, tuple[str, ...], str]]:
-    llm = tuple(f"generate.{f.name}" for f in fields(GenerateConfig) if f.name not in ("name", *_OF_MUTATE))
-    return [
-        (name == "mutate", (*llm, "debug.lost"), "generate=mutate: add generate=openai"),
-        (
-            name != "mutate",
-            tuple(f"generate.{option}" for option in _OF_MUTATE),
-            f"generate={name}: add generate=mutate",
-        ),
-    ]

@@ -116,6 +116,17 @@ def files_sha256(files: Sequence[SourceFile]) -> str:
 
 
 @dataclass(frozen=True)
+class TestScores(Record):
+    """A judge's opinion of tests, each from 1 (poor) to 5."""
+
+    __test__ = False
+
+    accuracy: int
+    effectiveness: int
+    reasonableness: int
+
+
+@dataclass(frozen=True)
 class TestSuite(Record):
     """Frozen tests: every version of a task is judged by exactly these."""
 
@@ -124,7 +135,10 @@ class TestSuite(Record):
     files: tuple[SourceFile, ...]
     framework: str  # unittest | asserts | stdio (codeflow/suites.py) | none: not written yet
     n_tests: int  # tests that must run; fewer is never a pass
-    coverage: float | None = None  # share of the reference's lines that the tests run, in [0, 1]
+    coverage: float | None = (
+        None  # share of the lines that the tests run, in [0, 1]: of the reference, else of the last version
+    )
+    scores: TestScores | None = None
 
     @property
     def sha256(self) -> str:
@@ -233,6 +247,16 @@ class Trajectory(Record):
     detail: str = ""  # why it is refused or unfit
     refused: tuple[RefusedAnswer, ...] = ()  # the answers that ended it
     schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Statistic(Record):
+    """How often something was seen in the trajectories of a data set."""
+
+    name: str  # verdict | error (its type) | refused (its reason) | coverage (lower bound of a tenth) | category
+    i: int  # the iteration; -1 for what belongs to the whole trajectory
+    value: str
+    count: int
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.codeflow.generate.answer import MAX_ANSWER, MAX_FILE, Answer, BadAnswer, parse_answer
@@ -147,6 +147,7 @@ def test_an_answer_that_was_cut_is_refused_unless_its_program_was_complete() -> 
     assert read(file("a.py") + "<json>{}</json> and", cut=True) == {"a.py": PROGRAM + "\n"}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("`~<>/filejson\n python{}[]\"',.\\x\x00é"), max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(BadAnswer):

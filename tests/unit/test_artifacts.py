@@ -30,6 +30,8 @@ from iterpref.schema import (
     RefusedAnswer,
     SourceFile,
     Span,
+    Statistic,
+    TestScores,
     TestSuite,
     Timing,
     Trajectory,
@@ -37,7 +39,8 @@ from iterpref.schema import (
 )
 
 FILE = SourceFile("a.py", "x = 'é\u2028😀\r\n'\x00")
-SUITE = TestSuite((FILE,), "unittest", 3, 0.5)
+SCORES = TestScores(5, 4, 3)
+SUITE = TestSuite((FILE,), "unittest", 3, 0.5, SCORES)
 CALL = LlmCall("author", "m", "{}", "0f", 10, 20, 0.25)
 REFUSED = RefusedAnswer(1, "no_code", "d", CALL)
 ATTEMPT = Attempt(
@@ -62,7 +65,7 @@ BARE = [
     replace(ATTEMPT, llm=None, refused=()),
     Timing("t#0", 0, 1.5, None, "plain"),
 ]
-FULL = [FILE, SUITE, Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n", SUITE, CALL, (REFUSED,), ("numpy",)), CALL, REFUSED, ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
+FULL = [FILE, SUITE, SCORES, Statistic("verdict", 0, "PASS", 2), Problem("t", "p", SUITE, (FILE,)), Draft((FILE,), "n", SUITE, CALL, (REFUSED,), ("numpy",)), CALL, REFUSED, ATTEMPT, TRAJECTORY, PAIR, EXAMPLE,
         Timing("t#0", 1, 0.25, 8.0, "plain"), Span(1, 2), FilterResult("n", True), Message("user", "p")]  # fmt: skip
 
 

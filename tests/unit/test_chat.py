@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
@@ -353,12 +353,14 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds:
     assert parse_retry_after(value, now=lambda: 10.0) == seconds
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_header_breaks_the_reader(value: str) -> None:
     seconds = parse_retry_after(value)
     assert seconds is None or seconds >= 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.one_of(st.none(), st.floats(0, 60)))
 def test_a_wait_is_never_shorter_than_the_wish_nor_longer_than_patience(tries: int, wish: float | None) -> None:
     wait = backoff(tries, ServerFault("x", retry_after=wish), 60.0, random.Random(0))

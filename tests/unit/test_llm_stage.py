@@ -19,7 +19,7 @@ from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite
-from iterpref.config import DebugConfig, GenerateConfig
+from iterpref.config_codeflow import DebugConfig, GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, SourceFile, TestSuite, Trajectory, Verdict
 
@@ -75,10 +75,16 @@ def build(
     debug: dict[str, Any] | None = None,
     **options: Any,
 ) -> Artifact:
-    config = GenerateConfig(name="openai", model="m", base_url=server.url, **options)
+    config = GenerateConfig(**{"name": "openai", "model": "m", "base_url": server.url, **options})
     rules = DebugConfig(**{"samples": 1, "max_refinements": 2, "repeat": 1, **(debug or {})})
     return trajectories_stage(
-        data, problems, build_generator(config, data), lambda: PooledSandbox(2), Limits(cpu_s=2), rules, 0
+        data,
+        problems,
+        build_generator(config, data, rules.min_test_score is not None),
+        lambda: PooledSandbox(2),
+        Limits(cpu_s=2),
+        rules,
+        0,
     )
 
 
@@ -124,6 +130,20 @@ def test_the_second_run_and_a_lost_store_make_no_call(tmp_path, serve) -> None:
     first.folder.rmdir()
     assert digest(build(tmp_path, server)) == before
     assert len(server.requests) == n
+
+
+def test_a_cache_alone_gives_the_same_data_set_again(tmp_path, serve) -> None:
+    server = serve()
+    first = build(tmp_path / "a", server)
+    n = len(server.requests)
+    cache = tmp_path / "a" / "answers.sqlite"
+    again = build(tmp_path / "b", server, name="replay", cache=str(cache))
+    assert digest(again) == digest(first)
+    assert len(server.requests) == n
+    other = rows(build(tmp_path / "c", server, name="replay", cache=str(cache), temperature=0.5))
+    assert {(t.status, t.detail) for t in other.values()} == {("refused", "not_in_cache")}
+    with pytest.raises(UserError, match=r"no cache of answers at .*generate\.cache=FILE"):
+        build(tmp_path / "d", server, name="replay", cache="nowhere.sqlite")
 
 
 def test_a_run_that_is_extended_pays_only_for_what_is_new(tmp_path, serve) -> None:
@@ -243,6 +263,49 @@ def test_a_reference_that_fails_the_authors_tests_makes_them_unfit(tmp_path, ser
     server = serve(lambda request, n: answer(program(1, False) + TESTS.format(check="add(1), 2")))
     found = rows(build(tmp_path, server, [problem]))["own"]
     assert (found.status, found.detail) == ("unfit", "reference_fails")
+
+
+@pytest.mark.parametrize(
+    ("scores", "status", "detail"),
+    [
+        ({"accuracy": 5, "effectiveness": 3, "reasonableness": 4}, "solved_at_once", ""),
+        ({"accuracy": 5, "effectiveness": 2, "reasonableness": 4}, "unfit", "test_scores_below: 5, 2, 4"),
+        ({"accuracy": 5, "effectiveness": 6, "reasonableness": 4}, "unfit", "judge_unreadable"),
+        ({"accuracy": 5, "effectiveness": True, "reasonableness": 4}, "unfit", "judge_unreadable"),
+    ],
+)
+def test_a_judge_scores_the_tests_of_an_author(
+    tmp_path, serve, scores: dict[str, Any], status: str, detail: str
+) -> None:
+    def respond(request: Request, n: int) -> Reply:
+        text = request["messages"][-1]["content"]
+        if request["model"] == "judge":
+            assert "assertEqual(add(1), 2)" in text
+            (mark,) = set(re.findall(r"mark-[0-9a-f]{16}", text))
+            return answer(f"<json>{json.dumps({'mark': mark, **scores})}</json>")
+        return answer(program(1, False) + TESTS.format(check="add(1), 2"))
+
+    server = serve(respond)
+    artifact = build(tmp_path, server, [BARE], debug={"min_test_score": 3.0}, judge=RoleConfig(model="judge"))
+    found = rows(artifact)["own"]
+    assert (found.status, found.detail.partition(": <")[0][: len(detail)]) == (status, detail)
+    if status != "unfit":
+        assert found.tests.scores is not None
+        assert found.tests.scores.to_dict() == scores
+    assert {r["model"] for r in server.requests} == {"m", "judge"}
+
+
+def test_each_role_may_have_a_model_of_its_own(tmp_path, serve) -> None:
+    server, other = serve(), serve()
+    debugger = RoleConfig(model="mender", base_url=other.url, temperature=0.1, max_tokens=99)
+    found = rows(build(tmp_path, server, debugger=debugger, max_calls=6))["add/3"]
+    assert [a.llm.model for a in found.iterations if a.llm] == ["m", "mender"]
+    assert {asked(r)[0] for r in server.requests} == {"author"}
+    assert {(r["model"], r["temperature"], r["max_tokens"], r["top_p"]) for r in other.requests} == {
+        ("mender", 0.1, 99, 0.95)
+    }
+    with pytest.raises(UserError, match=r"max_calls=5"):  # one budget for all roles
+        build(tmp_path / "b", server, debugger=debugger, max_calls=5)
 
 
 def test_every_fault_of_the_server_and_every_task_is_accounted_for(tmp_path, serve) -> None:

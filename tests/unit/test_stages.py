@@ -16,9 +16,11 @@ import pytest
 
 from iterpref.artifacts import Artifact
 from iterpref.codeflow.debug import sample_seed
+from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.pair_stages import pairs_stage
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult
-from iterpref.codeflow.stages import pass_rate_by_iteration, trajectories_stage
+from iterpref.codeflow.stages import trajectories_stage
+from iterpref.codeflow.statistics import pass_rate_by_iteration
 from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import Config, DebugConfig, PairsConfig
 from iterpref.data.stages import tokens_stage
@@ -164,20 +166,30 @@ def test_a_killed_run_keeps_its_work_and_ends_with_the_same_bytes(tmp_path: Path
 
 
 class Interrupted(FakeSandbox):
-    """Ctrl-C comes once during the first run and `more` times after it; every run then takes until it is closed, or 0.3 s."""
+    """Ctrl-C comes in the first run; every run ends when the stage has seen it, or after a second Ctrl-C when it is closed."""
 
-    def __init__(self, more: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, twice: bool = False) -> None:
         super().__init__(2)
-        self.more, self.waits, self.closing = more, 0, threading.Event()
+        self.twice, self.seen, self.closing = twice, threading.Event(), threading.Event()
+        stop = Stop.set
+
+        def noticed(own: Stop, cause: BaseException) -> None:
+            stop(own, cause)
+            self.seen.set()
+
+        monkeypatch.setattr(Stop, "set", noticed)
+        self.first = threading.Lock()
 
     def run(self, request: RunRequest) -> RunResult:
-        with self.lock:
-            self.waits += 1
-            first = self.waits == 1
-        for _ in range(1 + self.more if first else 0):
+        first = self.first.acquire(blocking=False)
+        if first:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-        if self.closing.wait(30 if self.more else 0.3):
+        assert self.seen.wait(60)
+        if self.twice:
+            if first:
+                time.sleep(0.2)  # a person is no faster
+                os.kill(os.getpid(), signal.SIGINT)
+            assert self.closing.wait(60)
             return RunResult(Verdict.HARNESS_ERROR, "closed", 0, 0)
         return super().run(request)
 
@@ -186,10 +198,11 @@ class Interrupted(FakeSandbox):
         self.closing.set()
 
 
-def test_ctrl_c_finishes_what_is_in_flight_and_keeps_it(tmp_path: Path) -> None:
-    sandbox = Interrupted(0)
-    with pytest.raises(KeyboardInterrupt):
-        built(tmp_path, sandbox, PROBLEMS, samples=1, verify_reference=False)
+def test_ctrl_c_finishes_what_is_in_flight_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        sandbox = Interrupted(patched)
+        with pytest.raises(KeyboardInterrupt):
+            built(tmp_path, sandbox, PROBLEMS, samples=1, verify_reference=False)
     (path,) = (tmp_path / "trajectories").glob(".*.sqlite")
     store = TrajectoryStore(path)
     kept = sum(len(store.history(f"t{i}#0")) for i in range(6))
@@ -202,11 +215,11 @@ def test_ctrl_c_finishes_what_is_in_flight_and_keeps_it(tmp_path: Path) -> None:
     assert again.runs == whole.runs - kept
 
 
-def test_a_second_ctrl_c_ends_the_runs_that_are_going_on(tmp_path: Path) -> None:
-    begin = time.monotonic()
+def test_a_second_ctrl_c_ends_the_runs_that_are_going_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = Interrupted(monkeypatch, twice=True)
     with pytest.raises(KeyboardInterrupt):
-        built(tmp_path, Interrupted(1), PROBLEMS[:2], samples=1, verify_reference=False)
-    assert time.monotonic() - begin < 10
+        built(tmp_path, sandbox, PROBLEMS[:2], samples=1, verify_reference=False)
+    assert sandbox.closed
 
 
 def test_a_run_killed_before_its_last_rename_is_built_again(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from iterpref.codeflow.debug import SOLVED, HarnessFailure, debug
+from iterpref.codeflow.debug import SOLVED, HarnessFailure, UnfitSuite, debug
 from iterpref.codeflow.flow import Flow
 from iterpref.codeflow.generate import Generator, Online
-from iterpref.codeflow.generate.chat import GaveUp
+from iterpref.codeflow.generate.answer import BadAnswer
+from iterpref.codeflow.generate.chat import GaveUp, RequestRefused
 from iterpref.codeflow.generate.limits import Stop, Stopped
+from iterpref.codeflow.generate.llm import LlmGenerator
+from iterpref.codeflow.judge import score_tests
 from iterpref.codeflow.quality import coverage_of, vet
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, Sandbox
 from iterpref.codeflow.store import TrajectoryStore
@@ -111,6 +114,7 @@ class Debugging:
 
         async def on_first(problem: Problem, draft: Draft) -> TestSuite:
             suite = await vet(problem, draft, self._run, self._limits, self._config)
+            suite = await self._scored(problem, draft, suite)
             return self._store.freeze(trajectory_id, suite) if draft.tests is not None else suite
 
         trajectory = await debug(
@@ -119,6 +123,21 @@ class Debugging:
             on_attempt=lambda attempt, timing: self._store.add(trajectory_id, attempt, timing),
         )  # fmt: skip
         self._store.finish(await self._measured(trajectory))
+
+    async def _scored(self, problem: Problem, draft: Draft, suite: TestSuite) -> TestSuite:
+        """The author's tests with the judge's opinion of them; raises `UnfitSuite` where that is too low, or none."""
+        generator, low = self._generator, self._config.min_test_score
+        if low is None or draft.tests is None or not isinstance(generator, LlmGenerator):
+            return suite
+        assert generator.lines is not None
+        assert generator.test_judge is not None
+        try:
+            scores = await score_tests(generator.lines, generator.test_judge, problem.prompt, draft.files, suite)
+        except (BadAnswer, RequestRefused) as error:
+            raise UnfitSuite(str(error)) from None
+        if min(scores.accuracy, scores.effectiveness, scores.reasonableness) < low:
+            raise UnfitSuite(f"test_scores_below: {scores.accuracy}, {scores.effectiveness}, {scores.reasonableness}")
+        return replace(suite, scores=scores)
 
     async def _measured(self, trajectory: Trajectory) -> Trajectory:
         """With the coverage of its last version, where no reference was measured; unfit if that is too little."""

@@ -8,45 +8,71 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
 from iterpref.codeflow.external import Tally, prompt_key, read_pairs
 from iterpref.codeflow.external.source import Source, open_source
+from iterpref.codeflow.judge import Judge
 from iterpref.codeflow.pairs import make_pairs
+from iterpref.codeflow.sampling import by_sampling
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError
-from iterpref.schema import PreferencePair, Trajectory
+from iterpref.schema import FilterResult, PreferencePair, Trajectory
 
 log = logging.getLogger(__name__)
 _HELD_OUT = {"train": 0, "validation": 1, "test": 2}
 
 
-def pairs_stage(data: Path, trajectories: Artifact, config: PairsConfig, seed: int) -> Artifact:
-    """One pair from each solved trajectory that passes the filters; raises `UserError` when none is left."""
-    key = fingerprint("pairs", trajectories.fingerprint, asdict(config), seed)
+def pairs_stage(
+    data: Path, trajectories: Artifact, config: PairsConfig, seed: int, judge: Judge | None = None
+) -> Artifact:
+    """One pair from each solved trajectory that passes the filters, and `judge` at last; raises `UserError` when none is left."""
+    key = fingerprint(
+        "pairs", trajectories.fingerprint, asdict(config), seed, *([judge.fingerprint()] if judge else [])
+    )
     folder = data / "pairs"
     if done := find(folder, key):
         return done
     with building(folder, key):
         if done := find(folder, key):
             return done
-        records = trajectories.read("trajectories", Trajectory)
+        records: Iterable[Trajectory] = trajectories.iterate("trajectories", Trajectory)
+        if config.by == "sampling":
+            records = by_sampling(records, config.per_task, seed)
         pairs, drops = make_pairs(records, config, seed)
+        total = trajectories.manifest["counts"]["trajectories"]
+        if judge:
+            pairs, judged = judged_pairs(pairs, judge, spender=key)
+            drops = {**drops, **judged}
         if not pairs:
             raise UserError(
-                f"no preference pair came out of {len(records)} trajectories ({_reasons(drops)}): "
+                f"no preference pair came out of {total} trajectories ({_reasons(drops)}): "
                 "raise debug.samples or problems.limit, or loosen pairs.*"
             )
         manifest = {
             "trajectories": trajectories.fingerprint,
             "config": {"pairs": asdict(config), "seed": seed},
-            "counts": {"trajectories": len(records), "dropped": drops},
+            "counts": {"trajectories": total, "dropped": drops},
         }
         return _publish(folder, key, pairs, manifest)
+
+
+def judged_pairs(
+    pairs: Sequence[PreferencePair], judge: Judge, spender: str
+) -> tuple[list[PreferencePair], dict[str, int]]:
+    """The pairs that the judge lets pass, its word among their filters; and how many it drops for what reason."""
+    kept: list[PreferencePair] = []
+    drops: Counter[str] = Counter()
+    for pair, opinion in zip(pairs, judge.opinions(pairs, spender), strict=True):
+        if opinion.passed:
+            kept.append(replace(pair, filters=(*pair.filters, FilterResult("judge", True, opinion.detail))))
+        else:
+            drops["filter_judge" if opinion.passed is False else "judge_unreadable"] += 1
+    return kept, dict(sorted(drops.items()))
 
 
 def external_pairs_stage(data: Path, config: PairsConfig) -> Artifact:

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.bank import load_bank
+from iterpref.codeflow.mapping import SPLITS, Mapping
 from iterpref.codeflow.sandbox.discover import count_tests
-from iterpref.config import ProblemsConfig
+from iterpref.codeflow.suites import NO_TESTS
+from iterpref.config_codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, SourceFile, TestSuite
 
-SPLITS = ("train", "validation", "test")
 _FIELDS = ("task_id", "prompt", "tests", "solution", "split", "category", "source", "license")
 
 
 def load_problems(config: ProblemsConfig) -> list[Problem]:
     """All problems of the configured source in a fixed order; raises `UserError` when there are none."""
-    problems = load_bank() if config.source == "bank" else read_jsonl(Path(str(config.path)))
+    problems = load_bank() if config.source == "bank" else read_jsonl(Path(str(config.path)), config.mapping)
     if not problems:
         raise UserError(
             f"problems={config.source}: there is no task in {config.path or 'the bank'}; at least one was expected"
@@ -40,14 +41,17 @@ def take_evenly(problems: Iterable[Problem], limit: int) -> list[Problem]:
     return sorted(chosen, key=lambda p: p.task_id)
 
 
-def read_jsonl(path: Path) -> list[Problem]:
+def read_jsonl(path: Path, mapping: MappingConfig | None = None) -> list[Problem]:
     """One problem a line: `task_id`, `prompt`, `tests` (text, or {file name: text}), `solution` (likewise), `split`, ...
+
+    Without `tests` the author writes them. With a `mapping` that says where a prompt comes from, lines have any columns.
 
     Raises:
         UserError: naming file and line, for anything that is not a complete task.
     """
     if not path.is_file():
         raise UserError(f"problems.path={path}: there is no such file")
+    mapped = Mapping(mapping) if mapping is not None and mapping.prompt is not None else None
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     with path.open("rb") as handle:
@@ -59,7 +63,8 @@ def read_jsonl(path: Path) -> list[Problem]:
             except UnicodeDecodeError as error:
                 raise UserError(f"{place}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from None
             if line.strip():
-                problem = _parse_line(line, place)
+                row = _object(line, place)
+                problem = mapped.problem(row, place) if mapped else _native(row, place)
                 if problem.task_id in seen:
                     earlier = seen[problem.task_id]
                     raise UserError(f"{place}: task_id '{problem.task_id}' stands in line {earlier} already")
@@ -68,7 +73,7 @@ def read_jsonl(path: Path) -> list[Problem]:
     return problems
 
 
-def _parse_line(line: str, place: str) -> Problem:
+def _object(line: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -80,6 +85,10 @@ def _parse_line(line: str, place: str) -> Problem:
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         raise UserError(f"{place}: {half!r} is half of a character, which no file can hold; mend this line") from None
+    return row
+
+
+def _native(row: dict[str, Any], place: str) -> Problem:
     unknown = sorted(set(row) - set(_FIELDS))
     if unknown:
         raise UserError(f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}")
@@ -89,7 +98,23 @@ def _parse_line(line: str, place: str) -> Problem:
     split = row.get("split", "train")
     if split not in SPLITS:
         raise UserError(f"{place}: split={split!r} is none of {', '.join(SPLITS)}")
-    tests = _files(row.get("tests"), "test_solution.py", f"{place}: 'tests'")
+    solution = row.get("solution")
+    return Problem(
+        task_id=row["task_id"],
+        prompt=row["prompt"],
+        tests=_suite(row, place),
+        reference=_files(solution, "solution.py", f"{place}: 'solution'") if solution else (),
+        source=str(row.get("source") or "jsonl"),
+        license=str(row.get("license") or "unknown"),
+        category=str(row.get("category") or ""),
+        split=split,
+    )
+
+
+def _suite(row: dict[str, Any], place: str) -> TestSuite:
+    if "tests" not in row:
+        return NO_TESTS
+    tests = _files(row["tests"], "test_solution.py", f"{place}: 'tests'")
     try:
         n_tests = count_tests(tests)
     except UserError as error:
@@ -98,17 +123,7 @@ def _parse_line(line: str, place: str) -> Problem:
         raise UserError(
             f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected"
         )
-    solution = row.get("solution")
-    return Problem(
-        task_id=row["task_id"],
-        prompt=row["prompt"],
-        tests=TestSuite(tests, "unittest", n_tests),
-        reference=_files(solution, "solution.py", f"{place}: 'solution'") if solution else (),
-        source=str(row.get("source") or "jsonl"),
-        license=str(row.get("license") or "unknown"),
-        category=str(row.get("category") or ""),
-        split=split,
-    )
+    return TestSuite(tests, "unittest", n_tests)
 
 
 def _files(value: Any, default_name: str, place: str) -> tuple[SourceFile, ...]:

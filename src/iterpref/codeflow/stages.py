@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from iterpref.artifacts import Artifact, building, find, fingerprint, publish
-from iterpref.codeflow.debug import SOLVED
+from iterpref.artifacts import Artifact, Rows, building, find, fingerprint, publish
 from iterpref.codeflow.debugging import Debugging
-from iterpref.codeflow.generate import Generator
+from iterpref.codeflow.generate import Generator, Online
 from iterpref.codeflow.quality import fit_problems
 from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
+from iterpref.codeflow.statistics import Counts
 from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import DebugConfig
-from iterpref.schema import Problem, Timing, Trajectory
+from iterpref.errors import UserError
+from iterpref.schema import Problem, Statistic, Timing, Trajectory
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ def trajectories_stage(
     seed: int,
 ) -> Artifact:
     """Debugs `config.samples` samples of every problem; a killed run goes on from the last executed version."""
+    bare = next((p.task_id for p in problems if not p.tests.files), None)
+    if bare is not None and not isinstance(generator, Online):
+        raise UserError(
+            f"task {bare} has no tests, and generate={generator.name} writes none: add tests, or let a model write them (generate=openai)"
+        )
     rules = {k: v for k, v in asdict(config).items() if k != "lost"}  # how a run may end changes no record
     key = fingerprint(
         "trajectories", [p.to_dict() for p in problems], generator.fingerprint(), rules, asdict(limits), seed
@@ -81,59 +87,14 @@ def _build_trajectories(
         # Durations differ from run to run, so they live apart from the records that must not; the stage is finished
         # with its records, which therefore come last.
         publish(folder / "timings", key, {"timings": (Timing, store.timings())}, {"stage": "timings"})
-        artifact = publish(folder, key, {"trajectories": (Trajectory, map(counts.see, store.finished()))}, manifest)
+        tables: dict[str, Rows] = {
+            "trajectories": (Trajectory, map(counts.see, store.finished())),
+            "statistics": (Statistic, counts.statistics()),  # a generator, which begins when all have been seen
+        }
+        artifact = publish(folder, key, tables, manifest)
     finally:
         store.close()
         sandbox.close()
     for leftover in folder.glob(f".{key}.sqlite*"):
         leftover.unlink()
     return artifact
-
-
-def pass_rate_by_iteration(trajectories: Iterable[Trajectory], max_refinements: int) -> list[float]:
-    """Share of trajectories solved by iteration 0, 1, ..., in [0, 1]."""
-    counts = Counts(max_refinements)
-    for trajectory in trajectories:
-        counts.see(trajectory)
-    return counts.pass_rate()
-
-
-class Counts:
-    """What the manifest says of trajectories that pass by one at a time."""
-
-    def __init__(self, max_refinements: int) -> None:
-        self.trajectories = 0
-        self.status: Counter[str] = Counter()
-        self._solved_by = [0] * (max_refinements + 1)
-        self._refused: Counter[str] = Counter()
-        self._unfit: Counter[str] = Counter()
-        self._answers: Counter[str] = Counter()
-        self._cost = 0.0
-
-    def see(self, trajectory: Trajectory) -> Trajectory:
-        self.trajectories += 1
-        self.status[trajectory.status] += 1
-        if trajectory.status in SOLVED:
-            for i in range(len(trajectory.iterations) - 1, len(self._solved_by)):
-                self._solved_by[i] += 1
-        if trajectory.status == "unfit":
-            self._unfit[trajectory.detail.partition(":")[0]] += 1
-        refused = [r for a in trajectory.iterations for r in a.refused] + list(trajectory.refused)
-        self._refused.update(r.reason for r in refused)
-        for call in [a.llm for a in trajectory.iterations] + [r.llm for r in refused]:
-            if call is not None:
-                self._answers.update(answers=1, tokens_in=call.tokens_in, tokens_out=call.tokens_out)
-                self._cost += call.cost
-        return trajectory
-
-    def pass_rate(self) -> list[float]:
-        return [solved / max(self.trajectories, 1) for solved in self._solved_by]
-
-    def of_answers(self) -> dict[str, Any]:
-        """Nothing for a generator that asks no model."""
-        if not self._answers and not self._refused:
-            return {}
-        return {
-            "unfit": dict(sorted(self._unfit.items())),
-            "llm": {**dict(sorted(self._answers.items())), "cost": round(self._cost, 6), "refused": dict(sorted(self._refused.items()))},
-        }  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iterpref.artifacts import Artifact
-from iterpref.build import build_generator, build_limits, build_sandbox
+from iterpref.build import build_generator, build_judge, build_limits, build_sandbox
 from iterpref.codeflow.pair_stages import external_pairs_stage, pairs_stage
 from iterpref.codeflow.problems import load_problems
 from iterpref.codeflow.stages import trajectories_stage
@@ -47,10 +47,11 @@ def prepare(config: Config) -> Prepared:
         pairs = external_pairs_stage(data, config.pairs)
     else:
         trajectories = trajectories_stage(
-            data, load_problems(config.problems), build_generator(config.generate, data), lambda: build_sandbox(config.sandbox),
+            data, load_problems(config.problems), build_generator(config.generate, data, config.debug.min_test_score is not None), lambda: build_sandbox(config.sandbox),
             build_limits(config.sandbox), config.debug, config.seed,
         )  # fmt: skip
-        pairs = pairs_stage(data, trajectories, config.pairs, config.seed)
+        judge = build_judge(config.generate, data) if config.pairs.judge else None
+        pairs = pairs_stage(data, trajectories, config.pairs, config.seed, judge)
     model = resolve_model(config.model, data, config.seed)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)

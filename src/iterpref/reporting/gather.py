@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +15,10 @@ import yaml
 
 from iterpref.artifacts import Artifact, find
 from iterpref.errors import UserError
-from iterpref.schema import Trajectory
+from iterpref.schema import Statistic, Trajectory
 
 T = TypeVar("T")
+_TRAJECTORIES = 2000
 Series = list[tuple[float, float]]  # (optimizer step, value), in the order logged
 
 
@@ -41,7 +43,8 @@ class Run:
     after: dict[str, Any] | None = None
     pairs: list[dict[str, Any]] = field(default_factory=list)
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)  # by stage: trajectories, pairs, tokens
-    trajectories: list[Trajectory] = field(default_factory=list)
+    trajectories: list[Trajectory] = field(default_factory=list)  # the first few thousand
+    statistics: list[Statistic] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     def option(self, key: str, default: Any = None) -> Any:
@@ -155,7 +158,10 @@ def _gather_stages(run: Run, data: Path, command: str) -> None:
             continue
         run.manifests[stage] = artifact.manifest
         if stage == "trajectories":
-            run.trajectories = artifact.read("trajectories", Trajectory)
+            # A handful is shown: a data set of any size makes a report.
+            run.trajectories = list(islice(artifact.iterate("trajectories", Trajectory), _TRAJECTORIES))
+            if artifact.table("statistics").is_file():
+                run.statistics = artifact.read("statistics", Statistic)
 
 
 def _stage(folder: Path, stage: str, key: str | None) -> Artifact | None:

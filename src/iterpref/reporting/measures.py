@@ -159,6 +159,12 @@ class Stage:
 
 _REASONS = {
     "reference_fails": "its reference fails its own tests",
+    "stub_passes": "its tests pass a program that does nothing",
+    "coverage_below": "its tests reach too few lines",
+    "refused": "the model gave no usable answer",
+    "unfit": "its tests can judge nothing",
+    "filter_judge": "the judge sees no logical difference",
+    "judge_unreadable": "the judge gave no verdict",
     "unsolved": "never passed its tests",
     "solved_at_once": "passed at once: no bug to learn from",
     "no_failing_version": "no version with a failing verdict",
@@ -178,6 +184,9 @@ _REASONS = {
 }
 
 
+_NO_PAIR = ("unsolved", "solved_at_once", "refused", "unfit")  # ends of trajectories that give no pair
+
+
 def funnel(run: Run) -> list[Stage]:
     """tasks -> trajectories -> solved -> pairs -> tokenised, as far as manifests are there; each drop by its reason."""
     stages: list[Stage] = []
@@ -185,14 +194,14 @@ def funnel(run: Run) -> list[Stage]:
     if counts:
         status = dict(counts.get("status") or {})
         stages.append(Stage("tasks", counts["problems"], _reasons(counts.get("problems_dropped"))))
-        stages.append(Stage("trajectories", counts["trajectories"]))
-        lost = {reason: status[reason] for reason in ("unsolved", "solved_at_once") if status.get(reason)}
+        stages.append(Stage("trajectories", counts["trajectories"], _reasons(counts.get("lost"))))
+        lost = {reason: status[reason] for reason in _NO_PAIR if status.get(reason)}
         stages.append(Stage("solved after a bug", status.get("solved", 0), _reasons(lost)))
     counts = _counts(run, "pairs")
     if counts:
         if "rows" in counts:
             stages.append(Stage("rows read", counts["rows"]))
-        known = {"unsolved", "solved_at_once"} if stages else set()  # named one step earlier
+        known = set(_NO_PAIR) if stages else set()  # named one step earlier
         drops = {reason: n for reason, n in (counts.get("dropped") or {}).items() if reason not in known}
         stages.append(Stage("preference pairs", counts["pairs"], _reasons(drops), _splits(counts)))
     counts = _counts(run, "tokens")

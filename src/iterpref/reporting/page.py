@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from iterpref.config import ReportConfig
+from iterpref.reporting.codeflow import costs, tables
 from iterpref.reporting.curves import panels, pass_rate
 from iterpref.reporting.gather import Run, gather
 from iterpref.reporting.highlight import LEVELS, diff_lines, token_side, visible
@@ -46,6 +47,8 @@ def render(run: Run, config: ReportConfig) -> str:
         measures=measures(run.before, run.after, per_token=bool(run.option("loss.length_normalised"))),
         pass_rate=pass_rate(rates) if rates else None,
         funnel=funnel(run),
+        statistics=tables(run.statistics),
+        costs=costs(run.manifests.get("trajectories", {}).get("counts") or {}),
         trajectories=[_trajectory(t) for t in varied(run.trajectories, config.trajectories)],
         pairs=[_pair(row) for row in run.pairs[: config.pairs]],
         levels=LEVELS,

@@ -53,6 +53,9 @@ class Lines(Protocol):
     async def close(self) -> None: ...
 
 
+Connect = Callable[[Stop, str], Lines]  # (asked before each call, who pays)
+
+
 class LlmGenerator:
     """Author and debugger. Pure functions of their arguments and of the models' answers, which the request cache keeps.
 
@@ -61,6 +64,7 @@ class LlmGenerator:
         connect: opens the lines to the models; calls are paid in the name that it is given, until `Stop` is set.
         concurrency: calls at once.
         packages: that programs may use beside the standard library.
+        test_judge: scores the tests that the author writes.
     """
 
     name = "llm"
@@ -70,19 +74,21 @@ class LlmGenerator:
         author: Role,
         debugger: Role,
         unreadable: Prompt,
-        connect: Callable[[Stop, str], Lines],
+        connect: Connect,
         *,
         concurrency: int,
         answer_retries: int = 1,
         packages: Sequence[str] = (),
+        test_judge: Role | None = None,
     ) -> None:
         self.author, self.debugger, self.unreadable = author, debugger, unreadable
         self.concurrency, self.answer_retries, self.packages = concurrency, answer_retries, tuple(packages)
+        self.test_judge = test_judge
+        self.lines: Lines | None = None
         self._connect = connect
-        self._lines: Lines | None = None
 
     def fingerprint(self) -> dict[str, Any]:
-        roles = {role.name: role.fingerprint() for role in (self.author, self.debugger)}
+        roles = {role.name: role.fingerprint() for role in (self.author, self.debugger, self.test_judge) if role}
         return {
             "name": self.name, "version": VERSION, **roles, "unreadable": self.unreadable.sha256,
             "answer_retries": self.answer_retries, "packages": list(self.packages),
@@ -90,11 +96,11 @@ class LlmGenerator:
 
     def begin(self, stop: Stop, spender: str) -> None:
         """Opens the lines; to be called before the first version is asked for."""
-        self._lines = self._connect(stop, spender)
+        self.lines = self._connect(stop, spender)
 
     async def end(self) -> None:
-        if self._lines is not None:
-            lines, self._lines = self._lines, None
+        if self.lines is not None:
+            lines, self.lines = self.lines, None
             await lines.close()
 
     async def start(self, problem: Problem, seed: int) -> Draft:
@@ -123,12 +129,12 @@ class LlmGenerator:
         i: int,
         earlier: Sequence[SourceFile] = (),
     ) -> Draft:
-        assert self._lines is not None, "begin comes first"
+        assert self.lines is not None, "begin comes first"
         refused: list[RefusedAnswer] = []
         params = role.params_for(seed)
         for _ in range(self.answer_retries + 1):
             try:
-                answer = await self._lines.of(role.name).complete(messages, params)
+                answer = await self.lines.of(role.name).complete(messages, params)
             except RequestRefused as error:
                 refused.append(RefusedAnswer(i, error.reason, error.detail))
                 break

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.generate.chat import ChatBackend, ChatParams
@@ -11,8 +13,11 @@ from iterpref.codeflow.generate.client import CallLimits, ChatClient, budget_of
 from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.generate.llm import LlmGenerator, Role
 from iterpref.codeflow.generate.prompts import Prompt
-from iterpref.config import GenerateConfig
+from iterpref.config_codeflow import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
+
+if TYPE_CHECKING:
+    from iterpref.codeflow.judge import Judge
 
 CACHE = "answers.sqlite"  # under `paths.data`
 
@@ -32,7 +37,17 @@ def call_limits(config: GenerateConfig) -> CallLimits:
     )
 
 
-def backend_of(config: GenerateConfig) -> ChatBackend:
+def for_role(config: GenerateConfig, role: str) -> GenerateConfig:
+    """The options as they are for `author`, `debugger` or `judge`: its own where it has any, else the author's."""
+    own = {"debugger": config.debugger, "judge": config.judge}.get(role, RoleConfig())
+    return replace(config, **{k: v for k, v in asdict(own).items() if v is not None})
+
+
+def backend_of(config: GenerateConfig, data: Path) -> ChatBackend:
+    if config.name == "replay":
+        from iterpref.codeflow.generate.replay import ReplayBackend
+
+        return ReplayBackend(str(config.model), Path(config.cache) if config.cache else data / CACHE)
     from iterpref.codeflow.generate.openai import OpenAIBackend
 
     return OpenAIBackend(
@@ -46,37 +61,65 @@ def backend_of(config: GenerateConfig) -> ChatBackend:
 
 
 class CachedLines:
-    """`llm.Lines`: one client a model, all of them with one cache and one budget."""
+    """`llm.Lines`: a client for each model and server, opened when it is first asked for; one cache and one budget for all."""
 
     def __init__(self, config: GenerateConfig, data: Path, stop: Stop, spender: str) -> None:
-        limits = call_limits(config)
+        self._config, self._data, self._stop, self._spender = config, data, stop, spender
+        self._limits = call_limits(config)
         self._cache = RequestCache(data / CACHE)
-        self._client = ChatClient(
-            backend_of(config), self._cache, limits, stop, spender, budget_of(limits, self._cache, spender)
-        )
+        self._budget = budget_of(self._limits, self._cache, spender)
+        self._clients: dict[tuple[str | None, ...], ChatClient] = {}
 
     def of(self, role: str) -> ChatBackend:
-        return self._client
+        """The line of `debugger` or `judge`; any other name is the author's."""
+        own = for_role(self._config, role)
+        place = (own.model, own.base_url, own.key_env)
+        if place not in self._clients:
+            backend = backend_of(own, self._data)
+            self._clients[place] = ChatClient(
+                backend, self._cache, self._limits, self._stop, self._spender, self._budget
+            )
+        return self._clients[place]
 
     async def close(self) -> None:
-        await self._client.close()
+        for client in self._clients.values():
+            await client.close()
         self._cache.close()
 
 
-def llm_generator(config: GenerateConfig, data: Path) -> LlmGenerator:
+def role_of(config: GenerateConfig, name: str, prompt: Prompt) -> Role:
+    own = for_role(config, name)
+    return Role(name, str(own.model), ChatParams(own.temperature, own.top_p, own.max_tokens), prompt)
+
+
+def llm_generator(config: GenerateConfig, data: Path, score_tests: bool = False) -> LlmGenerator:
     """Raises `UserError` for a prompt that is no template, and for a package that this environment lacks."""
     for package in config.packages:
         if importlib.util.find_spec(package.split(".")[0]) is None:
             raise UserError(
                 f"generate.packages: '{package}' is not installed here; run: pip install {package}, or leave it out"
             )
-    params = ChatParams(config.temperature, config.top_p, config.max_tokens)
-    roles = {
-        name: Role(name, str(config.model), params, Prompt(name, getattr(config, f"{name}_prompt")))
-        for name in ("author", "debugger")
-    }
+    author, debugger = (
+        role_of(config, name, Prompt(name, getattr(config, f"{name}_prompt"))) for name in ("author", "debugger")
+    )
     return LlmGenerator(
-        roles["author"], roles["debugger"], Prompt("unreadable", config.unreadable_prompt),
+        author, debugger, Prompt("unreadable", config.unreadable_prompt),
         lambda stop, spender: CachedLines(config, data, stop, spender),
         concurrency=config.concurrency, answer_retries=config.answer_retries, packages=config.packages,
+        test_judge=judge_role(config, "judge_tests", config.judge_tests_prompt) if score_tests else None,
     )  # fmt: skip
+
+
+def judge_role(config: GenerateConfig, prompt: str, path: str | None) -> Role:
+    """`generate.judge.*`, else the author's model; greedy unless told otherwise."""
+    role = role_of(config, "judge", Prompt(prompt, path))
+    greedy = replace(role.params, temperature=0.0)
+    return replace(role, params=greedy) if config.judge.temperature is None else role
+
+
+def difference_judge(config: GenerateConfig, data: Path) -> Judge:
+    """The judge of `pairs.judge=true`."""
+    from iterpref.codeflow.judge import Judge
+
+    role = judge_role(config, "judge_difference", config.judge_difference_prompt)
+    return Judge(role, lambda stop, spender: CachedLines(config, data, stop, spender), config.concurrency)

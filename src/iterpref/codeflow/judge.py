@@ -1,0 +1,153 @@
+"""A language model as judge: do two versions differ in their logic (the paper's last filter), and are tests any good.
+
+What is judged was written by models and may speak to the judge. So it is shown as syntax trees print, without comments
+and docstrings, its long texts replaced by their hash; marks that no program can guess fence it in; and the verdict is read
+from one line of an answer that holds nothing else, with the mark in it. Whatever is not exactly that is no verdict, and
+the row fails: an injected instruction can spoil its own row only.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from iterpref.codeflow.code import of_text
+from iterpref.codeflow.flow import Flow
+from iterpref.codeflow.generate.answer import BadAnswer, parse_quietly, read_json
+from iterpref.codeflow.generate.chat import GaveUp, Message, RequestRefused
+from iterpref.codeflow.generate.limits import Stop, Stopped
+from iterpref.codeflow.generate.llm import Connect, Lines, Role
+from iterpref.errors import UserError
+from iterpref.progress import track
+from iterpref.schema import PreferencePair, SourceFile, TestScores, TestSuite
+
+VERSION = 1  # grows with every change of what the judge is shown, or of how it is read
+LONGEST_TEXT = 60  # characters of a string that is shown as it is
+_VERDICT = re.compile(r"\s*<json>(\{[^{}]*\})</json>\s*\Z")
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """`passed` is None where no verdict could be read; `detail` is the judge's reason, or ours."""
+
+    passed: bool | None
+    detail: str
+
+
+class Judge:
+    """Asks `role` about pairs, `concurrency` at once; equal questions are asked once, also over several runs."""
+
+    def __init__(self, role: Role, connect: Connect, concurrency: int) -> None:
+        self._role, self._connect, self._concurrency = role, connect, concurrency
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"judge": VERSION, **self._role.fingerprint()}
+
+    def opinions(self, pairs: Sequence[PreferencePair], spender: str) -> list[Opinion]:
+        """One for each pair, in their order. Raises `UserError` when the server or a budget keeps some from being asked."""
+        stop = Stop()
+        lines = self._connect(stop, spender)
+        found: dict[int, Opinion] = {}
+        lost: list[str] = []
+        with Flow(
+            enumerate(pairs), lambda job: self._opinion(lines, job[1]), width=self._concurrency, stop=stop, finish=lines.close
+        ) as flow:  # fmt: skip
+            for (i, _), outcome in track(flow, len(pairs), "judging"):
+                if isinstance(outcome, Opinion):
+                    found[i] = outcome
+                elif isinstance(outcome, GaveUp):
+                    lost.append(str(outcome))
+                elif isinstance(outcome, UserError):
+                    stop.set(outcome)
+                elif not isinstance(outcome, Stopped):
+                    raise outcome
+        state = f"{len(found)} of {len(pairs)} pairs are judged, and what was answered is kept"
+        if stop.cause is not None:
+            raise type(stop.cause)(f"{stop.cause} ({state})")
+        if lost:
+            raise UserError(
+                f"the judge's server failed {len(lost)} times for good (last: {lost[-1]}); {state}: run the same command again"
+            )
+        return [found[i] for i in range(len(pairs))]
+
+    async def _opinion(self, lines: Lines, pair: PreferencePair) -> Opinion:
+        first, second = (neutral(text) for text in (pair.rejected, pair.chosen))
+        if first == second:
+            return Opinion(False, "equal without comments, docstrings and format")
+        mark = mark_of(first, second)
+        messages = self._role.prompt.render(first=first, second=second, mark=mark)
+        try:
+            verdict = await ask(lines, self._role, messages, mark)
+            value = verdict.get("logical_difference")
+            if not isinstance(value, bool):
+                raise BadAnswer("judge_unreadable", "logical_difference is neither true nor false")
+        except (BadAnswer, RequestRefused) as error:
+            return Opinion(None, str(error))
+        return Opinion(value, ascii(str(verdict.get("reason", ""))[:200])[1:-1])
+
+
+async def ask(lines: Lines, role: Role, messages: Sequence[Message], mark: str) -> dict[str, Any]:
+    """The one JSON object of an answer that is nothing else; raises `BadAnswer` otherwise."""
+    answer = await lines.of(role.name).complete(messages, role.params)
+    match = _VERDICT.match(answer.text) if len(answer.text) < 5000 else None
+    value = read_json(match[1]) if match else None
+    if not isinstance(value, dict) or value.get("mark") != mark:
+        raise BadAnswer("judge_unreadable", answer.text[:100])
+    return value
+
+
+async def score_tests(
+    lines: Lines, role: Role, task: str, program: Sequence[SourceFile], suite: TestSuite
+) -> TestScores:
+    """What the judge thinks of tests; raises `BadAnswer` unless each score is a whole number from 1 to 5."""
+    shown = {
+        "task": task,
+        "program": "\n\n".join(neutral_code(f.text) for f in program),
+        "tests": "\n\n".join(neutral_code(f.text) for f in suite.files),
+    }
+    mark = mark_of(*shown.values())
+    verdict = await ask(lines, role, role.prompt.render(**shown, mark=mark), mark)
+    values = [verdict.get(item.name) for item in fields(TestScores)]
+    if not all(type(value) is int and 1 <= value <= 5 for value in values):
+        raise BadAnswer("judge_unreadable", values)
+    return TestScores(*(int(str(value)) for value in values))
+
+
+def mark_of(*texts: str) -> str:
+    """A word that depends on all of the texts, so that none of them can hold it; the same in every run."""
+    return "mark-" + hashlib.sha256("\x00".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def neutral(completion: str) -> str:
+    """The programs of a completion as their syntax trees print: no comment, no docstring, no long text, no prose around them."""
+    return "\n\n".join(neutral_code(block.code) for block in of_text(completion).blocks)
+
+
+def neutral_code(text: str) -> str:
+    tree = parse_quietly(text)
+    if tree is None:
+        # Not even Python: shown without what follows a `#`, and without fences and tags.
+        return "\n".join(re.sub(r"#.*|`{3,}|</?\w+>", "", line).rstrip() for line in text.splitlines())
+    try:
+        return ast.unparse(ast.fix_missing_locations(_Neutral().visit(tree)))
+    except RecursionError:
+        return text
+
+
+class _Neutral(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | ast.Pass:
+        # A text that stands alone does nothing, wherever it stands.
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return ast.Pass()
+        self.generic_visit(node)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        if isinstance(node.value, str) and len(node.value) > LONGEST_TEXT:
+            digest = hashlib.sha256(node.value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            return ast.Constant(f"<text {digest}, {len(node.value)} characters>")
+        return node

@@ -1,0 +1,87 @@
+"""Counts over trajectories, and the tables of the report that they become."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from iterpref.codeflow.statistics import Counts
+from iterpref.reporting.codeflow import costs, tables
+from iterpref.schema import Attempt, LlmCall, RefusedAnswer, SourceFile, Statistic, TestSuite, Trajectory, Verdict
+
+CALL = LlmCall("author", "m", "{}", "k", 10, 5, 0.5)
+SUITE = TestSuite((SourceFile("t.py", "x"),), "unittest", 1, 1.0)
+
+
+def trajectory(
+    status: str, *verdicts: tuple[Verdict, str], refused: tuple[RefusedAnswer, ...] = (), coverage: float | None = 1.0
+) -> Trajectory:
+    attempts = tuple(Attempt(i, None, (), "", v, detail, 0, 0, llm=CALL) for i, (v, detail) in enumerate(verdicts))
+    return Trajectory(
+        "t#0",
+        "t",
+        "p",
+        "",
+        "",
+        "lists",
+        "train",
+        replace(SUITE, coverage=coverage),
+        attempts,
+        status,
+        0,
+        refused=refused,
+    )
+
+
+def counted(*trajectories: Trajectory) -> Counts:
+    counts = Counts(2)
+    for t in trajectories:
+        counts.see(t)
+    return counts
+
+
+ROWS = (
+    trajectory("solved", (Verdict.ERROR, "TypeError"), (Verdict.PASS, "")),
+    trajectory("solved_at_once", (Verdict.PASS, ""), coverage=0.45),
+    trajectory(
+        "unsolved", (Verdict.TIMEOUT, "CPU time"), (Verdict.FAIL, "T.test_a"), (Verdict.FAIL, "T.test_a"), coverage=None
+    ),
+    trajectory("refused", refused=(RefusedAnswer(0, "no_code", "", CALL), RefusedAnswer(0, "context_length", ""))),
+)
+
+
+def test_statistics_by_hand() -> None:
+    counts = counted(*ROWS)
+    assert counts.pass_rate() == [0.25, 0.5, 0.5]
+    assert list(counts.statistics()) == [
+        Statistic("category", -1, "lists", 4),
+        Statistic("coverage", -1, "0.4", 1), Statistic("coverage", -1, "0.9", 2),
+        Statistic("error", 0, "CPU time", 1), Statistic("error", 0, "TypeError", 1),
+        Statistic("refused", 0, "context_length", 1), Statistic("refused", 0, "no_code", 1),
+        Statistic("verdict", 0, "ERROR", 1), Statistic("verdict", 0, "PASS", 1), Statistic("verdict", 0, "TIMEOUT", 1),
+        Statistic("verdict", 1, "FAIL", 1), Statistic("verdict", 1, "PASS", 1), Statistic("verdict", 2, "FAIL", 1),
+    ]  # fmt: skip
+    llm = counts.of_answers()["llm"]
+    assert (llm["answers"], llm["tokens_in"], llm["tokens_out"], llm["cost"]) == (7, 70, 35, 3.5)
+    assert (llm["answers_a_mended_program"], llm["cost_a_mended_program"]) == (7.0, 3.5)
+    assert llm["refused"] == {"context_length": 1, "no_code": 1}
+
+
+def test_a_generator_without_answers_has_no_such_counts() -> None:
+    bare = replace(ROWS[0], iterations=tuple(replace(a, llm=None) for a in ROWS[0].iterations))
+    assert counted(bare).of_answers() == {}
+    assert costs({"status": {}}) == ""
+
+
+def test_the_reports_tables() -> None:
+    made = {t.title: t for t in tables(list(counted(*ROWS).statistics()))}
+    verdicts = made["Verdicts by iteration"]
+    assert verdicts.columns == (0, 1, 2)
+    assert dict(verdicts.rows) == {"PASS": (1, 1, 0), "FAIL": (0, 1, 1), "ERROR": (1, 0, 0), "TIMEOUT": (1, 0, 0)}
+    assert made["Coverage of programs by their tests"].rows == (("40 % and more", (1,)), ("90 % and more", (2,)))
+    many = tables([Statistic("category", -1, f"c{i:02d}", i + 1) for i in range(20)])[0]
+    assert (many.rows[0], len(many.rows), many.left_out) == (("c19", (20,)), 12, 8)
+    counts = {"status": {"solved": 1}, **counted(*ROWS).of_answers()}
+    assert (
+        costs(counts)
+        == "7 answers of the model, 70 tokens in and 35 out, cost 3.5; 7 answers for each of 1 mended programs."
+    )
