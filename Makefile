@@ -43,7 +43,7 @@ types: $(READY) ## mypy
 	$(BIN)/mypy
 
 test-gpu: ## the GPU's tests, with the python at hand or PYTHON=...
-	$(PYTHON) -m pytest -m gpu tests/gpu
+	$(PYTHON) -m pytest -m gpu tests/ops $(wildcard tests/gpu)
 
 bench: $(READY) ## figures of the sandbox, and of the kernel (needs a GPU)
 	$(BIN)/python -m iterpref.bench.sandbox

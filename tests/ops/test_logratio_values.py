@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iterpref.ops import reference, token_logratio
 
-from .cases import DTYPES, assert_no_worse_than_eager, differentiate, make, ours
+from .cases import DTYPES, INTERPRETED, assert_no_worse_than_eager, differentiate, make, ours
 
 
 def test_two_rows_worked_out_by_hand():
@@ -33,7 +33,7 @@ def test_two_rows_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("V", [1, 7, 1000, 4096, 49152 + 3])
+@pytest.mark.parametrize("V", [1, 7, 1000, 4096, 9003 if INTERPRETED else 49152 + 3])
 @pytest.mark.parametrize("R", [0, 1, 5])
 def test_every_shape_and_dtype_is_as_close_to_fp64_as_eager_torch(R, V, dtype):
     policy_RV, ref_RV, labels_R, mask_R, *grads = make(R, V, dtype)
@@ -138,7 +138,7 @@ def test_chunks_of_rows_do_not_change_the_torch_backend(monkeypatch):
         torch.testing.assert_close(a, b)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=4 if INTERPRETED else 25, deadline=None)
 @given(seed=st.integers(0, 2**31), V=st.integers(1, 300), shift=st.integers(-64, 64))
 def test_adding_a_constant_to_a_row_changes_nothing(seed, V, shift):
     policy_RV, ref_RV, labels_R, mask_R, *grads = make(2, V, seed=seed)

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from iterpref.errors import UserError
 from iterpref.ops.backend import row_operations
+from iterpref.ops.checks import check_logits
 from iterpref.ops.reference import TokenLogRatio, row_gradient
-
-LOGITS_DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 
 
 def token_logratio(
@@ -48,7 +46,7 @@ def token_logratio(
 
     A second derivative is refused by autograd. Raises `ValueError` for shapes, dtypes or devices that do not fit.
     """
-    _check(policy_logits_RV, labels_R, mask_R, ref_logits_RV, ref_logps_R)
+    check_logits(policy_logits_RV, labels_R, mask_R, ref_logits_RV, ref_logps_R)
     (R, V), (row_stride, column_stride) = policy_logits_RV.shape, policy_logits_RV.stride()
     if inplace_backward and ((R > 1 and row_stride == 0) or (V > 1 and column_stride == 0)):
         raise ValueError("policy_logits_RV is an expanded tensor, one value standing for many: inplace_backward=False")
@@ -70,23 +68,6 @@ def sequence_sum(values_R: Tensor, weights_R: Tensor, sequence_R: Tensor, n_sequ
     sequences_S = torch.arange(n_sequences, device=sequence_R.device)
     member_SR = (sequence_R == sequences_S[:, None]) & (weights_R != 0)
     return (weights_R.float() * values_R.float()).where(member_SR, 0).sum(dim=1)
-
-
-def check_rows(labels_R: Tensor, mask_R: Tensor | None, V: int) -> None:
-    """Raises `ValueError` for labels that are no integers, `UserError` for one outside [0, V) in a live row."""
-    if labels_R.is_floating_point() or labels_R.dtype == torch.bool:
-        raise ValueError(f"labels_R: expected integers, got {labels_R.dtype}")
-    # On a GPU this look would make the step wait for the device.
-    if labels_R.device.type != "cpu":
-        return
-    stray_R = (labels_R < 0) | (labels_R >= V)
-    if mask_R is not None:
-        stray_R = stray_R & (mask_R != 0)
-    if stray_R.any():
-        raise UserError(
-            f"label {labels_R[stray_R][0].item()} in a scored row, but the logits have {V} columns: "
-            "the tokenizer and the model do not belong together"
-        )
 
 
 class _TokenLogRatioFunction(torch.autograd.Function):
@@ -130,31 +111,3 @@ class _TokenLogRatioFunction(torch.autograd.Function):
             # A kernel writes behind autograd's back; without this, whoever saved the logits would read gradients.
             torch.autograd.graph.increment_version(logits_RV)
         return out_RV, *no_gradient
-
-
-def _check(
-    policy_logits_RV: Tensor,
-    labels_R: Tensor,
-    mask_R: Tensor,
-    ref_logits_RV: Tensor | None,
-    ref_logps_R: Tensor | None,
-) -> None:
-    if (ref_logits_RV is None) == (ref_logps_R is None):
-        raise ValueError("expected exactly one of ref_logits_RV and ref_logps_R")
-    if policy_logits_RV.ndim != 2 or policy_logits_RV.shape[1] == 0:
-        raise ValueError(f"policy_logits_RV: expected [R, V] with V > 0, got {list(policy_logits_RV.shape)}")
-    R, V = policy_logits_RV.shape
-    others: dict[str, tuple[Tensor, tuple[int, ...]]] = {"labels_R": (labels_R, (R,)), "mask_R": (mask_R, (R,))}
-    if ref_logits_RV is not None:
-        others["ref_logits_RV"] = (ref_logits_RV, (R, V))
-    if ref_logps_R is not None:
-        others["ref_logps_R"] = (ref_logps_R, (R,))
-    for name, (tensor, shape) in others.items():
-        if tensor.shape != shape:
-            raise ValueError(f"{name}: expected {list(shape)} for policy logits [{R}, {V}], got {list(tensor.shape)}")
-        if tensor.device != policy_logits_RV.device:
-            raise ValueError(f"{name} is on {tensor.device}, the policy's logits are on {policy_logits_RV.device}")
-    for logits_RV in (policy_logits_RV, ref_logits_RV):
-        if logits_RV is not None and logits_RV.dtype not in LOGITS_DTYPES:
-            raise ValueError(f"logits: expected bfloat16, float16, float32 or float64, got {logits_RV.dtype}")
-    check_rows(labels_R, mask_R, V)

@@ -66,6 +66,7 @@ def token_logratio_definition(
     *,
     ref_logits_RV: Tensor | None = None,
     ref_logps_R: Tensor | None = None,
+    statistics: bool = True,
 ) -> TokenLogRatio:
     """The equations above in plain torch and autograd: what every backend is compared with, at full memory cost.
 
@@ -85,6 +86,8 @@ def token_logratio_definition(
         reference_R = ref_logps_R
     reference_R = reference_R.detach().to(policy_logps_R.dtype).where(live_R, 0)
     logratio_R = (mask_R * (policy_logps_R - reference_R)).where(live_R, 0)
+    if not statistics:
+        return TokenLogRatio(logratio_R, policy_logps_R, reference_R)
     with torch.no_grad():
         softmax_RV = z_RV.softmax(1)
         entropy_R = -torch.special.xlogy(softmax_RV, softmax_RV).sum(1).where(live_R, 0)
@@ -101,10 +104,11 @@ def linear_logratio_definition(
     mask_R: Tensor,
     ref_logps_R: Tensor,
     head: LogitMap = IDENTITY,
+    statistics: bool = True,
 ) -> TokenLogRatio:
     """`token_logratio_definition(map(hidden[rows] @ weight.T), labels, mask)`, with logits in the dtype of `hidden_TH`."""
     logits_RV = head.logits(wide(F.linear(hidden_TH[rows_R], weight_VH)))
-    return token_logratio_definition(logits_RV, labels_R, mask_R, ref_logps_R=ref_logps_R)
+    return token_logratio_definition(logits_RV, labels_R, mask_R, ref_logps_R=ref_logps_R, statistics=statistics)
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -163,19 +167,23 @@ def backward_rows(
     head: LogitMap = IDENTITY,
     label_products_R: Tensor | None = None,
 ) -> None:
-    """out_r = d/da_r of the equations above; rows with g_r = 0 become zero. `out_RV` may be `logits_RV`."""
+    """out_r = d/da_r of the equations above; rows with g_r = 0 become zero. `out_RV` may be `logits_RV`.
+
+    `logits_RV` may be some columns of the vocabulary: a label outside of them is no column's.
+    """
     live_L = grad_R.nonzero()[:, 0]
     if len(live_L) < len(grad_R):
         out_RV.index_fill_(0, (grad_R == 0).nonzero()[:, 0], 0)
     inplace = out_RV.data_ptr() == logits_RV.data_ptr() and out_RV.dtype == lse_R.dtype
     for rows in _chunks(live_L, logits_RV):
-        grad_L, labels_L1 = grad_R[rows], labels_R[rows, None]
+        grad_L = grad_R[rows]
+        index_L1, known_L1 = _label_index(labels_R[rows], logits_RV.shape[1])
         work_LV = _logits(logits_RV, rows, labels_R, head, label_products_R)
         if not inplace and work_LV.data_ptr() == logits_RV[rows].data_ptr():
             work_LV = work_LV.clone()
         slope_LV = head.scale if head.softcap is None else head.scale * (1 - (work_LV / head.softcap).square())
         work_LV.sub_(lse_R[rows, None]).exp_().mul_(-grad_L[:, None])
-        work_LV.scatter_add_(1, labels_L1, grad_L[:, None])
+        work_LV.scatter_add_(1, index_L1, grad_L[:, None].where(known_L1, 0))
         if not head.is_identity:
             work_LV.mul_(slope_LV)
         if work_LV.data_ptr() != out_RV[rows].data_ptr():
@@ -204,9 +212,8 @@ def _sweep(
     entropy_R, top1_R = (torch.zeros_like(logps_R) if statistics else None for _ in range(2))
     for rows in _chunks(live_L, logits_RV):
         chunk_LV = _logits(logits_RV, rows, labels_R, head, label_products_R)
-        labels_L = labels_R[rows]
-        known_L = (labels_L >= 0) & (labels_L < logits_RV.shape[1])
-        label_logits_L = chunk_LV.gather(1, labels_L.where(known_L, 0)[:, None])[:, 0].where(known_L, float("nan"))
+        index_L1, known_L1 = _label_index(labels_R[rows], logits_RV.shape[1])
+        label_logits_L = chunk_LV.gather(1, index_L1).where(known_L1, float("nan"))[:, 0]
         lse_R[rows] = lse_L = chunk_LV.logsumexp(1)
         logps_R[rows] = label_logits_L - lse_L
         if entropy_R is not None and top1_R is not None:
@@ -214,6 +221,12 @@ def _sweep(
             entropy_R[rows] = -torch.special.xlogy(softmax_LV, softmax_LV).sum(1)
             top1_R[rows] = (label_logits_L >= chunk_LV.amax(1)).to(wide_dtype)
     return logps_R, lse_R, entropy_R, top1_R
+
+
+def _label_index(labels_L: Tensor, V: int) -> tuple[Tensor, Tensor]:
+    """(the labels, 0 in place of one outside [0, V); which are inside), [L, 1]"""
+    known_L = (labels_L >= 0) & (labels_L < V)
+    return labels_L.where(known_L, 0)[:, None], known_L[:, None]
 
 
 def _chunks(rows_L: Tensor, logits_RV: Tensor) -> Iterator[slice | Tensor]:
@@ -233,9 +246,7 @@ def _logits(
     """The logits of the rows, fp32 or fp64: of `logits_RV` itself if nothing has to be changed, else a copy."""
     chunk_LV = wide(logits_RV[rows]).contiguous()  # sums then run in one order, whatever the strides
     if label_products_R is not None:
-        labels_L = labels_R[rows]
-        known_L = (labels_L >= 0) & (labels_L < logits_RV.shape[1])
-        index_L1 = labels_L.where(known_L, 0)[:, None]
-        exact_L1 = label_products_R[rows, None].where(known_L[:, None], chunk_LV.gather(1, index_L1))
+        index_L1, known_L1 = _label_index(labels_R[rows], logits_RV.shape[1])
+        exact_L1 = label_products_R[rows, None].where(known_L1, chunk_LV.gather(1, index_L1))
         chunk_LV = chunk_LV.scatter(1, index_L1, exact_L1)
     return head.logits(chunk_LV)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from iterpref.ops import resolve_backend, token_logratio, token_logratio_definition
+from iterpref.ops import TokenLogRatio, resolve_backend, token_logratio, token_logratio_definition
 
 pytestmark = [
     pytest.mark.gpu,
@@ -60,7 +60,7 @@ def assert_rows_no_worse_than_eager(rows, before, grad_RV, out) -> None:
     exact = truth(policy_RV, ref_RV, labels_R, mask_R, grads, torch.float64)
     eager = truth(policy_RV, ref_RV, labels_R, mask_R, grads)
     mine = [o.detach()[rows] for o in out] + [grad_RV[rows]]
-    for name, m, e, t in zip(["logratio", "logps", "ref_logps", "gradient"], mine, eager, exact, strict=True):
+    for name, m, e, t in zip([*TokenLogRatio._fields, "gradient"], mine, eager, exact, strict=True):
         allowed = 2 * (e.double() - t).abs().max() + 8 * torch.finfo(torch.float32).eps * t.abs().max().clamp(min=1)
         worst = (m.double() - t).abs().max()
         assert worst <= allowed, f"{name}: off by {worst:.3g}, allowed {allowed:.3g}"
@@ -69,7 +69,9 @@ def assert_rows_no_worse_than_eager(rows, before, grad_RV, out) -> None:
 def run(policy_RV, ref_RV, labels_R, mask_R, *grads, **options):
     """(outputs, gradient of the policy's logits); consumes them unless inplace_backward=False."""
     leaf_RV = policy_RV.detach().requires_grad_()
-    out = token_logratio(leaf_RV, labels_R, mask_R, ref_logits_RV=ref_RV, backend="triton", **options)
+    out = token_logratio(
+        leaf_RV, labels_R, mask_R, ref_logits_RV=ref_RV, backend="triton", **{"statistics": True, **options}
+    )
     return out, torch.autograd.grad(out[:2], leaf_RV, grads)[0]
 
 
@@ -78,7 +80,9 @@ def test_auto_is_triton_on_a_gpu():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize(("R", "V"), [(1, 1), (5, 7), (33, 1000), (17, SMOL_V + 3), (64, SMOL_V), (16, QWEN_V)])
+@pytest.mark.parametrize(
+    ("R", "V"), [(1, 1), (5, 7), (33, 1000), (17, SMOL_V + 3), (64, SMOL_V), (16, QWEN_V), (3, 262_144)]
+)
 def test_every_shape_and_dtype_is_as_close_to_fp64_as_eager_torch(R, V, dtype):
     data = make(R, V, dtype, density=0.7)
     out, grad_RV = run(*data, inplace_backward=False)
@@ -185,6 +189,6 @@ def test_the_chunked_torch_backend_agrees_on_a_gpu_too():
     policy_RV, ref_RV, labels_R, mask_R, *grads = make(600, QWEN_V, density=0.5)
     before = [t[:64].clone() for t in (policy_RV, ref_RV, labels_R, mask_R, *grads)]
     leaf_RV = policy_RV.requires_grad_()
-    out = token_logratio(leaf_RV, labels_R, mask_R, ref_logits_RV=ref_RV, backend="torch")
+    out = token_logratio(leaf_RV, labels_R, mask_R, ref_logits_RV=ref_RV, backend="torch", statistics=True)
     (grad_RV,) = torch.autograd.grad(out[:2], leaf_RV, grads)
     assert_rows_no_worse_than_eager(slice(None), before, grad_RV[:64], [o.detach()[:64] for o in out])
