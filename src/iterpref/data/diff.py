@@ -180,8 +180,9 @@ def _lcs(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
         if not left:
             break
         at = b.find(line, j)
-        # The library is asked for lengths alone, of which there is one; which line is matched is decided here.
-        if at >= 0 and LCSseq.similarity(a[i + 1 :], b[at + 1 :], score_cutoff=left - 1) == left - 1:
+        # The library is asked for lengths alone, of which there is one; which line is matched is decided here. Two lines that
+        # stand next are matched unasked: no longest alignment loses by it.
+        if at == j or (at > j and LCSseq.similarity(a[i + 1 :], b[at + 1 :], score_cutoff=left - 1) == left - 1):
             kept_a.add(i)
             kept_b.add(at)
             j, left = at + 1, left - 1
