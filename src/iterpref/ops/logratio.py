@@ -38,7 +38,7 @@ class Launch(NamedTuple):
     its own, so that threads wait for each other once in a piece, not once in a tile, and an element costs 9/8
     exponentials: exponentials, not bytes, would be the limit at 2. Four warps of 16 columns a thread leave room for
     many programs on a multiprocessor, whose loads hide each other's waiting; pieces of rows even out what is left to do
-    where few rows are live. Chosen among 48 cuts on an H200, of which most were within 5 %; Ampere has the same warps,
+    where few rows are live. Chosen among 24 cuts on an H200, of which most were within 5 %; Ampere has the same warps,
     registers and 16-byte loads.
     """
 
