@@ -299,7 +299,19 @@ _DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "
 SECTIONS = {
     "prepare": _DATA,
     "train": (*_DATA, "name", "reference", "ops", "resume", "loss", "optim", "trainer", "logger", "evaluate", "report"),
-    "evaluate": ("paths", "sandbox", "trainer", "evaluate", "ops", "benchmark", "samples", "against"),
+    "evaluate": (
+        "seed",
+        "paths",
+        "sandbox",
+        "model",
+        "generate",
+        "trainer",
+        "evaluate",
+        "ops",
+        "benchmark",
+        "samples",
+        "against",
+    ),
     "report": ("paths", "report"),
 }
 

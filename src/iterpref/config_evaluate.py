@@ -20,8 +20,13 @@ class EvaluateConfig:
     split: str = option("test", "whose tasks and pairs are scored", choices=("validation", "test"))
     pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
     max_tasks: int | None = option(None, "score only so many tasks", low=1)
-    max_new_tokens: int = option(256, "longest answer, tokens", low=1)
+    max_new_tokens: int | None = option(
+        None, "longest answer, tokens; null: 256 on held-out tasks, else as the benchmark has it", low=1
+    )
     batch_size: int = option(32, "answers generated at once", low=1)
+    n_samples: int = option(1, "answers to each task of a benchmark", low=1)
+    temperature: float = option(0.0, "of those answers; 0: greedy", low=0)
+    top_p: float = option(1.0, "mass of the likeliest tokens to draw from", above=0, high=1)
     highlighted_pairs: int = option(12, "pairs kept with per-token log-ratios for the report", low=0)
 
 
@@ -66,7 +71,10 @@ def benchmark_rules(config: Config) -> list[tuple[bool, str]]:
          f"benchmark.{name}={getattr(b, name)} has no effect with benchmark={b.name}: it is for {' and '.join(those)}")
         for name, those in _ONLY_FOR.items()
     ]  # fmt: skip
+    e = config.evaluate
     rules += [
+        (e.n_samples > 1 and e.temperature == 0,
+         f"evaluate.n_samples={e.n_samples} greedy answers would all be the same: add evaluate.temperature=0.2"),
         (b.name in ("none", "bank") and b.path is not None,
          f"benchmark.path={b.path} has no effect with benchmark={b.name}: name the benchmark that the file is of"),
         (b.path is not None and b.revision is not None,
@@ -84,21 +92,42 @@ def benchmark_rules(config: Config) -> list[tuple[bool, str]]:
 _OWN_LIMITS = ("wall_s", "cpu_s", "memory_mb", "output_kb", "disk_mb")
 
 
+# Options of `evaluate` that are for the run's own held-out tasks and pairs, and those that are for a benchmark.
+_HELD_OUT = ("split", "pass_at_1", "max_tasks", "highlighted_pairs")
+_SAMPLED = ("n_samples", "temperature", "top_p")
+# How CodeFlow asks a model; an evaluation asks by `evaluate.*`, and of a server only needs to know where it is.
+_CODEFLOW = ("temperature", "top_p", "max_tokens", "author_prompt", "debugger_prompt", "unreadable_prompt", "packages",
+             "answer_retries", "bugs_min", "bugs_max", "wrong_repair", "kinds")  # fmt: skip
+
+
 def check_evaluation_effects(config: Config, overridden: Collection[str]) -> None:
     """Raises `UserError` for an override that this way of evaluating makes no use of."""
     used: tuple[str, ...]
+    idle: tuple[str, ...] = ()
     if config.samples is not None:
         used, what = ("paths", "sandbox", "benchmark", "samples"), f"samples={config.samples}, which runs no model"
     elif config.against is not None:
         used, what = ("paths.run", "against"), f"against={config.against}, which only compares what is scored"
+    elif config.benchmark.name != "none":
+        used = ("seed", "paths", "sandbox", "model", "generate", "trainer", "evaluate", "benchmark")
+        idle = (*(f"evaluate.{name}" for name in _HELD_OUT), *(f"generate.{name}" for name in _CODEFLOW))
+        what = f"benchmark={config.benchmark.name}"
+        if config.generate.name != "mutate":
+            idle = (*idle, "model", "trainer", "evaluate.batch_size")
     else:
-        used, what = (), ""
-    for key in sorted(overridden) if used else ():
-        if not any(key == name or key.startswith(f"{name}.") for name in used):
+        used, what = ("paths", "sandbox", "trainer", "evaluate", "ops", "benchmark"), "a run's own held-out tasks"
+        idle = tuple(f"evaluate.{name}" for name in _SAMPLED)
+    for key in sorted(overridden):
+        if not _below(key, used) or _below(key, idle):
             raise UserError(f"{key} has no effect with {what}: leave it out")
     if config.benchmark.name != "none":
         for key in (f"sandbox.{name}" for name in _OWN_LIMITS):
             if key in overridden:
                 raise UserError(
-                    f"{key} has no effect with benchmark={config.benchmark.name}, which brings its own limits; benchmark.time_factor=N scales them"
+                    f"{key} has no effect with benchmark={config.benchmark.name}, which brings its own limits; "
+                    "benchmark.time_factor=N scales them"
                 )
+
+
+def _below(key: str, names: Collection[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)

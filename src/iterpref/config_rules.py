@@ -83,7 +83,8 @@ def check_effects(config: Config, overridden: Collection[str], command: str = "t
         for key in sorted(overridden) if silent else ():
             if any(key == option or key.startswith(option + ".") for option in options):
                 raise UserError(f"{key} has no effect with {reason}, or leave {key} out")
-    check_evaluation_effects(config, overridden)
+    if command == "evaluate":
+        check_evaluation_effects(config, overridden)
 
 
 _EXTERNAL_ONLY = (

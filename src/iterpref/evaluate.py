@@ -1,4 +1,4 @@
-"""How good is a model? Four questions, by what the command line holds:
+"""How good is a model? Five questions, by what the command line holds:
 
 python -m iterpref.evaluate RUN                                  held-out tasks and pairs, before and after training
 python -m iterpref.evaluate samples=FILE benchmark=humaneval     anybody's samples; no model is loaded
@@ -30,6 +30,10 @@ def evaluate(command: Config) -> dict[str, Any]:
         from iterpref.eval.scored import compare_folders, score_file
 
         return score_file(command) if command.samples is not None else compare_folders(command)
+    if command.benchmark.name != "none":
+        from iterpref.eval.benchmarked import evaluate_models
+
+        return evaluate_models(command)
     return evaluate_run(command)
 
 

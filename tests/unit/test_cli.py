@@ -109,7 +109,7 @@ def test_an_override_that_names_nothing_is_refused_with_the_nearest(override: st
         ("evaluate", "experiment=smoke"),
         ("evaluate", "reading=official"),
         ("report", "reading=paper"),
-        ("evaluate", "seed=1"),
+        ("evaluate", "optim.lr=1"),
         ("report", "model=tiny"),
         ("report", "evaluate.max_tasks=1"),
     ],

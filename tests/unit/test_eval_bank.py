@@ -96,10 +96,10 @@ def test_a_spread_of_tasks_takes_them_at_even_distances():
 def test_the_tasks_of_the_split_are_asked_and_scored(monkeypatch):
     asked = {}
 
-    def fake_generate(model, tokenizer, prompts, *, on_batch, **options):
+    def fake_generate(model, tokenizer, prompts, *, on_answer, **options):
         asked.update(options, prompts=prompts, model=model)
-        on_batch(2, 30)
-        on_batch(1, 12)
+        for i, tokens in enumerate((20, 10, 12)):
+            on_answer(i, answer("PASS"), tokens)
         return [answer("PASS")] * len(prompts)
 
     monkeypatch.setattr(bank, "generate", fake_generate)

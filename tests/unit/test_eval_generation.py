@@ -16,7 +16,8 @@ from transformers import (
 
 from iterpref.errors import UserError
 from iterpref.eval import generation
-from iterpref.eval.generation import generate, greedy
+from iterpref.eval.generation import generate, roll_out
+from iterpref.eval.sampling import GREEDY, Draw, Sampling, inverse
 
 END = "<|end|>"
 PROMPTS = [
@@ -81,7 +82,7 @@ def test_every_row_equals_the_rollout_of_its_prompt_alone(model, tokenizer):
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [5, 30, None, 0, 12, 20, None]) | {0}
     with torch.inference_mode():
-        rows = greedy(model, ids, 40, ends)
+        rows = roll_out(model, ids, 40, ends, Draw(GREEDY, range(len(ids))))
     assert rows == [alone(model, row, 40, ends) for row in ids]
     lengths = [len(row) for row in rows]
     assert min(lengths) == 0  # one ends at once
@@ -93,7 +94,9 @@ def test_the_cache_grows_past_its_first_room(model, tokenizer, monkeypatch):
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [5, None, None, 0, 12, 20, None])
     with torch.inference_mode():
-        assert greedy(model, ids, 20, ends) == [alone(model, row, 20, ends) for row in ids]
+        assert roll_out(model, ids, 20, ends, Draw(GREEDY, range(len(ids)))) == [
+            alone(model, row, 20, ends) for row in ids
+        ]
 
 
 def test_sliding_window_layers_keep_their_own_cache(tokenizer):
@@ -102,7 +105,9 @@ def test_sliding_window_layers_keep_their_own_cache(tokenizer):
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [4, None, None, 0, 9, None, None])
     with torch.inference_mode():
-        assert greedy(model, ids, 20, ends) == [alone(model, row, 20, ends) for row in ids]
+        assert roll_out(model, ids, 20, ends, Draw(GREEDY, range(len(ids)))) == [
+            alone(model, row, 20, ends) for row in ids
+        ]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -128,19 +133,55 @@ def test_the_end_tokens_of_the_generation_config_count_too(model, tokenizer, mon
     assert generate(model, tokenizer, ["def f"], max_new_tokens=16, batch_size=1) == [expected]
 
 
-def test_each_batch_tells_its_answers_and_tokens(model, tokenizer):
-    told = []
-    generate(
+def test_each_answer_is_told_with_its_tokens(model, tokenizer):
+    told = {}
+    answers = generate(
         model,
         tokenizer,
         PROMPTS,
         max_new_tokens=4,
         batch_size=3,
-        on_batch=lambda answers, tokens: told.append((answers, tokens)),
+        on_answer=lambda i, answer, tokens: told.setdefault(i, (answer, tokens)),
     )
-    assert [answers for answers, _ in told] == [3, 3, 1]
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
-    assert sum(tokens for _, tokens in told) == sum(len(alone(model, row, 4, {0})) for row in ids)
+    assert told == {i: (answers[i], len(alone(model, row, 4, {0}))) for i, row in enumerate(ids)}
+
+
+def test_a_row_ends_soon_after_a_stop_and_other_rows_go_on(model, tokenizer):
+    full = generate(model, tokenizer, PROMPTS, max_new_tokens=24, batch_size=7)
+    stop = full[1][5:7]
+    cut = generate(model, tokenizer, PROMPTS, max_new_tokens=24, batch_size=7, stops=(stop, "never in any answer"))
+    for before, after in zip(full, cut, strict=True):
+        assert before.startswith(after)
+        assert stop not in before or stop in after
+        assert stop in after or after == before
+    assert len(cut[1]) < len(full[1])
+
+
+def test_samples_depend_on_their_stream_alone(model, tokenizer):
+    sampling = Sampling(temperature=1.0, top_p=0.9, seed=3)
+    options = {"max_new_tokens": 12, "sampling": sampling}
+    together = generate(model, tokenizer, PROMPTS, batch_size=4, streams=range(7), **options)
+    alone_ = [
+        generate(model, tokenizer, [prompt], batch_size=1, streams=[i], **options)[0]
+        for i, prompt in enumerate(PROMPTS)
+    ]
+    assert together == alone_
+    twice = generate(model, tokenizer, PROMPTS[:1] * 6, batch_size=6, streams=range(6), **options)
+    assert len(set(twice)) > 1
+    greedy = generate(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=4)
+    assert generate(model, tokenizer, PROMPTS, batch_size=4, max_new_tokens=12, sampling=Sampling(1.0, 1e-6)) == greedy
+
+
+def test_inversion_draws_by_probability_and_never_outside_of_the_nucleus():
+    logits_SV = torch.log(torch.tensor([[0.1, 0.6, 0.3]])).expand(1000, 3)
+    uniforms_S = (torch.arange(1000) + 0.5) / 1000
+    everything = torch.bincount(inverse(logits_SV, uniforms_S, 1.0, 1.0), minlength=3)
+    assert everything.tolist() == pytest.approx([100, 600, 300], abs=1)
+    nucleus = torch.bincount(inverse(logits_SV, uniforms_S, 1.0, 0.8), minlength=3)
+    assert nucleus.tolist() == pytest.approx([0, 667, 333], abs=1)
+    cold = torch.bincount(inverse(logits_SV, uniforms_S, 0.5, 1.0), minlength=3)  # squares: 1, 36, 9 of 46
+    assert cold.tolist() == pytest.approx([1000 / 46, 36000 / 46, 9000 / 46], abs=1)
 
 
 def test_the_model_is_left_as_it_was(model, tokenizer):
@@ -160,13 +201,13 @@ def test_the_model_is_left_as_it_was(model, tokenizer):
 
 
 def test_modes_are_put_back_after_a_failure(model, tokenizer):
-    def stop(answers, tokens):
+    def stop(i, answer, tokens):
         raise KeyboardInterrupt
 
     model.train()
     try:
         with pytest.raises(KeyboardInterrupt):
-            generate(model, tokenizer, ["a"], max_new_tokens=2, batch_size=1, on_batch=stop)
+            generate(model, tokenizer, ["a"], max_new_tokens=2, batch_size=1, on_answer=stop)
         assert model.training
     finally:
         model.eval()

@@ -19,6 +19,8 @@ from iterpref.schema import Problem, SourceFile, Verdict
 if TYPE_CHECKING:
     import torch
 
+MAX_NEW_TOKENS = 256  # longest answer to a held-out task
+
 
 def evaluate_bank(
     model: Any,
@@ -46,10 +48,10 @@ def evaluate_bank(
         model,
         tokenizer,
         [render(problem.prompt) for problem in chosen],
-        max_new_tokens=config.max_new_tokens,
+        max_new_tokens=config.max_new_tokens or MAX_NEW_TOKENS,
         batch_size=config.batch_size,
         autocast_dtype=autocast_dtype,
-        on_batch=lambda answers, tokens: counts.append(tokens),
+        on_answer=lambda i, answer, tokens: counts.append(tokens),
     )
     generated = time.perf_counter()
     result = score_bank(chosen, answers, sandbox, limits)

@@ -1,4 +1,4 @@
-"""Greedy answers of a model to prompts that are rendered already, many at a time.
+"""Answers of a model to prompts that are rendered already, many at a time: greedy, or sampled.
 
 A loop of our own rather than `model.generate`, which goes on computing rows that have ended and copies the whole cache
 for each token: here an ended row leaves the batch, and the cache has room to grow.
@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from iterpref.errors import UserError
+from iterpref.eval.sampling import GREEDY, Draw, Sampling
 from iterpref.progress import track
 
 _ROOM = 64  # tokens of cache set aside at once
@@ -29,13 +30,18 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
     autocast_dtype: torch.dtype | None = None,
-    on_batch: Callable[[int, int], None] = lambda answers, tokens: None,
+    sampling: Sampling = GREEDY,
+    streams: Sequence[int] | None = None,
+    stops: Sequence[str] = (),
+    on_answer: Callable[[int, str, int], None] = lambda i, answer, tokens: None,
 ) -> list[str]:
-    """`[decode(argmax rollout of prompt) for prompt in prompts]`: the continuations alone, in the order of the prompts.
+    """`[decode(rollout of prompt) for prompt in prompts]`: the continuations alone, in the order of the prompts.
 
     A prompt is tokenised as it stands (no special token is added; those written in it count as such). An answer ends
-    before the first end token, of the tokenizer or of the model's generation config, or after `max_new_tokens` tokens.
-    `on_batch(answers, tokens)` is told how many answers and tokens (end tokens left out) each batch has brought.
+    before the first end token, of the tokenizer or of the model's generation config, or after `max_new_tokens` tokens,
+    or soon after one of the `stops` (texts, which stay in the answer). With a temperature, prompt i draws from the stream
+    `(sampling.seed, streams[i])` of random numbers: whatever shares its batch, it draws the same.
+    `on_answer(i, answer, tokens)` is told each answer once its batch is done, and its tokens (end tokens left out).
     The model computes in eval mode, under autocast if `autocast_dtype` is given; its modules' modes are put back.
 
     Raises:
@@ -54,19 +60,48 @@ def generate(
     answers = [""] * len(ids)
     with _evaluating(model), torch.inference_mode(), autocast:
         for batch in track(batches, len(batches), "generate"):
-            rows = greedy(model, [ids[i] for i in batch], max_new_tokens, ends)
+            draw = Draw(sampling, [streams[i] if streams else i for i in batch])
+            ended = _stop_check(tokenizer, stops)
+            rows = roll_out(model, [ids[i] for i in batch], max_new_tokens, ends, draw, ended)
             for i, row in zip(batch, rows, strict=True):
-                answers[i] = tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            on_batch(len(batch), sum(map(len, rows)))
+                answers[i] = _decode(tokenizer, row)
+                on_answer(i, answers[i], len(row))
     return answers
 
 
-def greedy(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: set[int]) -> list[list[int]]:
+def _decode(tokenizer: Any, row: Sequence[int]) -> str:
+    return str(tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _stop_check(tokenizer: Any, stops: Sequence[str]) -> Callable[[Sequence[int]], bool] | None:
+    """Whether one of the texts has come up among the last tokens of a row; None when there is nothing to look for."""
+    if not stops:
+        return None
+    # A token is at least a byte: a text of n bytes is over n tokens at the most, and one more holds what follows it.
+    n_last = max(len(stop.encode()) for stop in stops) + 1
+
+    def ended(row: Sequence[int]) -> bool:
+        text = _decode(tokenizer, row[-n_last:])
+        return any(stop in text for stop in stops)
+
+    return ended
+
+
+def roll_out(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    ends: set[int],
+    draw: Draw,
+    ended: Callable[[Sequence[int]], bool] | None = None,
+) -> list[list[int]]:
     """Token ids of one batch of answers, without end tokens; the caller sets eval mode and turns gradients off.
 
     Args:
         prompts: S lists of token ids, none empty.
         ends: ids at which a row ends.
+        draw: chooses each row's next token.
+        ended: told a row's tokens so far; a row for which it is true takes no more.
     """
     width = max(map(len, prompts))
     # Padded on the left, so that all rows append at one place. The mask comes from the lengths: the padding id may well
@@ -84,11 +119,13 @@ def greedy(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, en
             input_ids=tokens_ST, attention_mask=mask_ST, position_ids=positions_ST,
             past_key_values=cache, use_cache=True, logits_to_keep=1,
         ).logits[:, -1]  # fmt: skip
-        next_S = logits_SV.argmax(dim=-1)
+        next_S = draw(logits_SV, live)
         new = next_S.tolist()
         kept = [row for row, token in enumerate(new) if token not in ends]
         for row in kept:
             answers[live[row]].append(new[row])
+        if ended is not None:
+            kept = [row for row in kept if not ended(answers[live[row]])]
         if not kept:
             break
         if len(kept) < len(live):

@@ -44,6 +44,7 @@ class BcbTask(Task):
 
 class BigCodeBench(Benchmark[BcbTask]):
     stops = FUNCTION_STOPS
+    chat_stops = CHAT_STOPS
     max_new_tokens = 1280
     variant = "complete"
 

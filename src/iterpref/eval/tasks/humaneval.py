@@ -29,6 +29,7 @@ class HumanEvalTask(Task):
 
 class HumanEval(Benchmark[HumanEvalTask]):
     stops = HUMANEVAL_STOPS
+    chat_stops = CHAT_STOPS
     max_new_tokens = 512
 
     def request(self, task: HumanEvalTask, part: str, program: str) -> RunRequest:

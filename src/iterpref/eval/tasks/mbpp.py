@@ -31,6 +31,7 @@ class MbppTask(Task):
 
 class Mbpp(Benchmark[MbppTask]):
     stops = (MBPP_DONE,)
+    chat_stops = (f"\n{FENCE}",)
     max_new_tokens = 512
     shots: tuple[MbppTask, ...] = ()
 
@@ -57,7 +58,7 @@ class Mbpp(Benchmark[MbppTask]):
         return [{"role": "user", "content": _asked(task)}], f"{FENCE}python\n"
 
     def solution(self, task: MbppTask, answer: str, chat: bool) -> str:
-        return extract_code(f"{FENCE}python\n{answer}") if chat else cut(answer, self.stops)
+        return extract_code(answer) if chat else cut(answer, self.stops)
 
 
 def _asked(task: MbppTask) -> str:

@@ -31,6 +31,7 @@ class PlusTask(Task):
 
 class Plus(Benchmark[PlusTask]):
     parts = evalplus.PARTS
+    chat_stops = CHAT_STOPS
     rules = "0.3"
 
     def __init__(self, name: str, origin: Origin, tasks: Sequence[PlusTask], time_factor: float = 1.0) -> None:

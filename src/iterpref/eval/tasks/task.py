@@ -37,6 +37,7 @@ class Benchmark(ABC, Generic[T]):
 
     parts: ClassVar[tuple[str, ...]] = ("base",)
     stops: tuple[str, ...] = ()  # at which what a base model writes is cut
+    chat_stops: ClassVar[tuple[str, ...]] = ()  # at which an answer in a chat may end
     max_new_tokens: ClassVar[int] = 768  # longest answer that the benchmark's own harness asks for
 
     def __init__(self, name: str, origin: Origin, tasks: Sequence[T], time_factor: float = 1.0) -> None:
@@ -85,7 +86,8 @@ class Benchmark(ABC, Generic[T]):
 
     @abstractmethod
     def solution(self, task: T, answer: str, chat: bool) -> str:
-        """The program in an answer, as the benchmark's own harness finds it; `answer` follows the prompt or the prefix."""
+        """The program in an answer, as the benchmark's own harness finds it. A base model's answer follows its prompt; a
+        chat's includes how it was made to begin."""
 
     def preload(self, task: T, program: str) -> tuple[str, ...]:
         # Only packages that the benchmark knows: a program must not choose what is imported outside of its own run.

@@ -1,0 +1,139 @@
+"""`evaluate [RUN] benchmark=NAME`: models answer a benchmark and are scored; a run's start and trained model side by side."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from iterpref.artifacts import fingerprint
+from iterpref.cli import is_overridden, merge_overrides, overridden_keys
+from iterpref.config import Config
+from iterpref.errors import UserError
+from iterpref.eval.answering import Answerer, ChatServer, LocalModel, answer_all
+from iterpref.eval.compare import paired
+from iterpref.eval.samples import write_samples
+from iterpref.eval.scored import score
+from iterpref.eval.scores import rate_by_task, read_scores
+from iterpref.eval.tables import comparison_sheets, markdown, score_sheets, show
+from iterpref.eval.tasks import load_benchmark
+from iterpref.eval.tasks.task import Benchmark
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_models(command: Config) -> dict[str, Any]:
+    """Figures of the model that the command line names, or of a run's start and trained model; kept in `evaluation/`."""
+    run = Path(command.paths.run)
+    benchmark = load_benchmark(command.benchmark)
+    if (run / "config.yaml").is_file():
+        return _evaluate_run(command, run, benchmark)
+    named = sorted(key for key in overridden_keys() if key.split(".")[0] in ("model", "generate"))
+    if not named:
+        raise UserError(
+            f"benchmark={command.benchmark.name}: of which model? Name a run that is trained (python -m iterpref.evaluate RUN "
+            f"benchmark=...), a model (model=pretrained model.path=DIR) or a file of samples (samples=FILE)"
+            + (f"; {run} is no run" if is_overridden("paths.run") else "")
+        )
+    folder = run if is_overridden("paths.run") else Path("runs/evaluate") / _name(command)
+    scores = _evaluate_one(command, benchmark, _model_folder(command), folder, "model")
+    show(score_sheets([(_name(command), scores)]))
+    return scores
+
+
+def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict[str, Any]:
+    from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
+
+    idle = sorted(key for key in overridden_keys() if key.split(".")[0] in ("model", "generate"))
+    if idle:
+        raise UserError(f"{idle[0]} has no effect on {run}, which has models of its own: leave one of the two out")
+    trained = read_config(run)
+    if not (run / "export").is_dir():
+        raise UserError(f"{run} has no trained model yet: finish it with python -m iterpref.train paths.run={run}")
+    if is_overridden("paths.data"):
+        trained.paths.data = command.paths.data
+    config = merge_overrides(command, trained, ("sandbox", "trainer"))
+    # What is asked, and how, is this command's affair; the run's own settings are for its held-out tasks.
+    config.evaluate, config.benchmark = command.evaluate, command.benchmark
+    record = RunRecord(run)
+    scored = []
+    for label, folder in (("before", _model_folder(config)), ("after", run / "export")):
+        with record.stage(f"evaluate_{benchmark.name}_{label}"):
+            scored.append((label, _evaluate_one(config, benchmark, folder, run / "evaluation" / label, label)))
+    sheets = score_sheets(scored)
+    both = [read_scores(Path(scores["folder"]), "paths.run")[2] for _, scores in scored]
+    found = {p: paired(rate_by_task(both[0], p), rate_by_task(both[1], p)) for p in scored[0][1]["parts"]}
+    sheets += comparison_sheets(("before", "after"), found)
+    show(sheets)
+    name = f"{benchmark.name}{'-' + benchmark.variant if hasattr(benchmark, 'variant') else ''}"
+    figures = {"benchmark": scored[0][1]["benchmark"], "scores": dict(scored), "after_against_before": found}
+    write_whole(run / "evaluation" / f"benchmark-{name}.json", json.dumps(figures, indent=1) + "\n")
+    write_whole(run / "evaluation" / f"benchmark-{name}.md", markdown(sheets))
+    return figures
+
+
+def _evaluate_one(
+    config: Config, benchmark: Benchmark[Any], model: Path | None, parent: Path, label: str
+) -> dict[str, Any]:
+    """Answers, samples and scores of one model, in a folder of `parent` named by all that they depend on."""
+    e = config.evaluate
+    chat = model is None or config.model.prompt_format == "chat"
+    length = e.max_new_tokens or benchmark.max_new_tokens
+    answerer = _local(config, model) if model is not None else _server(config)
+    settings = {
+        **benchmark.settings(), "tasks": list(benchmark.tasks), "chat": chat, "n_samples": e.n_samples,
+        "max_new_tokens": length, "variant": getattr(benchmark, "variant", None), "model": answerer.settings(),
+    }  # fmt: skip
+    folder = parent / f"{benchmark.name}-{fingerprint(settings)[:8]}"
+    start = time.perf_counter()
+    samples, counts = answer_all(benchmark, answerer, folder, n_samples=e.n_samples, chat=chat, max_new_tokens=length)
+    about = {
+        "label": label, "model": str(model or config.generate.model), "folder": str(folder), "generation": settings,
+        "tokens": counts, "seconds_generate": round(time.perf_counter() - start, 2),
+    }  # fmt: skip
+    write_samples(folder / "samples.jsonl", samples, benchmark)
+    return score(config, benchmark, samples, folder, about)
+
+
+def _local(config: Config, folder: Path) -> Answerer:
+    import torch
+
+    from iterpref.devices import resolve_device, resolve_precision
+    from iterpref.eval.sampling import Sampling
+    from iterpref.models.policy import load_model, load_tokenizer
+
+    device = resolve_device(config.trainer)
+    precision = resolve_precision(config.trainer, device)
+    model = load_model(folder, config.model).to(device).eval()
+    sampling = Sampling(config.evaluate.temperature, config.evaluate.top_p, config.seed)
+    autocast = torch.bfloat16 if precision == "bf16-mixed" else None
+    return LocalModel(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size, autocast)
+
+
+def _server(config: Config) -> Answerer:
+    from iterpref.codeflow.generate.limits import Stop
+    from iterpref.codeflow.generate.setup import CachedLines
+
+    g, e = config.generate, config.evaluate
+    about = {"server_model": g.model, "base_url": g.base_url}
+    return ChatServer(
+        lambda: CachedLines(g, Path(config.paths.data), Stop(), f"evaluate {g.model}"),
+        about, e.temperature, e.top_p, config.seed,
+    )  # fmt: skip
+
+
+def _model_folder(config: Config) -> Path | None:
+    """The model's folder; None when a server has it."""
+    if config.generate.name != "mutate":
+        return None
+    from iterpref.models.source import resolve_model
+
+    return resolve_model(config.model, Path(config.paths.data), config.seed)
+
+
+def _name(config: Config) -> str:
+    if config.generate.name != "mutate":
+        return str(config.generate.model).replace("/", "--")
+    return Path(str(config.model.path)).name if config.model.path else config.model.name
