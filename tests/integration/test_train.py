@@ -150,6 +150,17 @@ def test_the_export_loads_as_it_is_and_is_the_trained_policy(finished: Path, wor
     assert AutoTokenizer.from_pretrained(finished / "export").chat_template
 
 
+def test_a_benchmark_is_answered_before_and_after_training(finished: Path, work: Path) -> None:
+    arguments = ["benchmark=bank", "benchmark.limit=2", "evaluate.max_new_tokens=8", f"paths.run={finished}"]
+    done = python("-m", "iterpref.evaluate", *arguments, cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "after against before" in done.stdout
+    figures = json.loads((finished / "evaluation" / "benchmark-bank.json").read_text())
+    assert {label: scores["n_tasks_run"] for label, scores in figures["scores"].items()} == {"before": 2, "after": 2}
+    assert figures["after_against_before"]["base"]["n_tasks"] == 2
+    assert figures["scores"]["before"]["folder"] != figures["scores"]["after"]["folder"]
+
+
 def test_the_same_command_again_does_nothing_and_loads_nothing(finished: Path, work: Path) -> None:
     before = {
         path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file() and ".hydra" not in path.parts
