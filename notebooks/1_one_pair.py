@@ -34,6 +34,7 @@ from iterpref.losses import combine, pair_sums
 from iterpref.models.policy import load_model, load_tokenizer, render_prompts, scored_logits
 from iterpref.models.source import resolve_model
 from iterpref.ops import TokenLogRatio, token_logratio
+from iterpref.schema import PreferencePair
 
 config = Config()
 config.model.source, config.model.name = "tiny", "tiny"
@@ -51,7 +52,7 @@ print(problem.prompt)
 sandbox = build_sandbox(config.sandbox)
 trajectory = debug(
     problem,
-    build_generator(config.generate),
+    build_generator(config.generate, Path(config.paths.data)),
     sandbox,
     sample=0,
     seed=0,
@@ -70,7 +71,7 @@ for attempt in trajectory.iterations:
 
 # %%
 pair = make_pair(trajectory, config.pairs, seed=0)
-assert not isinstance(pair, str), pair
+assert isinstance(pair, PreferencePair), pair
 for name, text, lines, spans, sign in (
     ("y-", pair.rejected, pair.d_minus, pair.d_minus_spans, "-"),
     ("y+", pair.chosen, pair.d_plus, pair.d_plus_spans, "+"),

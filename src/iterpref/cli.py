@@ -162,15 +162,15 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         _stop(explain_os_error(error))
 
 
-def run_folder_argument(argv: list[str] | None) -> list[str]:
-    """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the run folder.
+def folder_argument(argv: list[str] | None, key: str = "paths.run") -> list[str]:
+    """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the folder.
 
     A folder of a sweep has `=` in its name, so a folder that is there counts as one.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or arguments[0].startswith("-") or ("=" in arguments[0] and not Path(arguments[0]).is_dir()):
         return arguments
-    return [f"paths.run={_quoted(arguments[0])}", *arguments[1:]]
+    return [f"{key}={_quoted(arguments[0])}", *arguments[1:]]
 
 
 def _quoted(text: str) -> str:

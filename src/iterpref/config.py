@@ -264,6 +264,15 @@ class ReportConfig:
 
 
 @dataclass
+class ExportConfig:
+    path: str | None = option(None, "folder to write the pairs to; never one that holds anything else")
+    form: str = option(
+        "auto", "prompt, chosen, rejected as texts or as turns; auto: texts unless a prompt has several turns",
+        choices=("auto", "plain", "conversational"),
+    )  # fmt: skip
+
+
+@dataclass
 class Config:
     """Everything that one experiment is. Each command uses the sections listed in `SECTIONS`."""
 
@@ -292,6 +301,7 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 # What each command reads: an override of another section would have no effect there, and so is refused.
@@ -299,6 +309,7 @@ _DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "
 SECTIONS = {
     "prepare": _DATA,
     "train": (*_DATA, "name", "reference", "ops", "resume", "loss", "optim", "trainer", "logger", "evaluate", "report"),
+    "export": ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "export"),
     "evaluate": (
         "seed",
         "paths",

@@ -94,9 +94,10 @@ _EXTERNAL_ONLY = (
 
 def _idle_pairs(pairs: PairsConfig, command: str) -> list[tuple[bool, tuple[str, ...], str]]:
     return [
-        (pairs.source == "external", ("pairs.negative", "generate", "debug"), f"pairs={pairs.path}, which brings pairs of its own"),
-        (pairs.source == "external" and command == "prepare", ("sandbox",), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
-        (pairs.source == "external" and command == "prepare" and "heldout" not in pairs.contamination, ("problems",),
+        (pairs.source == "external", ("pairs.negative", "pairs.by", "pairs.per_task", "debug"), f"pairs={pairs.path}, which brings pairs of its own"),
+        (pairs.source == "external" and not pairs.judge, ("generate",), f"pairs={pairs.path}, unless a model judges them: add pairs.judge=true"),
+        (pairs.source == "external" and command in ("prepare", "export"), ("sandbox",), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
+        (pairs.source == "external" and command in ("prepare", "export") and "heldout" not in pairs.contamination, ("problems",),
          f"pairs={pairs.path}: no task is read; give it to train, for the evaluation"),
         (pairs.source != "external", _EXTERNAL_ONLY, "pairs out of debugging histories: it is for pairs=PATH"),
         (pairs.near_duplicate is None, ("pairs.near_duplicate_by",), "pairs.near_duplicate=null: add pairs.near_duplicate=0.8"),

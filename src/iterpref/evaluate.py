@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from iterpref.cli import is_overridden, merge_overrides, run_command, run_folder_argument
+from iterpref.cli import folder_argument, is_overridden, merge_overrides, run_command
 from iterpref.config import Config
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:
-    run_command("evaluate", evaluate, run_folder_argument(argv))
+    run_command("evaluate", evaluate, folder_argument(argv))
 
 
 def evaluate(command: Config) -> dict[str, Any]:

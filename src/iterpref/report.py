@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iterpref.cli import run_command, run_folder_argument
+from iterpref.cli import folder_argument, run_command
 from iterpref.config import Config
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command; a first argument that is no override is the run folder."""
-    run_command("report", task, run_folder_argument(argv))
+    run_command("report", task, folder_argument(argv))
 
 
 def task(config: Config) -> None:

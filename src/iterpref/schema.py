@@ -305,13 +305,13 @@ class PreferencePair(Record):
     ast_equal: bool
     note: str = ""  # the generator's note on the rejected version
     filters: tuple[FilterResult, ...] = ()
-    messages: tuple[Message, ...] = ()  # the prompt's turns, where it is more than one turn of the user
+    turns: tuple[Message, ...] = ()  # the prompt's turns, where it is more than one turn of the user
     source: str = "codeflow"  # codeflow | the file, folder or hub id that the pair was read from
 
     @property
-    def turns(self) -> str | tuple[Message, ...]:
+    def conversation(self) -> str | tuple[Message, ...]:
         """What a chat template is asked to render: the turns, or the user's only one."""
-        return self.messages or self.prompt
+        return self.turns or self.prompt
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,7 @@ PAIR = PreferencePair(
 EXAMPLE = Example("t#0", "test", (1, 2), (3,), (4, 5), (0.5,), (1.0, 0.0), (0,), (1, 0), (-0.25,), (-1.5, 0.0))
 BARE = [
     replace(EXAMPLE, prompt_ids=(), chosen_ref_logps=None, rejected_ref_logps=()),
-    replace(PAIR, d_minus=(), d_minus_spans=(), filters=(), messages=()),
+    replace(PAIR, d_minus=(), d_minus_spans=(), filters=(), turns=()),
     replace(TRAJECTORY, iterations=(), tests=TestSuite((), "unittest", 0)),
     Problem("t", "p", SUITE),
     Draft(()),

@@ -18,9 +18,9 @@ from iterpref.cli import (
     check_overrides,
     config_groups,
     explain_os_error,
+    folder_argument,
     merge_overrides,
     run_command,
-    run_folder_argument,
 )
 from iterpref.config import Config
 from iterpref.errors import UserError
@@ -286,14 +286,14 @@ def test_a_path_that_is_a_file_is_explained(tmp_path: Path, capsys: pytest.Captu
 )
 def test_a_run_folder_of_any_name_may_come_first(name: str) -> None:
     Path(name).mkdir(parents=True)
-    first, second = run_folder_argument([name, "report.pairs=3"])
+    first, second = folder_argument([name, "report.pairs=3"])
     (override,) = OverridesParser.create().parse_overrides([first])
     assert (override.key_or_group, override.value(), second) == ("paths.run", name, "report.pairs=3")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["paths.run=x"], ["loss.beta=1", "x"]])
 def test_a_first_word_that_is_an_override_is_left_alone(arguments: list[str]) -> None:
-    assert run_folder_argument(arguments) == arguments
+    assert folder_argument(arguments) == arguments
 
 
 def test_a_run_keeps_its_options_where_this_command_line_says_nothing() -> None:

@@ -13,6 +13,7 @@ from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
 from iterpref.codeflow.generate.setup import difference_judge
 from iterpref.codeflow.judge import LONGEST_TEXT, Opinion, mark_of, neutral, neutral_code
 from iterpref.codeflow.pair_stages import judged_pairs
+from iterpref.codeflow.tally import Tally
 from iterpref.config_codeflow import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 from iterpref.schema import PreferencePair
@@ -116,9 +117,10 @@ def test_pairs_keep_the_judges_word_and_drops_are_counted(tmp_path) -> None:
         def opinions(self, pairs, spender):
             return [Opinion(True, "why"), Opinion(False, "same"), Opinion(None, "x"), Opinion(False, "same")]
 
-    kept, drops = judged_pairs([DIFFERENT] * 4, Stub(), "s")
+    tally = Tally()
+    kept = judged_pairs([DIFFERENT] * 4, Stub(), "s", tally)
     assert [(f.name, f.passed, f.detail) for p in kept for f in p.filters] == [("judge", True, "why")]
-    assert drops == {"filter_judge": 2, "judge_unreadable": 1}
+    assert tally.counts == {"filter_judge": 2, "judge_unreadable": 1}
 
 
 def test_a_judge_that_cannot_be_reached_stops_the_stage_and_a_second_try_pays_only_for_the_rest(

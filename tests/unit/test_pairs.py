@@ -12,6 +12,7 @@ import pytest
 
 from iterpref.codeflow.code import of_files
 from iterpref.codeflow.pairs import choose_negative, is_failing_label, make_pair, make_pairs
+from iterpref.codeflow.tally import Drop
 from iterpref.config import PairsConfig
 from iterpref.schema import Attempt, PreferencePair, SourceFile, Span, TestSuite, Trajectory, Verdict
 
@@ -116,7 +117,9 @@ def test_a_flaky_version_is_passed_over() -> None:
     ],
 )
 def test_a_trajectory_without_a_pair_says_why(trajectory: Trajectory, reason: str) -> None:
-    assert make_pair(trajectory, PairsConfig(negative="first"), 0) == reason
+    made = make_pair(trajectory, PairsConfig(negative="first"), 0)
+    assert isinstance(made, Drop)
+    assert made.reason == reason
 
 
 def test_pairs_and_drops_add_up_to_the_trajectories() -> None:
@@ -127,10 +130,11 @@ def test_pairs_and_drops_add_up_to_the_trajectories() -> None:
         history(("FAIL", "x"), status="unsolved"),
         replace(LONG, trajectory_id="b#0"),
     ]
-    pairs, drops = make_pairs(trajectories, PairsConfig(), 0)
+    pairs, tally = make_pairs(trajectories, PairsConfig(), 0)
     assert [p.pair_id for p in pairs] == ["a#0", "b#0"]
-    assert drops == {"solved_at_once": 1, "unsolved": 2}
-    assert len(pairs) + sum(drops.values()) == len(trajectories)
+    assert tally.counts == {"solved_at_once": 1, "unsolved": 2}
+    assert [d.place for d in tally.dropped] == [t.trajectory_id for t in trajectories[1:4]]
+    assert len(pairs) + len(tally.dropped) == tally.read == len(trajectories)
 
 
 def test_the_order_of_trajectories_changes_no_pair() -> None:
@@ -161,7 +165,7 @@ def test_a_version_that_only_lacks_lines(policy: str, spans: tuple[Span, ...]) -
 
 
 def test_a_version_that_only_lacks_lines_may_be_dropped() -> None:
-    assert make_pair(LACKING, PairsConfig(empty_d_minus="drop"), 0) == "filter_empty_d_minus"
+    assert make_pair(LACKING, PairsConfig(empty_d_minus="drop"), 0) == Drop("filter_empty_d_minus")
 
 
 def test_an_anchor_is_set_only_where_nothing_can_be_blamed() -> None:

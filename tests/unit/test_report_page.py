@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.artifacts import publish
-from iterpref.cli import run_folder_argument
+from iterpref.cli import folder_argument
 from iterpref.codeflow.code import of_files
 from iterpref.config import ReportConfig
 from iterpref.errors import UserError
@@ -308,7 +308,7 @@ FOLDER_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], e
 @settings(max_examples=40, deadline=None)
 @given(FOLDER_NAMES.filter(lambda name: name[0] != "-"))
 def test_any_folder_name_survives_hydras_grammar(name: str) -> None:
-    (override,) = OverridesParser.create().parse_overrides(run_folder_argument([name]))
+    (override,) = OverridesParser.create().parse_overrides(folder_argument([name]))
     assert override.key_or_group == "paths.run"
     value = override.value()
     assert getattr(value, "text", value) == name
@@ -316,5 +316,5 @@ def test_any_folder_name_survives_hydras_grammar(name: str) -> None:
 
 def test_overrides_and_flags_are_passed_on_as_they_are() -> None:
     for arguments in ([], ["--help"], ["paths.run=x"], ["runs/a=b/c"]):
-        assert run_folder_argument(arguments) == arguments
-    assert run_folder_argument(["x", "report.pairs=1"]) == ["paths.run='x'", "report.pairs=1"]
+        assert folder_argument(arguments) == arguments
+    assert folder_argument(["x", "report.pairs=1"]) == ["paths.run='x'", "report.pairs=1"]

@@ -26,9 +26,9 @@ P, F = Verdict.PASS, Verdict.FAIL
 
 
 def test_a_sample_that_passes_meets_one_that_fails() -> None:
-    pairs, drops = make_pairs(by_sampling(samples("t", F, P, F), 1, 0), PairsConfig(), 0)
+    pairs, tally = make_pairs(by_sampling(samples("t", F, P, F), 1, 0), PairsConfig(), 0)
     (pair,) = pairs
-    assert drops == {}
+    assert tally.counts == {}
     assert (pair.pair_id, pair.chosen_iter, pair.rejected_iter in (0, 2)) == ("t#pair0", 1, True)
     assert "x + 1 " in pair.chosen
     assert pair.tests_sha256 == SUITE.sha256
@@ -47,12 +47,13 @@ def test_each_passing_sample_is_used_once_and_a_task_has_a_limit() -> None:
 
 def test_tasks_without_both_outcomes_are_counted() -> None:
     rows = [*samples("a", P, P), *samples("b", F, Verdict.TIMEOUT), *samples("c", Verdict.FLAKY, F, P)]
-    pairs, drops = make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0)
+    pairs, tally = make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0)
     assert [(p.task_id, p.rejected_iter) for p in pairs] == [("c", 1)]  # a flaky one is neither
-    assert drops == {"solved_at_once": 1, "unsolved": 1}
+    assert tally.counts == {"solved_at_once": 1, "unsolved": 1}
 
 
 def test_samples_on_other_tests_make_no_pair() -> None:
     other = TestSuite((SourceFile("checks.py", "assert f(1) == 3"),), "asserts", 1)
     rows = [sample("t", 0, F), sample("t", 1, P, other)]
-    assert make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0) == ([], {"unsolved": 1})
+    pairs, tally = make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0)
+    assert (pairs, tally.counts) == ([], {"unsolved": 1})

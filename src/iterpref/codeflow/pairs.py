@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from iterpref.codeflow.code import Completion, of_files
 from iterpref.codeflow.filters import rule_filters, trees_equal
+from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairsConfig
 from iterpref.data.diff import localise
 from iterpref.schema import Attempt, PreferencePair, Trajectory, Verdict
@@ -16,27 +16,28 @@ from iterpref.schema import Attempt, PreferencePair, Trajectory, Verdict
 
 def make_pairs(
     trajectories: Iterable[Trajectory], config: PairsConfig, seed: int
-) -> tuple[list[PreferencePair], dict[str, int]]:
-    """All pairs, and how many trajectories were dropped for which reason; kept + dropped = trajectories."""
+) -> tuple[list[PreferencePair], Tally]:
+    """All pairs, and which trajectories were dropped for which reason; kept + dropped = trajectories."""
     pairs: list[PreferencePair] = []
-    drops: Counter[str] = Counter()
+    tally = Tally()
     for trajectory in trajectories:
+        tally.read += 1
         made = make_pair(trajectory, config, seed)
-        if isinstance(made, str):
-            drops[made] += 1
+        if isinstance(made, Drop):
+            tally.drop(trajectory.trajectory_id, made)
         else:
             pairs.append(made)
-    return pairs, dict(sorted(drops.items()))
+    return pairs, tally
 
 
-def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> PreferencePair | str:
+def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> PreferencePair | Drop:
     """The pair of one trajectory, or the reason why there is none."""
     if trajectory.status != "solved":
-        return trajectory.status
+        return Drop(trajectory.status)
     good = trajectory.iterations[-1]
     failing = [a for a in trajectory.iterations[:-1] if is_failing_label(a)]
     if not failing:
-        return "no_failing_version"
+        return Drop("no_failing_version")
     # The label rests on one suite: a version judged by any other is a defect upstream, not a pair.
     assert {a.tests_sha256 for a in trajectory.iterations} == {trajectory.tests.sha256}
     bad = choose_negative(failing, config.negative, f"{seed}/{trajectory.trajectory_id}/negative")
@@ -56,16 +57,16 @@ def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> Prefere
     )
 
 
-def localised(rejected: Completion, chosen: Completion, config: PairsConfig, **fields: Any) -> PreferencePair | str:
+def localised(rejected: Completion, chosen: Completion, config: PairsConfig, **fields: Any) -> PreferencePair | Drop:
     """D-, D+ and the rule filters of two answers: a pair with `fields` besides, or the reason why there is none."""
     # Before anything that takes more than linear time.
     if max(map(len, (rejected.text, chosen.text, str(fields.get("prompt", ""))))) > config.max_characters:
-        return "filter_max_characters"
+        return Drop("filter_max_characters", f"longer than {config.max_characters} characters")
     difference = localise(rejected.text, chosen.text, config.diff)
     filters = rule_filters(config, rejected, chosen, difference)
-    failed = [f.name for f in filters if not f.passed]
+    failed = [f for f in filters if not f.passed]
     if failed:
-        return f"filter_{failed[0]}"
+        return Drop(f"filter_{failed[0].name}", failed[0].detail)
     return PreferencePair(
         chosen=chosen.text,
         rejected=rejected.text,

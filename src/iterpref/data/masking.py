@@ -51,7 +51,7 @@ def tokenise_pairs(
     names = [f"pair {p.pair_id}" for p in pairs]
     # A prompt that ends as it was written went through no template.
     contents = [
-        () if text.endswith(p.prompt) and not p.messages else [t.content for t in p.messages] or [p.prompt]
+        () if text.endswith(p.prompt) and not p.turns else [t.content for t in p.turns] or [p.prompt]
         for p, text in zip(pairs, prompts, strict=True)
     ]
     prompt_ids = encode_prompts(tokenizer, prompts, contents, [f"{name}, prompt" for name in names])

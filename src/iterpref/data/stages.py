@@ -13,6 +13,7 @@ from pathlib import Path
 
 from iterpref.artifacts import Artifact
 from iterpref.build import build_generator, build_judge, build_limits, build_sandbox
+from iterpref.codeflow.contamination import evaluation_tasks
 from iterpref.codeflow.pair_stages import external_pairs_stage, pairs_stage
 from iterpref.codeflow.problems import load_problems
 from iterpref.codeflow.stages import trajectories_stage
@@ -42,16 +43,21 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
     data = Path(config.paths.data)
-    trajectories = None
-    if config.pairs.source == "external":
-        pairs = external_pairs_stage(data, config.pairs)
-    else:
-        trajectories = trajectories_stage(
-            data, load_problems(config.problems), build_generator(config.generate, data, config.debug.min_test_score is not None), lambda: build_sandbox(config.sandbox),
-            build_limits(config.sandbox), config.debug, config.seed,
-        )  # fmt: skip
-        judge = build_judge(config.generate, data) if config.pairs.judge else None
-        pairs = pairs_stage(data, trajectories, config.pairs, config.seed, judge)
+    trajectories, pairs = prepare_pairs(config)
     model = resolve_model(config.model, data, config.seed)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)
+
+
+def prepare_pairs(config: Config) -> tuple[Artifact | None, Artifact]:
+    """The stages that need no tokenizer: trajectories (None where the pairs are somebody else's) and pairs."""
+    data = Path(config.paths.data)
+    tasks = evaluation_tasks(config.pairs, lambda: load_problems(config.problems))
+    judge = build_judge(config.generate, data) if config.pairs.judge else None
+    if config.pairs.source == "external":
+        return None, external_pairs_stage(data, config.pairs, judge, tasks)
+    trajectories = trajectories_stage(
+        data, load_problems(config.problems), build_generator(config.generate, data, config.debug.min_test_score is not None), lambda: build_sandbox(config.sandbox),
+        build_limits(config.sandbox), config.debug, config.seed,
+    )  # fmt: skip
+    return trajectories, pairs_stage(data, trajectories, config.pairs, config.seed, judge, tasks)

@@ -158,7 +158,7 @@ def make_shard(work: Work, index: int) -> None:
     rows = pq.ParquetFile(work.pairs).read_row_group(index)
     for start in range(0, rows.num_rows, _PAIRS_AT_ONCE):
         pairs = [PreferencePair.from_dict(row) for row in rows.slice(start, _PAIRS_AT_ONCE).to_pylist()]
-        prompts = render_prompts(tokenizer, [p.turns for p in pairs], config.model)
+        prompts = render_prompts(tokenizer, [p.conversation for p in pairs], config.model)
         examples, dropped = tokenise_pairs(pairs, prompts, tokenizer, mask, config.data, config.seed)
         tables.append(to_table(examples))
         for reason, ids in dropped.items():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from iterpref.codeflow.code import of_text
@@ -14,31 +11,15 @@ from iterpref.codeflow.external.files import BadRow
 from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, read_preference
 from iterpref.codeflow.external.source import Source, Table
 from iterpref.codeflow.pairs import localised
+from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairColumnsConfig, PairsConfig, nearest
 from iterpref.errors import UserError
 from iterpref.progress import track
 from iterpref.schema import PreferencePair
 
-log = logging.getLogger(__name__)
 _SPLITS = ("train", "validation", "test")
 # Columns of our own exports, which keep what the three columns of TRL's format cannot say.
 _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
-_SHOWN = 3
-
-
-@dataclass
-class Tally:
-    """Rows read, and those that became no pair by reason; the first few places of each reason for the log."""
-
-    rows: int = 0
-    drops: Counter[str] = field(default_factory=Counter)
-    places: dict[str, list[str]] = field(default_factory=dict)
-
-    def drop(self, reason: str, place: str) -> None:
-        self.drops[reason] += 1
-        seen = self.places.setdefault(reason, [])
-        if len(seen) < _SHOWN:
-            seen.append(place)
 
 
 def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[PreferencePair]:
@@ -48,7 +29,7 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
     for table in source.tables:
         wanted = _wanted(table, config)
         for number, row in track(table.rows(wanted), table.total, f"pairs of {table.name}"):
-            tally.rows += 1
+            tally.read += 1
             place = f"{table.place}:{number}"
             try:
                 if isinstance(row, BadRow):
@@ -57,14 +38,14 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
             except NoPair as fault:
                 if config.bad_rows == "stop":
                     raise UserError(f"{place}: {fault}. Mend the row, or drop and count all such rows with pairs.bad_rows=drop") from None  # fmt: skip
-                tally.drop("bad_row", f"{place}: {fault}")
+                tally.drop(place, Drop("bad_row", str(fault)))
                 continue
             except Unsuited as reason:
-                tally.drop(str(reason), place)
+                tally.drop(place, Drop(str(reason)))
                 continue
             pair = _pair(preference, row, f"{table.name}:{number}", table, given, ids, source, config)
-            if isinstance(pair, str):
-                tally.drop(pair, place)
+            if isinstance(pair, Drop):
+                tally.drop(place, pair)
             else:
                 yield pair
 
@@ -72,7 +53,7 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
 def _pair(
     preference: Preference, row: dict[str, Any], row_id: str, table: Table, given: set[str | None], ids: set[str],
     source: Source, config: PairsConfig,
-) -> PreferencePair | str:  # fmt: skip
+) -> PreferencePair | Drop:  # fmt: skip
     ours: dict[str, Any] = {"chosen_iter": -1, "rejected_iter": -1, "tests_sha256": "", "category": "", "note": ""}
     own_id = row.get("pair_id")
     if isinstance(own_id, str) and own_id:
@@ -89,7 +70,7 @@ def _pair(
             "pair_id": pair_id,
             "split": _split(table.split, row.get("split"), given, preference.prompt, config),
             "prompt": preference.prompt,
-            "messages": preference.messages,
+            "turns": preference.messages,
             "source": source.name,
         },
     )
@@ -97,7 +78,7 @@ def _pair(
 
 def _split(table: str | None, own: Any, given: set[str | None], prompt: str, config: PairsConfig) -> str:
     """The data set's own split, else one by a hash of the prompt: equal prompts, and the same prompts next year, go together."""
-    if table is None and own in _SPLITS:
+    if own in _SPLITS and table in (None, own):
         return str(own)
     if table in ("validation", "test"):
         return table
@@ -120,7 +101,7 @@ def _wanted(table: Table, config: PairsConfig) -> list[str] | None:
     if table.columns is None:
         return None
     c = config.columns
-    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "messages", *_OURS)]
+    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "turns", *_OURS)]
 
 
 def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:

@@ -27,34 +27,34 @@ Row = dict[str, Any] | BadRow
 Rows = Iterator[tuple[int, Row]]  # numbered from 1: the line of JSON lines, else the row
 
 
-def file_format(path: Path) -> str:
+def file_format(path: Path, option: str = "pairs.path") -> str:
     """`list`, `lines` or `parquet`, by the first bytes; raises `UserError` for anything else."""
     with path.open("rb") as raw:
         head = raw.read(4)
     if not head:
-        raise UserError(f"pairs.path={path}: the file is empty; {_FORMATS} was expected")
+        raise UserError(f"{option}={path}: the file is empty; {_FORMATS} was expected")
     if head == b"PAR1":
         return "parquet"
     if head[:2] in (b"PK", b"7z", b"BZ") or head in (b"(\xb5/\xfd", b"\xfd7zX"):
-        raise UserError(f"pairs.path={path}: a packed file; unpack it first: {_FORMATS} is read")
+        raise UserError(f"{option}={path}: a packed file; unpack it first: {_FORMATS} is read")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"pairs.path={path}: the file is UTF-16, and UTF-8 was expected: iconv -f UTF-16 -t UTF-8 FILE")
+        raise UserError(f"{option}={path}: the file is UTF-16, and UTF-8 was expected: iconv -f UTF-16 -t UTF-8 FILE")
     with _open(path) as file:
-        start = _first_bytes(file, path)
+        start = _first_bytes(file, option, path)
     if start[:1] == b"[":
         return "list"
     if start[:1] == b"{":
         return "lines"
     if not start:
-        raise UserError(f"pairs.path={path}: the file holds nothing but white space; {_FORMATS} was expected")
+        raise UserError(f"{option}={path}: the file holds nothing but white space; {_FORMATS} was expected")
     name = path.name.removesuffix(".gz").lower()
     shown = start[:40].decode("utf-8", "replace").splitlines()[0]
     if name.endswith((".csv", ".tsv")) or (b"," in start and name.endswith(".txt")):
         raise UserError(
-            f"pairs.path={path}: CSV loses the difference between an empty and a missing text; turn it into JSON lines: "
+            f"{option}={path}: CSV loses the difference between an empty and a missing text; turn it into JSON lines: "
             f"python -c \"import pandas; pandas.read_csv('{path}').to_json('pairs.jsonl', orient='records', lines=True)\""
         )
-    raise UserError(f"pairs.path={path}: {_FORMATS} was expected, and the file begins with {shown!r}")
+    raise UserError(f"{option}={path}: {_FORMATS} was expected, and the file begins with {shown!r}")
 
 
 def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
@@ -63,13 +63,13 @@ def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
-def _first_bytes(file: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
+def _first_bytes(file: IO[bytes] | gzip.GzipFile, option: str, path: Path) -> bytes:
     try:
         start = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
         while not start and (more := file.read(_CHUNK)):
             start = more.lstrip()
     except (OSError, EOFError) as error:
-        raise UserError(f"pairs.path={path}: the gzip file is broken ({error})") from None
+        raise UserError(f"{option}={path}: the gzip file is broken ({error})") from None
     return start
 
 
@@ -83,7 +83,7 @@ def read_rows(path: Path, kind: str, columns: Sequence[str] | None = None) -> Ro
         else:
             yield from _ListReader(path).rows()
     except (EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"pairs.path={path}: the gzip file is broken ({error})") from None
+        raise UserError(f"{path}: the gzip file is broken ({error})") from None
 
 
 def parquet_columns(path: Path) -> list[str]:

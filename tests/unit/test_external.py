@@ -1,0 +1,358 @@
+"""Anyone's pairs through the stage: each kind of file and folder gives the same pairs, and each mistake one clear message."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iterpref.artifacts import Artifact
+from iterpref.codeflow.pair_stages import external_pairs_stage
+from iterpref.codeflow.tally import DroppedPair
+from iterpref.config import PairColumnsConfig, PairsConfig, PairSplitsConfig
+from iterpref.errors import UserError
+from iterpref.schema import Message, PreferencePair
+
+Row = dict[str, Any]
+CODEFLOW = Path(__file__).parents[1] / "data/codeflow_shape.json"
+
+
+def row(i: int, bad: str = "-", **more: Any) -> Row:
+    def code(sign: str) -> str:
+        return f"```python\ndef f{i}(a, b):\n    # é\u2028 of {i}\n    return a {sign} b\n```"
+
+    return {"prompt": f"Write f{i}, which adds.", "chosen": code("+"), "rejected": code(bad), **more}
+
+
+ROWS = [row(i) for i in range(40)]
+
+
+def stage(tmp_path: Path, path: Path | str, **options: Any) -> Artifact:
+    return external_pairs_stage(tmp_path / "data", PairsConfig(source="external", path=str(path), **options))
+
+
+def pairs_of(artifact: Artifact) -> list[PreferencePair]:
+    return artifact.read("pairs", PreferencePair)
+
+
+def told(tmp_path: Path, path: Path | str, **options: Any) -> str:
+    with pytest.raises(UserError) as error:
+        stage(tmp_path, path, **options)
+    assert not list(tmp_path.rglob("pairs.parquet"))
+    return str(error.value)
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def lines(rows: list[Any]) -> str:
+    return "".join(json.dumps(r) + "\n" for r in rows)
+
+
+def write_as(kind: str, path: Path, rows: list[Row]) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset, DatasetDict
+
+    path.mkdir()
+    if kind == "list.json":
+        return write(path / kind, json.dumps(rows, indent=2, ensure_ascii=False))
+    if kind in ("rows.jsonl", "lines.json"):
+        return write(path / kind, lines(rows))
+    if kind == "bom.json":
+        return write(path / kind, b"\xef\xbb\xbf \n" + json.dumps(rows).encode())
+    if kind.endswith(".gz"):
+        return write(path / kind, gzip.compress((json.dumps(rows) if "list" in kind else lines(rows)).encode()))
+    if kind == "rows.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path / kind)
+        return path / kind
+    if kind == "save_to_disk":
+        Dataset.from_list(rows).save_to_disk(str(path / kind))
+    elif kind == "saved_dict":
+        DatasetDict({"train": Dataset.from_list(rows)}).save_to_disk(str(path / kind))
+    else:
+        (path / kind).mkdir()
+        write(path / kind / "train.jsonl", lines(rows))
+    return path / kind
+
+
+KINDS = ["list.json", "rows.jsonl", "lines.json", "bom.json", "list.json.gz", "rows.jsonl.gz", "rows.parquet",
+         "save_to_disk", "saved_dict", "folder"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_and_folder_gives_the_same_pairs(tmp_path: Path, kind: str) -> None:
+    path = write_as(kind, tmp_path / "in", ROWS)
+    artifact = stage(tmp_path, path)
+    pairs = pairs_of(artifact)
+    assert [(p.prompt, p.chosen, p.rejected) for p in pairs] == [
+        (r["prompt"], r["chosen"], r["rejected"]) for r in ROWS
+    ]
+    assert [p.pair_id for p in pairs] == [f"{path.name}:{i}" for i in range(1, 41)]
+    assert {(p.d_minus, p.d_plus, p.source) for p in pairs} == {((3,), (3,), path.name)}
+    assert artifact.manifest["counts"]["rows"] == artifact.manifest["counts"]["pairs"] == 40
+    assert artifact.manifest["counts"]["splits"] == {"test": 6, "train": 32, "validation": 2}
+    assert stage(tmp_path, path) == artifact
+
+
+def test_a_conversation_is_kept_in_turns_in_every_kind_of_file(tmp_path: Path) -> None:
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "p"}]
+    rows = [{"prompt": turns, "chosen": [{"role": "assistant", "content": "x = 1"}], "rejected": [{"role": "assistant", "content": f"x = {i}"}]} for i in range(2, 9)]  # fmt: skip
+    for kind in ("list.json", "rows.parquet", "save_to_disk"):
+        pairs = pairs_of(stage(tmp_path, write_as(kind, tmp_path / kind.replace(".", "_"), rows)))
+        assert {p.turns for p in pairs} == {(Message("system", "s"), Message("user", "p"))}
+        assert {p.prompt for p in pairs} == {"system: s\n\nuser: p"}
+        assert len({p.split for p in pairs}) == 1, "one prompt stands in one split"
+
+
+def test_the_key_follows_the_content_and_not_the_folder(tmp_path: Path) -> None:
+    first = stage(tmp_path, write_as("rows.jsonl", tmp_path / "a", ROWS))
+    assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "b", ROWS)) == first
+    assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "c", ROWS[1:])) != first
+    assert stage(tmp_path, tmp_path / "a/rows.jsonl", test_share=0.2) != first
+
+
+def test_splits_of_a_data_set_are_taken_and_missing_ones_are_made_of_its_train(tmp_path: Path) -> None:
+    from datasets import Dataset, DatasetDict
+
+    parts = {"train": ROWS[:30], "test": ROWS[30:], "extra": ROWS[:1]}
+    DatasetDict({k: Dataset.from_list(v) for k, v in parts.items()}).save_to_disk(str(tmp_path / "in"))
+    artifact = stage(tmp_path, tmp_path / "in")
+    assert artifact.manifest["counts"]["splits"] == {"test": 10, "train": 25, "validation": 5}
+    assert artifact.manifest["source"]["ignored_splits"] == ["extra"]
+    assert {p.pair_id for p in pairs_of(artifact) if p.split == "test"} == {f"in/test:{i}" for i in range(1, 11)}
+    other = stage(tmp_path, tmp_path / "in", splits=PairSplitsConfig(train="test", test="extra"), validation_share=0.0)
+    assert other.manifest["counts"]["splits"] == {"test": 1, "train": 10}
+
+
+def test_a_prompt_of_a_held_out_split_is_not_trained_on(tmp_path: Path) -> None:
+    rows = [
+        row(1, split="train"),
+        row(1, "*", split="test"),
+        row(2, split="validation"),
+        row(2, "*", split="train"),
+        row(3, split="train"),
+    ]
+    rows[2]["prompt"] += " \n"
+    artifact = stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    assert [(p.pair_id[-1], p.split) for p in pairs_of(artifact)] == [
+        ("2", "test"),
+        ("3", "validation"),
+        ("5", "train"),
+    ]
+    assert artifact.manifest["counts"]["dropped"] == {"prompt_in_held_out_split": 2}
+
+
+def test_made_splits_depend_on_the_prompt_alone(tmp_path: Path) -> None:
+    rows = [row(i, sign) for i in range(60) for sign in "-*"]
+    split = {
+        p.prompt: p.split for p in pairs_of(stage(tmp_path, write(tmp_path / "a.jsonl", lines(rows)), test_share=0.3))
+    }
+    random.Random(0).shuffle(rows)
+    pairs = pairs_of(stage(tmp_path, write(tmp_path / "b.jsonl", lines(rows[:80])), test_share=0.3))
+    assert all(split[p.prompt] == p.split for p in pairs)
+    assert 10 <= sum(s == "test" for s in split.values()) <= 26
+
+
+def test_a_hub_id_goes_through_load_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[Any] = []
+
+    def load_dataset(name: str, subset: str | None, revision: str | None = None) -> Any:
+        asked.append((name, subset, revision))
+        part = [{**r, "score": 1.0, "messages": None} for r in ROWS]
+        return datasets.DatasetDict(
+            {n: datasets.Dataset.from_list(part) for n in ("train_prefs", "test_prefs", "train_sft")}
+        )
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    message = told(tmp_path, "some/feedback")
+    assert "train_prefs, test_prefs, train_sft" in message
+    assert "pairs.splits.train=NAME" in message
+    splits = PairSplitsConfig(train="train_prefs", test="test_prefs")
+    assert "all" in told(tmp_path, "some/feedback", splits=PairSplitsConfig(train="all"))
+    artifact = stage(tmp_path, "some/feedback", splits=splits, subset="default", revision="abc")
+    assert asked[-1] == ("some/feedback", "default", "abc")
+    # Both splits hold the same prompts here, so that none is left to train on but those of the test split.
+    assert artifact.manifest["counts"]["splits"] == {"test": 40}
+    assert artifact.manifest["counts"]["dropped"] == {"prompt_in_held_out_split": 40}
+    assert pairs_of(artifact)[0].source == "some/feedback"
+
+
+def test_a_hub_that_does_not_answer_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def load_dataset(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    message = told(tmp_path, "some/feedback")
+    for words in ("some/feedback", "no route to the hub", "local folder", "network"):
+        assert words in message
+
+
+BROKEN = [
+    ("cut.json", json.dumps(ROWS)[:-200], ["cut.json:1", "row 40", "the file ends in it"]),
+    ("comma.json", "[\n" + json.dumps(row(1)) + "\n" + json.dumps(row(2)) + "]", ["comma.json:3", "behind row 1"]),
+    ("bad.json", "[\n" + json.dumps(row(1)) + ",\n{'prompt': 1}]", ["bad.json:3", "row 2 is no valid JSON"]),
+    ("open.json", "[" + json.dumps(row(1)) + "\n", ["open.json:2", "the file ends"]),
+    ("tail.json", json.dumps(ROWS) + "\n]", ["tail.json:2", "the list ended"]),
+    ("none.json", "[]", ["no preference pair is left of 0 rows", "there are none"]),
+    ("bytes.json", json.dumps(ROWS).replace("Write f7", "Writ\u00e9 f7").encode("latin-1") , ["bytes.json", "not UTF-8"]),
+    ("line.jsonl", lines(ROWS[:16]) + '{"prompt": \n' + lines(ROWS), ["line.jsonl:17", "not a JSON object", "bad_rows=drop"]),
+    ("bytes.jsonl", lines(ROWS[:3]).encode() + b'{"prompt": "\xff"}\n', ["bytes.jsonl:4", "not UTF-8"]),
+    ("words.json", '["a", "b"]', ["words.json:1", "an object was expected, str came"]),
+    ("data.json", json.dumps({"data": ROWS}), ["no column 'chosen'", "inside 'data'", "top level"]),
+    ("pretty.json", json.dumps({"data": ROWS}, indent=1), ["pretty.json:1", "list [...]"]),
+    ("empty.json", "", ["the file is empty"]),
+    ("white.jsonl", "\n \n", ["nothing but white space"]),
+    ("text.json", "Hello", ["'Hello'", "a JSON list, JSON lines or Parquet"]),
+    ("rows.csv", "prompt,chosen,rejected\na,b,c\n", ["CSV", "to_json"]),
+    ("utf16.json", json.dumps(ROWS).encode("utf-16"), ["UTF-16", "iconv"]),
+    ("rows.zip", b"PK\x03\x04abc", ["unpack it first"]),
+    ("cut.gz", gzip.compress(lines(ROWS).encode())[:-30], ["gzip file is broken"]),
+    ("cut.parquet", b"PAR1abcdef", ["not readable as Parquet"]),
+    ("deep.json", "[" + "[" * 100_000, ["nested too deep"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BROKEN, ids=[b[0] for b in BROKEN])
+def test_a_file_that_cannot_be_read_says_where_and_why(
+    tmp_path: Path, name: str, content: str | bytes, words: list[str]
+) -> None:
+    message = told(tmp_path, write(tmp_path / name, content))
+    for word in words:
+        assert word in message
+
+
+def test_bad_rows_stop_with_their_place_or_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows: list[Any] = [
+        *ROWS[:3],
+        {**row(3), "chosen": None},
+        {"prompt": "p", "chosen": "a"},
+        {**row(5), "rejected": ""},
+        7,
+        row(6),
+    ]
+    path = write(tmp_path / "rows.jsonl", lines(rows) + "{\n")
+    message = told(tmp_path, path)
+    assert "rows.jsonl:4: 'chosen' is null" in message
+    assert "pairs.bad_rows=drop" in message
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert artifact.manifest["counts"]["dropped"] == {"bad_row": 5}
+    assert artifact.manifest["counts"]["pairs"] == 4
+    assert [(d.place.rpartition(":")[2], d.reason) for d in artifact.read("dropped", DroppedPair)] == [
+        (n, "bad_row") for n in "45679"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["rows.jsonl", "rows.parquet", "save_to_disk"])
+def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"question": r["prompt"], "chosen": r["chosen"], "reject": r["rejected"], "id": i} for i, r in enumerate(ROWS)
+    ]
+    path = write_as(kind, tmp_path / "in", rows)
+    message = told(tmp_path, path)
+    for words in (
+        "no column 'rejected'",
+        "did you mean 'reject'",
+        "question, chosen, reject, id",
+        "pairs.columns.rejected=NAME",
+    ):
+        assert words in message
+    message = told(tmp_path, path, columns=PairColumnsConfig(rejected="reject"))
+    for words in ("no column 'prompt'", "pairs.columns.prompt=NAME", "null"):
+        assert words in message
+    pairs = pairs_of(stage(tmp_path, path, columns=PairColumnsConfig("question", rejected="reject")))
+    assert [p.prompt for p in pairs] == [r["prompt"] for r in ROWS]
+
+
+def test_equal_answers_are_dropped_and_counted_with_every_other_reason(tmp_path: Path) -> None:
+    rows = [
+        row(0),
+        {**row(1), "rejected": row(1)["chosen"]},
+        {**row(2), "rejected": row(2)["chosen"].replace("# é", "# e")},
+        {**row(3), "rejected": row(3)["chosen"].replace("a + b", "a  +  b")},
+        {"prompt": "p", "chosen": "x", "rejected": "y" * 300_000},
+        {"prompt": "p", "chosen": "\n".join(map(str, range(30))), "rejected": "\n".join(map(str, range(30, 60)))},
+    ]
+    artifact = stage(tmp_path, write(tmp_path / "rows.json", json.dumps(rows)))
+    counts = artifact.manifest["counts"]
+    assert counts["dropped"] == {
+        "filter_identical": 1, "filter_comment_only": 1, "filter_ast_equal": 1, "filter_max_characters": 1, "filter_d_minus_lines": 1,
+    }  # fmt: skip
+    assert counts["rows"] == counts["pairs"] + sum(counts["dropped"].values())
+    assert all(f.passed for f in pairs_of(artifact)[0].filters)
+
+
+def test_when_no_pair_is_left_the_reasons_are_told(tmp_path: Path) -> None:
+    rows = [{**r, "rejected": r["chosen"]} for r in ROWS]
+    message = told(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    assert "no preference pair is left of 40 rows (filter_identical: 40)" in message
+
+
+def test_prose_extra_columns_and_long_answers_go_through(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "Why? 😀", "chosen": "Since é.\r\nTwice.", "rejected": "No.\nTwice.", "id": 3, "meta": {"a": None}},
+        {"prompt": "Long", "chosen": "word " * 20_000, "rejected": "word " * 19_999 + "end", "id": None, "meta": None},
+        {
+            "prompt": "Java",
+            "chosen": "```java\nint a;\n```",
+            "rejected": "```java\nint b;\n```",
+            "id": 5,
+            "meta": {"a": [None]},
+        },
+    ]
+    artifact = stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    pairs = pairs_of(artifact)
+    assert [p.chosen for p in pairs] == ["Since é.\nTwice.", "word " * 20_000, "```java\nint a;\n```"]
+    assert [p.d_minus for p in pairs] == [(0,), (0,), (1,)]
+    assert artifact.manifest["counts"]["noted"] == {"ast_equal_not_applied": 3, "comment_only_not_applied": 3}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("nowhere.json", ["no such file", "OWNER/NAME"]), ("in", ["no data set", "notes.txt"]), ("a/b/c", ["no such file", "a/b"])],
+)  # fmt: skip
+def test_a_place_without_data_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in/notes.txt", "x")
+    message = told(tmp_path, path)
+    for word in words:
+        assert word in message
+
+
+def test_a_folder_whose_files_are_broken_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in/train.jsonl", '{"prompt": \n')
+    message = told(tmp_path, tmp_path / "in")
+    assert "datasets cannot load it" in message
+    assert "pairs=FOLDER/FILE" in message
+
+
+def test_the_public_files_shape_reads_with_d_minus_inside_the_fence(tmp_path: Path) -> None:
+    pairs = pairs_of(stage(tmp_path, CODEFLOW))
+    assert len(pairs) == 20
+    for pair in pairs:
+        bad, good = pair.rejected.split("\n"), pair.chosen.split("\n")
+        assert pair.d_minus or pair.d_plus
+        assert not any(bad[i].startswith("```") for i in pair.d_minus)
+        assert not any(good[i].startswith("```") for i in pair.d_plus)
+
+
+def test_our_own_ids_come_back_and_a_doubled_one_is_told_apart(tmp_path: Path) -> None:
+    rows = [row(1, pair_id="t#0", task_id="t", category="c", note="n"), row(2, pair_id="t#0", task_id="t"), row(3)]
+    pairs = pairs_of(stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows))))
+    assert [(p.pair_id, p.task_id, p.category, p.note) for p in pairs] == [
+        ("t#0", "t", "c", "n"), ("rows.jsonl:2", "t", "", ""), ("rows.jsonl:3", "rows.jsonl:3", "", ""),
+    ]  # fmt: skip
