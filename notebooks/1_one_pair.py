@@ -15,8 +15,10 @@
 # model gets its focal DPO loss. Every intermediate is shown, and every sum is checked by hand. It takes some seconds on a CPU.
 
 # %%
+import asyncio
 import math
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -50,15 +52,23 @@ print(problem.prompt)
 
 # %%
 sandbox = build_sandbox(config.sandbox)
-trajectory = debug(
+
+
+async def run(request):
+    return sandbox.run(request)
+
+
+history = debug(
     problem,
     build_generator(config.generate, Path(config.paths.data)),
-    sandbox,
+    run,
     sample=0,
     seed=0,
     max_refinements=6,
     limits=build_limits(config.sandbox),
 )
+with ThreadPoolExecutor(1) as pool:  # a notebook's own thread has a loop already
+    trajectory = pool.submit(asyncio.run, history).result()
 sandbox.close()
 for attempt in trajectory.iterations:
     print(f"version {attempt.i}: {attempt.verdict:<6} {attempt.detail:<60} {attempt.note}")
