@@ -135,7 +135,9 @@ def build_trainer(config: Config, run: Path, device: str, train_pairs: int, firs
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return L.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, precision=resolve_precision(t, resolve_device(t)),
+        accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices,
+        # With bf16 weights nothing is left to convert; Lightning would lower the fp32 masks and log-probs of the batch.
+        precision="32-true" if t.precision == "bf16-true" else resolve_precision(t, resolve_device(t)),
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,

@@ -50,11 +50,9 @@ def sight(batch: Batch, window: int | None = None) -> Sight:
     position_ST = batch.position_ids_ST.to(near_ST.dtype)
     # The key at far_ST has position 0.
     out_of_sight_ST = (position_ST - window + 1).clamp(min=0)
-    return Sight(
-        torch.maximum(near_ST, index_T - window + 1),
-        torch.minimum(far_ST + out_of_sight_ST, far_end_ST),
-        far_end_ST,
-    )
+    far_ST = far_ST + out_of_sight_ST
+    # A run that is out of sight is no run, rather than an empty one somewhere.
+    return Sight(torch.maximum(near_ST, index_T - window + 1), far_ST, far_end_ST.where(far_ST < far_end_ST, 0))
 
 
 def dense_mask(runs: Sight, dtype: torch.dtype) -> Tensor:
@@ -75,14 +73,14 @@ def block_mask(runs: Sight) -> Any:
     n_blocks = -(-T // _BLOCK)
     index_T1 = torch.arange(T, device=near_ST.device, dtype=near_ST.dtype)[:, None]
     first_B = torch.arange(n_blocks, device=near_ST.device, dtype=near_ST.dtype) * _BLOCK
-    last_B = (first_B + _BLOCK - 1).clamp(max=T - 1)
+    last_B = first_B + _BLOCK - 1
     near_ST1, far_ST1, far_end_ST1 = (run[:, :, None] for run in runs)
     touched_STB = ((last_B >= near_ST1) & (first_B <= index_T1)) | ((last_B >= far_ST1) & (first_B < far_end_ST1))
     covered_STB = ((first_B >= near_ST1) & (last_B <= index_T1)) | ((first_B >= far_ST1) & (last_B < far_end_ST1))
     pad = (0, 0, 0, n_blocks * _BLOCK - T)
-    # A query beyond the end asks for nothing, and stands in no block's way.
+    # A block that reaches beyond the end is never full: the kernel asks the mask about each of its tokens.
     touched = torch.nn.functional.pad(touched_STB, pad, value=False).view(S, n_blocks, _BLOCK, n_blocks).any(2)
-    full = torch.nn.functional.pad(covered_STB, pad, value=True).view(S, n_blocks, _BLOCK, n_blocks).all(2)
+    full = torch.nn.functional.pad(covered_STB, pad, value=False).view(S, n_blocks, _BLOCK, n_blocks).all(2)
     partial = touched & ~full
 
     def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:

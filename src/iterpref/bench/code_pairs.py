@@ -1,0 +1,93 @@
+"""Pairs of real code for benchmarks: functions of the running Python's own library, and the same with one to three lines spoiled.
+
+Only their shape matters here: a chosen and a rejected version that share the prompt and most of their code, or (`alike=False`)
+the prompt alone. Nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+import sysconfig
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from iterpref.config import Config
+from iterpref.data.diff import localise
+from iterpref.data.masking import tokenise_pairs
+from iterpref.schema import Example, PreferencePair
+
+_LINES = range(15, 111)  # of a function
+_PROMPT_CHARACTERS = 900
+# Each is a slip of a programmer's: what stands in a line, and what it becomes.
+_SLIPS = [
+    (r" == ", " != "), (r" < ", " <= "), (r" > ", " >= "), (r" \+ ", " - "), (r" and ", " or "), (r"\bnot ", ""),
+    (r"\bTrue\b", "False"), (r"\bNone\b", "0"), (r"\b1\b", "2"), (r"\b0\b", "1"), (r"\breturn .+", "return None"),
+    (r"self\.(\w+)", r"self._\1"), (r"\((\w+), (\w+)", r"(\2, \1"),
+]  # fmt: skip
+
+
+def code_pairs(n: int, seed: int = 0, alike: bool = True) -> list[PreferencePair]:
+    """`n` pairs, the same for the same Python and seed; raises `ValueError` when its library has too few functions."""
+    rng = random.Random(seed)
+    functions = sorted(_functions())
+    rng.shuffle(functions)
+    pairs: list[PreferencePair] = []
+    for i, (name, purpose, source) in enumerate(functions):
+        wrong = _spoiled(source, rng) if alike else functions[(i + 1) % len(functions)][2]
+        if wrong == source:
+            continue
+        prompt = f"Complete the Python function `{name}`. {purpose[:_PROMPT_CHARACTERS] or 'Its name says what it does.'}\nAnswer with code only.\n"
+        pairs.append(_pair(len(pairs), prompt, _fenced(source), _fenced(wrong)))
+        if len(pairs) == n:
+            return pairs
+    raise ValueError(f"{n} pairs asked for, but this Python's library gives {len(pairs)}")
+
+
+def tokenised(pairs: list[PreferencePair], tokenizer: Any, config: Config) -> list[Example]:
+    """The pairs as a run of this config would train on them, prompts as they are."""
+    examples, _ = tokenise_pairs(pairs, [p.prompt for p in pairs], tokenizer, config.mask, config.data)
+    return examples
+
+
+def _functions() -> Iterator[tuple[str, str, str]]:
+    """(name, docstring, source) of each function of a fitting length."""
+    for path in Path(sysconfig.get_paths()["stdlib"]).glob("*.py"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:
+            continue
+        lines = text.split("\n")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno + 1 in _LINES:
+                source = textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))
+                yield node.name, ast.get_docstring(node) or "", source
+
+
+def _spoiled(source: str, rng: random.Random) -> str:
+    lines = source.split("\n")
+    wanted = rng.randint(1, 3)
+    for i in rng.sample(range(1, len(lines)), len(lines) - 1):
+        slips = [(pattern, by) for pattern, by in _SLIPS if re.search(pattern, lines[i])]
+        if wanted and slips and not lines[i].lstrip().startswith("#"):
+            lines[i] = re.sub(*rng.choice(slips), lines[i], count=1)
+            wanted -= 1
+    return "\n".join(lines)
+
+
+def _fenced(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def _pair(number: int, prompt: str, chosen: str, rejected: str) -> PreferencePair:
+    difference = localise(rejected, chosen)
+    return PreferencePair(
+        pair_id=f"code/{number:05d}", task_id=f"code/{number:05d}", split="train", category="", prompt=prompt, chosen=chosen,
+        rejected=rejected, chosen_iter=-1, rejected_iter=-1, tests_sha256="", d_minus=difference.d_minus,
+        d_plus=difference.d_plus, d_minus_spans=difference.d_minus_spans, d_plus_spans=difference.d_plus_spans,
+        diff_algo="lcs", empty_policy="literal", ast_equal=False, source="benchmark",
+    )  # fmt: skip

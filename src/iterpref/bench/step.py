@@ -1,0 +1,178 @@
+"""How many pairs a second does a whole training step take in, beside TRL's DPOTrainer, and where does its time go?
+
+    python -m iterpref.bench.step --tokenizer DIR [--shapes 1.5B,0.5B,7B] [--pairs 8] [--steps 20] [--out docs/figures/step.json]
+
+Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
+`bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
+optimizer. TRL runs in processes of its own between two runs of ours. A step is timed from its begin to its end with the
+device idle at both, the same on either side, and the median counts. TRL's rows:
+
+    live          reference model in memory            precomputed    its log-probs computed before
+    + liger       Liger's layers and loss as well       + mask         rejected tokens outside D- carry no loss, as ours
+
+The floor is 6 (N T + N_head R) floating-point operations over the rate of a large matrix product, measured here: T
+tokens through N parameters, R loss rows through the head. The reference cache and the layout of rows are charged apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iterpref.bench.code_pairs import code_pairs, tokenised
+from iterpref.bench.facts import machine_facts
+from iterpref.bench.step_ours import SHAPES, WARM_STEPS, Shape, bench_config, run
+from iterpref.errors import UserError
+from iterpref.models.policy import load_tokenizer
+from iterpref.schema import Example
+
+PEERS = {
+    "TRL, live": [],
+    "TRL, precomputed": ["--precompute"],
+    "TRL, precomputed + liger": ["--precompute", "--liger"],
+    "TRL, precomputed + mask": ["--precompute", "--mask"],
+}
+_FLOPS_PER_PARAMETER = 6  # forward and backward of one token
+
+
+def gemm_rate(n: int = 8192, rounds: int = 20) -> float:
+    """FLOP/s of a large bf16 product of random matrices, median."""
+    a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    times = []
+    for _ in range(rounds):
+        first, second = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        a @ b
+        second.record()
+        torch.cuda.synchronize()
+        times.append(first.elapsed_time(second) / 1e3)
+    return 2 * n**3 / sorted(times)[rounds // 2]
+
+
+def peer(flags: list[str], shape: str, pairs_file: Path, tokenizer: Path, steps: int, batch: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "iterpref.bench.step_trl", str(pairs_file), shape, "--tokenizer", str(tokenizer)]
+    command += ["--steps", str(steps), "--batch", str(batch), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        return {"error": (done.stderr or done.stdout).strip().splitlines()[-1:]}
+    return json.loads(lines[-1])
+
+
+def ours(shape: Shape, examples: list[Example], batch: int, steps: int, **options: Any) -> dict[str, Any]:
+    """A run of ours with the floor of its own tokens and loss rows."""
+    parts = options.pop("parts", False)
+    result = run(shape, examples, bench_config(batch, **options), steps, parts=parts)
+    gc.collect()
+    torch.cuda.empty_cache()
+    return result
+
+
+def floor_s(shape: Shape, result: dict[str, Any], rate: float) -> float:
+    flops = shape.body_parameters * result["tokens"] + shape.head_parameters * result["loss_rows"]
+    return _FLOPS_PER_PARAMETER * flops / rate
+
+
+def bench_shape(
+    name: str, tokenizer: Path, batch: int, steps: int, rate: float, peers: list[str], alike: bool = True
+) -> dict[str, Any]:
+    """All rows of one shape, ours first and last."""
+    shape = SHAPES[name]
+    needed = batch * (2 * steps + WARM_STEPS)
+    pairs = code_pairs(needed, alike=alike)
+    examples = tokenised(pairs, load_tokenizer(tokenizer), bench_config(batch))
+    rows: dict[str, Any] = {}
+    rows["ours"] = ours(shape, examples, batch, steps, parts=True)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pairs.json"
+        file.write_text(json.dumps([
+            {"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected, "rejected_ids": e.rejected_ids.tolist(),
+             "rejected_mask": e.rejected_mask.tolist()}
+            for p, e in zip(pairs, examples, strict=True)
+        ]))  # fmt: skip
+        for title in peers:
+            rows[title] = peer(PEERS[title], name, file, tokenizer, steps, batch)
+            print(title, {k: v for k, v in rows[title].items() if k != "losses"}, flush=True)
+    if peers:
+        rows["ours, again"] = ours(shape, examples, batch, steps)
+        best = max((r for t, r in rows.items() if t in peers and "pairs_per_s" in r), key=lambda r: r["pairs_per_s"])
+        for row in (rows["ours"], rows["ours, again"]):
+            row["speedup"], row["memory"] = row["pairs_per_s"] / best["pairs_per_s"], row["peak_gib"] / best["peak_gib"]
+    for row in rows.values():
+        if "loss_rows" in row:
+            row["floor_share"] = floor_s(shape, row, rate) / row["step_s"]
+    return {"shape": name, "alike": alike, "pairs": batch, "steps": steps, "rows": rows}
+
+
+def facts(rate: float) -> dict[str, Any]:
+    """Machine and versions."""
+    versions = {}
+    for name in ("torch", "transformers", "trl", "liger-kernel", "triton", "lightning"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    card = torch.cuda.get_device_name()
+    return {
+        **machine_facts(),
+        "card": card,
+        "gemm_tflops": rate / 1e12,
+        "versions": versions,
+        "host": platform.machine(),
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a tokenizer")
+    parser.add_argument("--shapes", default="1.5B,0.5B,7B")
+    parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps")
+    parser.add_argument("--peers", choices=("all", "best", "none"), default="all")
+    parser.add_argument("--out", type=Path, default=Path("step.json"))
+    a = parser.parse_args(argv)
+    if not torch.cuda.is_available():
+        raise UserError("iterpref.bench.step measures a GPU, and torch sees none here")
+    torch.cuda.init()
+    rate = gemm_rate()
+    report: dict[str, Any] = {"facts": facts(rate), "runs": []}
+    best = ["TRL, precomputed + liger"]
+    for i, name in enumerate(a.shapes.split(",")):
+        peers = [] if a.peers == "none" else best if a.peers == "best" or i else list(PEERS)
+        for alike in (True, False) if i == 0 else (True,):
+            chosen = peers if alike else peers and best
+            report["runs"].append(bench_shape(name, a.tokenizer, a.pairs, a.steps, rate, chosen, alike))
+            a.out.parent.mkdir(parents=True, exist_ok=True)
+            a.out.write_text(json.dumps(report, indent=1) + "\n")
+            show(report["runs"][-1])
+
+
+def show(run: dict[str, Any]) -> None:
+    """One line a row."""
+    print(f"{run['shape']}, {run['pairs']} pairs a step, {'alike' if run['alike'] else 'nothing in common'}")
+    for title, row in run["rows"].items():
+        if "error" in row:
+            print(f"  {title:28s} {row['error']}")
+            continue
+        extra = "".join(
+            f"  {k} {row[k]:.2f}" for k in ("free_pairs_per_s", "speedup", "memory", "floor_share") if row.get(k)
+        )
+        print(
+            f"  {title:28s} {1e3 * row['step_s']:7.1f} ms  {row['pairs_per_s']:6.1f} pairs/s  {row['peak_gib']:5.1f} GiB{extra}"
+        )
+        if "parts_ms" in row:
+            print("    " + ", ".join(f"{k} {v:.1f}" for k, v in row["parts_ms"].items()))
+
+
+if __name__ == "__main__":
+    main()

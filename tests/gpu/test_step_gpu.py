@@ -1,0 +1,221 @@
+"""The step on a GPU: block masks mean what dense masks mean, nothing waits for the device, and runs repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+
+from iterpref.config import Config
+from iterpref.data.collate import collate
+from iterpref.data.loader import PairLoader
+from iterpref.losses import combine, loss_terms, pair_sums
+from iterpref.models.module import FocalDPOModule
+from iterpref.models.policy import compile_layers, score_rows
+from iterpref.models.shared_prefix import register_flex
+from iterpref.schema import Batch
+from iterpref.train import build_trainer
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+SIZES = {
+    "hidden_size": 192, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
+    "head_dim": 32, "max_position_embeddings": 2048, "vocab_size": 512,
+}  # fmt: skip
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    "qwen2": ("qwen2", {}),
+    "qwen3": ("qwen3", {}),
+    "mistral, window 40": ("mistral", {"sliding_window": 40}),
+    "starcoder2": ("starcoder2", {}),
+    "gemma": ("gemma", {}),
+    "gemma2, window 30": (
+        "gemma2",
+        {"sliding_window": 30, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 3.0},
+    ),
+    "gemma3, window 30": (
+        "gemma3_text",
+        {"sliding_window": 30, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
+}
+TERMS = loss_terms(Config().loss)
+
+
+def loss_of(model: Any, batch: Batch, backend: str = "auto") -> Tensor:
+    batch = batch.to("cuda")
+    config = Config().loss
+    config.nll = "mean"
+    return combine(pair_sums(score_rows(model, batch, None, backend), batch), config, batch.step_pairs).loss
+
+
+def gradients(model: Any, batch: Batch, backend: str = "auto") -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    loss = loss_of(model, batch, backend)
+    loss.backward()
+    return loss.detach().double(), {n: p.grad.double().clone() for n, p in model.named_parameters()}
+
+
+def distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    off = sum((found[n].to("cuda") - wanted[n]).square().sum().item() for n in wanted)
+    return (off / sum(g.square().sum().item() for g in wanted.values())) ** 0.5
+
+
+@pytest.fixture
+def build(tiny_model: Any) -> Any:
+    def made(kind: str, dtype: torch.dtype, attention: str, scale: float = 0.3, **settings: Any) -> Any:
+        model = tiny_model(kind, torch.float64, **{**SIZES, **settings})
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(scale)
+        model.set_attn_implementation(register_flex() if attention == "flex" else attention)
+        return model.to("cuda", dtype)
+
+    return made
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_block_masks_give_the_loss_and_every_gradient_of_sequences_run_alone(
+    variant: str, build: Any, make_examples: Any
+) -> None:
+    kind, settings = VARIANTS[variant]
+    examples = make_examples(6, vocabulary=512, longest=60)
+    plain = build(kind, torch.float32, "eager" if kind == "gemma2" else "sdpa", **settings)
+    loss, wanted = gradients(plain, collate(examples, packing="none", pad_id=0))
+    flex = build(kind, torch.float32, "flex", **settings)
+    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, multiple_of=128)
+    found, gradient = gradients(flex, batch)
+    assert found.item() == pytest.approx(loss.item(), rel=1e-5)
+    for name in wanted:
+        assert distance({name: gradient[name]}, {name: wanted[name]}) < 1e-3, name
+    assert distance(gradient, wanted) < 1e-4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_in_bf16_the_shared_row_is_no_further_from_fp64_than_padded_rows(
+    compiled: bool, build: Any, make_examples: Any
+) -> None:
+    torch._dynamo.reset()
+    examples = make_examples(8, vocabulary=512, longest=60)
+    exact = build("qwen2", torch.float64, "eager")
+    loss, wanted = gradients(exact, collate(examples, packing="none", pad_id=0), "torch")
+    padded = build("qwen2", torch.bfloat16, "sdpa")
+    near, gradient = gradients(padded, collate(examples, packing="padded", pad_id=0))
+    shared = build("qwen2", torch.bfloat16, "flex")
+    if compiled:
+        compile_layers(shared)
+    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, multiple_of=128)
+    found, ours = gradients(shared, batch)
+    assert distance(ours, wanted) <= 1.1 * distance(gradient, wanted)
+    assert abs(found - loss) <= 1.5 * abs(near - loss) + 1e-3 * abs(loss)
+
+
+def test_a_neighbour_in_the_row_changes_no_bit(build: Any, make_examples: Any) -> None:
+    model = build("llama", torch.bfloat16, "flex")
+    mine, *others = make_examples(6, vocabulary=512, longest=60)
+    results = []
+    for seed in (1, 2):
+        generator = torch.Generator().manual_seed(seed)
+        batch = collate([mine, *others], packing="shared", pad_id=0, terms=TERMS, one_row=True, multiple_of=128)
+        first = (batch.position_ids_ST[0] == 0).nonzero()[1].item()  # where the second pair begins
+        ids = batch.input_ids_ST
+        ids[0, first:] = torch.randint(2, 512, ids[0, first:].shape, generator=generator)
+        rows = (batch.rows_R < first).to("cuda")
+        with torch.no_grad():
+            results.append(score_rows(model, batch.to("cuda"), None, "auto").policy_logps_R[rows])
+    assert len(results[0])
+    assert torch.equal(*results)
+
+
+def config_of(**trainer: Any) -> Config:
+    config = Config(reference="live")
+    config.trainer.epochs, config.trainer.accelerator = 2, "gpu"
+    config.data.packing, config.data.global_batch, config.data.micro_batch = "shared", 4, 4
+    config.logger.wandb, config.optim.lr = "disabled", 1e-3
+    for name, value in trainer.items():
+        setattr(config.trainer, name, value)
+    return config
+
+
+def fit(config: Config, build: Any, make_examples: Any, folder: Path, *callbacks: L.Callback) -> dict[str, Tensor]:
+    """Twelve steps of the real trainer on rows of changing length; the weights after them."""
+    models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
+    if config.trainer.compile == "layers":
+        for model in models:
+            compile_layers(model)
+
+    def make_batch(examples: list[Any], step_pairs: int) -> Batch:
+        return collate(
+            examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=TERMS, one_row=True, multiple_of=128
+        ).pin_memory()
+
+    loader = PairLoader(
+        make_examples(24, vocabulary=512, longest=60), make_batch, global_batch=4, micro_batch=4, seed=0, prefetch=2
+    )
+    module = FocalDPOModule(config, models[0].train(), models[1], total_steps=12)
+    trainer = build_trainer(config, folder, "cuda", 24)
+    trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + list(callbacks)
+    trainer.fit(module, loader)
+    assert trainer.global_step == 12
+    return {name: value.clone() for name, value in module.policy.state_dict().items()}
+
+
+class NoWaiting(L.Callback):
+    """From the fourth step on, an operation that waits for the device is an error."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 3:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        torch.cuda.set_sync_debug_mode("default")
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("compiled", ["none", "layers"])
+def test_no_step_waits_for_the_device_and_each_is_logged(
+    compiled: str, build: Any, make_examples: Any, tmp_path: Path
+) -> None:
+    fit(config_of(compile=compiled), build, make_examples, tmp_path, NoWaiting())
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert len(lines) == 13
+    names = lines[0].split(",")
+    losses = [float(dict(zip(names, line.split(","), strict=True))["train/loss"]) for line in lines[1:]]
+    assert losses[-1] < losses[0]
+
+
+def test_two_deterministic_runs_are_equal_to_the_bit(build: Any, make_examples: Any, tmp_path: Path) -> None:
+    runs = []
+    for name in ("a", "b"):
+        L.seed_everything(0, verbose=False)
+        try:
+            runs.append(fit(config_of(deterministic=True), build, make_examples, tmp_path / name))
+        finally:
+            torch.use_deterministic_algorithms(False)
+    for name in runs[0]:
+        assert torch.equal(runs[0][name], runs[1][name]), name
+
+
+class NoCompiling(L.Callback):
+    """From the fourth step on, compiling again is an error."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        torch._dynamo.config.error_on_recompile = trainer.global_step >= 3
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        torch._dynamo.config.error_on_recompile = False
+
+
+def test_rows_of_any_length_run_through_one_compilation(build: Any, make_examples: Any, tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    plain = fit(config_of(), build, make_examples, tmp_path / "plain")
+    compiled = fit(config_of(compile="layers"), build, make_examples, tmp_path / "layers", NoCompiling())
+    assert distance(compiled, plain) < 1e-2

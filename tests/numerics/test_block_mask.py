@@ -1,0 +1,58 @@
+"""The block mask says of each token and key what the dense mask says; its lists are those that torch would make from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention.flex_attention import create_block_mask
+
+from iterpref.data.collate import collate
+from iterpref.models.shared_prefix import block_mask, dense_mask, sight
+from iterpref.schema import Batch, Terms
+
+
+def batch_of(make_examples: Any, multiple_of: int, one_row: bool) -> Batch:
+    examples = make_examples(12, vocabulary=512, longest=90)
+    terms = Terms(preference=True, nll="chosen")
+    return collate(examples, packing="shared", pad_id=0, terms=terms, one_row=one_row, multiple_of=multiple_of)
+
+
+@pytest.mark.parametrize("window", [None, 1, 70, 150])
+@pytest.mark.parametrize(("multiple_of", "one_row"), [(128, True), (1, True), (1, False)])
+def test_the_mask_is_the_dense_one_block_by_block(
+    window: int | None, multiple_of: int, one_row: bool, make_examples: Any
+) -> None:
+    batch = batch_of(make_examples, multiple_of, one_row)
+    runs = sight(batch, window)
+    S, T = batch.input_ids_ST.shape
+    mask, seen_STT = block_mask(runs), dense_mask(runs, torch.float32)[:, 0] == 0
+    index = torch.arange(T)
+    found = torch.stack([mask.mask_mod(torch.tensor(s), torch.tensor(0), index[:, None], index) for s in range(S)])
+    assert torch.equal(found, seen_STT)
+    wanted = create_block_mask(mask.mask_mod, S, None, T, T, device="cpu")
+    for side in ("kv", "q"):
+        for kind in ("", "full_"):
+            numbers, theirs = (getattr(m, f"{kind}{side}_num_blocks") for m in (mask, wanted))
+            assert (numbers >= theirs).all() if kind == "" else (numbers <= theirs).all()
+            places, theirs = (getattr(m, f"{kind}{side}_indices") for m in (mask, wanted))
+            assert places.shape == theirs.shape
+    # A block that two runs cover together counts as partial, which is slower and not wrong; no block is left out.
+    assert torch.equal(mask.to_dense() > 0, wanted.to_dense() > 0)
+    n = -(-T // 128) * 128
+    whole = torch.zeros(S, n, n, dtype=torch.bool)
+    whole[:, :T, :T] = seen_STT
+    for s in range(S):
+        for q in range(n // 128):
+            for k in mask.full_kv_indices[s, 0, q, : mask.full_kv_num_blocks[s, 0, q]].tolist():
+                rows = slice(q * 128, min((q + 1) * 128, T))
+                assert whole[s, rows, k * 128 : min((k + 1) * 128, T)].all()
+
+
+def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> None:
+    mask = block_mask(sight(batch_of(make_examples, 128, True)))
+    blocks = mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum()
+    n = mask.kv_indices.shape[-1]
+    assert n > 8
+    assert blocks < 0.6 * n * (n + 1) / 2
