@@ -45,6 +45,10 @@ def check_rules(config: Config) -> None:
         (c.data.global_batch % (c.data.micro_batch * c.trainer.devices) != 0,
          f"data.global_batch={c.data.global_batch} is not a multiple of data.micro_batch * trainer.devices = "
          f"{c.data.micro_batch} * {c.trainer.devices}: change data.micro_batch or data.global_batch"),
+        (c.trainer.compile == "graphs" and c.trainer.devices > 1,
+         f"trainer.compile=graphs holds no exchange of gradients between trainer.devices={c.trainer.devices}: set trainer.compile=layers"),
+        (c.trainer.compile == "graphs" and c.data.packing != "shared",
+         f"trainer.compile=graphs needs rows of few lengths, which data.packing={c.data.packing} does not give: set data.packing=shared"),
         (max(c.optim.beta1, c.optim.beta2) >= 1,
          f"optim.beta1={c.optim.beta1} and optim.beta2={c.optim.beta2}: an average that never moves; choose values below 1"),
         (c.trainer.precision == "bf16-true" and c.model.dtype != "bfloat16",

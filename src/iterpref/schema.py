@@ -399,6 +399,10 @@ class Batch:
         """The same batch in page-locked memory."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def clone(self) -> Batch:
+        """A copy with memory of its own."""
+        return self._each(lambda tensor: tensor.clone())
+
     def _each(self, function: Any) -> Batch:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return Batch(

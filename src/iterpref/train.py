@@ -75,7 +75,11 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     check_model(policy, config.model, config.data.packing, datamodule.longest())
     check_head(policy, config.model.name)
     twin = load_model(prepared.model, config.model, attention) if config.reference == "live" else None
-    if config.trainer.compile == "layers":
+    if config.trainer.compile == "graphs" and device.type != "cuda":
+        raise UserError(
+            f"trainer.compile=graphs records CUDA graphs, and this run is on the {device.type}: set trainer.compile=layers"
+        )
+    if config.trainer.compile != "none":
         for model in (policy, twin):
             if model is not None:
                 compile_layers(model)

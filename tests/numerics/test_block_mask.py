@@ -13,18 +13,18 @@ from iterpref.models.shared_prefix import block_mask, dense_mask, sight
 from iterpref.schema import Batch, Terms
 
 
-def batch_of(make_examples: Any, multiple_of: int, one_row: bool) -> Batch:
+def batch_of(make_examples: Any, bucketed: bool, one_row: bool) -> Batch:
     examples = make_examples(12, vocabulary=512, longest=90)
     terms = Terms(preference=True, nll="chosen")
-    return collate(examples, packing="shared", pad_id=0, terms=terms, one_row=one_row, multiple_of=multiple_of)
+    return collate(examples, packing="shared", pad_id=0, terms=terms, one_row=one_row, bucketed=bucketed)
 
 
 @pytest.mark.parametrize("window", [None, 1, 70, 150])
-@pytest.mark.parametrize(("multiple_of", "one_row"), [(128, True), (1, True), (1, False)])
+@pytest.mark.parametrize(("bucketed", "one_row"), [(True, True), (False, True), (False, False)])
 def test_the_mask_is_the_dense_one_block_by_block(
-    window: int | None, multiple_of: int, one_row: bool, make_examples: Any
+    window: int | None, bucketed: bool, one_row: bool, make_examples: Any
 ) -> None:
-    batch = batch_of(make_examples, multiple_of, one_row)
+    batch = batch_of(make_examples, bucketed, one_row)
     runs = sight(batch, window)
     S, T = batch.input_ids_ST.shape
     mask, seen_STT = block_mask(runs), dense_mask(runs, torch.float32)[:, 0] == 0
@@ -51,7 +51,7 @@ def test_the_mask_is_the_dense_one_block_by_block(
 
 
 def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> None:
-    mask = block_mask(sight(batch_of(make_examples, 128, True)))
+    mask = block_mask(sight(batch_of(make_examples, True, True)))
     blocks = mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum()
     n = mask.kv_indices.shape[-1]
     assert n > 8

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from iterpref.data.collate import collate, common_prefix, trie_tokens
+from iterpref.data.collate import bucket, collate, common_prefix, trie_tokens
 from iterpref.errors import UserError
 from iterpref.models.policy import scored_logits
 from iterpref.models.shared_prefix import dense_mask, sight
@@ -80,8 +80,8 @@ def packed_loss(model: Any, batch: Batch) -> Tensor:
     )
     logps_R = token_logratio_definition(logits_RV, batch.labels_R, live_R, ref_logps_R=zeros_R).policy_logps_R
     logps_E = logps_R.double()[batch.entry_row_E]
-    empty_S = torch.zeros(2 * batch.n_pairs, dtype=torch.float64)
-    k_plus_P, k_minus_P = empty_S.index_add(0, batch.entry_sequence_E, batch.weights_E * logps_E).chunk(2)
+    empty_S = torch.zeros(2 * batch.n_pairs + 1, dtype=torch.float64)  # the last: what fills up
+    k_plus_P, k_minus_P = empty_S.index_add(0, batch.entry_sequence_E, batch.weights_E * logps_E)[:-1].chunk(2)
     chosen_P = empty_S.index_add(0, batch.entry_sequence_E, logps_E)[: batch.n_pairs]
     return (-torch.nn.functional.logsigmoid(BETA * (k_plus_P - k_minus_P)) - chosen_P).sum() / batch.step_pairs
 
@@ -97,7 +97,7 @@ def assert_same_training(model: Any, examples: list[Example]) -> None:
     everything = Terms(preference=True, nll="chosen")
     for layout in (
         {"packing": "none"}, {"packing": "padded"}, {"packing": "shared"}, {"packing": "shared", "one_row": True},
-        {"packing": "shared", "terms": everything, "multiple_of": 8}, {"packing": "padded", "terms": everything},
+        {"packing": "shared", "terms": everything, "bucketed": True}, {"packing": "padded", "terms": everything},
     ):  # fmt: skip
         packed = packed_loss(model, collate(examples, pad_id=PAD, **layout))
         torch.testing.assert_close(packed, loss, **TOLERANCE)
@@ -226,7 +226,7 @@ def test_each_completion_token_has_one_entry_with_its_own_label_weight_and_focus
 def test_a_token_sees_the_tokens_before_it_in_its_own_sequence_and_no_others(
     examples: list[Example], one_row: bool, window: int | None
 ) -> None:
-    batch = collate(examples, packing="shared", pad_id=PAD, one_row=one_row, multiple_of=4)
+    batch = collate(examples, packing="shared", pad_id=PAD, one_row=one_row, bucketed=True)
     seen_STT = dense_mask(sight(batch, window), torch.float32)[:, 0] == 0
     ids, T = batch.input_ids_ST, batch.input_ids_ST.shape[1]
     looked_at = torch.zeros_like(ids, dtype=torch.bool)
@@ -293,17 +293,37 @@ def test_a_pair_without_a_prompt_is_refused_by_name() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(examples=st.lists(pairs(), min_size=1, max_size=6), multiple_of=st.sampled_from([1, 4, 16]))
+@given(examples=st.lists(pairs(), min_size=1, max_size=6), bucketed=st.booleans())
 def test_packing_keeps_each_pair_whole_and_fills_rows_no_longer_than_the_longest(
-    examples: list[Example], multiple_of: int
+    examples: list[Example], bucketed: bool
 ) -> None:
     costs = [trie_tokens(e) for e in examples]
-    batch = collate(examples, packing="shared", pad_id=PAD, multiple_of=multiple_of)
-    assert batch.input_ids_ST.shape[1] == -(-max(costs) // multiple_of) * multiple_of
+    batch = collate(examples, packing="shared", pad_id=PAD, bucketed=bucketed)
+    assert batch.input_ids_ST.shape[1] == (bucket(max(costs)) if bucketed else max(costs))
     assert sum(batch.lengths) == sum(costs) == batch.n_tokens
     assert len(batch.lengths) <= len(examples)
-    one = collate(examples, packing="shared", pad_id=PAD, one_row=True, multiple_of=multiple_of)
-    assert one.input_ids_ST.shape == (1, -(-sum(costs) // multiple_of) * multiple_of)
+    one = collate(examples, packing="shared", pad_id=PAD, one_row=True, bucketed=bucketed)
+    assert one.input_ids_ST.shape == (1, bucket(sum(costs)) if bucketed else sum(costs))
+
+
+@given(st.integers(0, 200_000))
+def test_lengths_are_rounded_up_to_a_few_and_by_little(n: int) -> None:
+    found = bucket(n)
+    assert found >= n
+    assert found % 128 == 0
+    assert found - n < max(128, n / 8 + 1)
+    assert bucket(found) == found
+
+
+def test_there_are_few_lengths() -> None:
+    assert len({bucket(n) for n in range(1, 32_768)}) == 8 + 8 * 5
+
+
+def test_what_fills_up_scored_rows_belongs_to_no_sequence() -> None:
+    batch = collate([pair([5], [7], [8])], packing="shared", pad_id=PAD, bucketed=True)
+    assert len(batch.rows_R) == len(batch.labels_R) == len(batch.weights_E) == len(batch.entry_row_E) == 128
+    assert (batch.entry_sequence_E < 2).sum() == 4
+    assert batch.weights_E[4:].sum() == batch.focal_E[4:].sum() == 0
 
 
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))

@@ -5,7 +5,7 @@
 Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
 `bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
 optimizer. TRL runs in processes of its own between two runs of ours. A step is timed from its begin to its end with the
-device idle at both, the same on either side, and the median counts. TRL's rows:
+device idle at both, the same on either side, in the second of two epochs over the same batches, and the median counts. TRL's rows:
 
     live          reference model in memory            precomputed    its log-probs computed before
     + liger       Liger's layers and loss as well       + mask         rejected tokens outside D- carry no loss, as ours
@@ -31,7 +31,7 @@ import torch
 
 from iterpref.bench.code_pairs import code_pairs, tokenised
 from iterpref.bench.facts import machine_facts
-from iterpref.bench.step_ours import SHAPES, WARM_STEPS, Shape, bench_config, run
+from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
 from iterpref.errors import UserError
 from iterpref.models.policy import load_tokenizer
 from iterpref.schema import Example
@@ -69,10 +69,10 @@ def peer(flags: list[str], shape: str, pairs_file: Path, tokenizer: Path, steps:
     return json.loads(lines[-1])
 
 
-def ours(shape: Shape, examples: list[Example], batch: int, steps: int, **options: Any) -> dict[str, Any]:
+def ours(shape: Shape, examples: list[Example], batch: int, **options: Any) -> dict[str, Any]:
     """A run of ours with the floor of its own tokens and loss rows."""
     parts = options.pop("parts", False)
-    result = run(shape, examples, bench_config(batch, **options), steps, parts=parts)
+    result = run(shape, examples, bench_config(batch, **options), parts=parts)
     gc.collect()
     torch.cuda.empty_cache()
     return result
@@ -88,23 +88,22 @@ def bench_shape(
 ) -> dict[str, Any]:
     """All rows of one shape, ours first and last."""
     shape = SHAPES[name]
-    needed = batch * (2 * steps + WARM_STEPS)
-    pairs = code_pairs(needed, alike=alike)
+    pairs = code_pairs(batch * steps, alike=alike)
     examples = tokenised(pairs, load_tokenizer(tokenizer), bench_config(batch))
     rows: dict[str, Any] = {}
-    rows["ours"] = ours(shape, examples, batch, steps, parts=True)
+    rows["ours"] = ours(shape, examples, batch, parts=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.json"
         file.write_text(json.dumps([
-            {"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected, "rejected_ids": e.rejected_ids.tolist(),
-             "rejected_mask": e.rejected_mask.tolist()}
+            {"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected, "rejected_ids": list(map(int, e.rejected_ids)),
+             "rejected_mask": list(map(float, e.rejected_mask))}
             for p, e in zip(pairs, examples, strict=True)
         ]))  # fmt: skip
         for title in peers:
             rows[title] = peer(PEERS[title], name, file, tokenizer, steps, batch)
             print(title, {k: v for k, v in rows[title].items() if k != "losses"}, flush=True)
     if peers:
-        rows["ours, again"] = ours(shape, examples, batch, steps)
+        rows["ours, again"] = ours(shape, examples, batch)
         best = max((r for t, r in rows.items() if t in peers and "pairs_per_s" in r), key=lambda r: r["pairs_per_s"])
         for row in (rows["ours"], rows["ours, again"]):
             row["speedup"], row["memory"] = row["pairs_per_s"] / best["pairs_per_s"], row["peak_gib"] / best["peak_gib"]
@@ -116,7 +115,7 @@ def bench_shape(
 
 def facts(rate: float) -> dict[str, Any]:
     """Machine and versions."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in ("torch", "transformers", "trl", "liger-kernel", "triton", "lightning"):
         try:
             versions[name] = version(name)
@@ -165,12 +164,14 @@ def show(run: dict[str, Any]) -> None:
             print(f"  {title:28s} {row['error']}")
             continue
         extra = "".join(
-            f"  {k} {row[k]:.2f}" for k in ("free_pairs_per_s", "speedup", "memory", "floor_share") if row.get(k)
+            f"  {k} {row[k]:.2f}"
+            for k in ("free_pairs_per_s", "reserved_gib", "speedup", "memory", "floor_share")
+            if row.get(k)
         )
         print(
             f"  {title:28s} {1e3 * row['step_s']:7.1f} ms  {row['pairs_per_s']:6.1f} pairs/s  {row['peak_gib']:5.1f} GiB{extra}"
         )
-        if "parts_ms" in row:
+        if row.get("parts_ms"):
             print("    " + ", ".join(f"{k} {v:.1f}" for k, v in row["parts_ms"].items()))
 
 

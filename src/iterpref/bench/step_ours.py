@@ -29,8 +29,6 @@ from iterpref.ops import linear_logratio
 from iterpref.schema import Batch, Example
 from iterpref.train import build_trainer
 
-WARM_STEPS = 6
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -75,15 +73,15 @@ SHAPES = {
 }
 
 
-def bench_config(pairs: int, packing: str = "shared", compiled: bool = True, **trainer: Any) -> Config:
+def bench_config(pairs: int, packing: str = "shared", compiled: str = "graphs", **trainer: Any) -> Config:
     """bf16 weights, fused AdamW, clipping at 1, Target-DPO: what the peers are given too."""
     config = Config(reference="cached")
     config.model.dtype, config.trainer.precision = "bfloat16", "bf16-true"
     config.loss.alpha = 0.0
     config.data.packing, config.data.global_batch, config.data.micro_batch = packing, pairs, pairs
     config.optim.lr, config.optim.schedule, config.optim.warmup_ratio = 1e-6, "constant", 0.0
-    config.trainer.epochs, config.trainer.accelerator = 1, "gpu"
-    config.trainer.compile = "layers" if compiled else "none"
+    config.trainer.epochs, config.trainer.accelerator = 3, "gpu"
+    config.trainer.compile = compiled
     config.logger.wandb = "disabled"
     for name, value in trainer.items():
         setattr(config.trainer, name, value)
@@ -92,29 +90,38 @@ def bench_config(pairs: int, packing: str = "shared", compiled: bool = True, **t
 
 @dataclass
 class Clock(L.Callback):
-    """Seconds of the first `timed` steps after the warm-up, each closed by a wait for the device; then of all others together."""
+    """Three epochs over the same batches: to warm up; with a wait for the device around each step; and free."""
 
-    timed: int
+    part_batch: Batch | None = None  # to time each part with, at the end
 
     def __post_init__(self) -> None:
         self.seconds: list[float] = []
         self.losses: list[Tensor] = []
-        self.free: tuple[float, int] = (0.0, 0)
+        self.free_s = 0.0
+        self.parts_ms: dict[str, float] | None = None
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        torch.cuda.synchronize()
+        self._begin = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        if batch_idx <= WARM_STEPS + self.timed:
+        if trainer.current_epoch == 1:
             torch.cuda.synchronize()
             self._begin = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.losses.append(outputs["loss"].detach())
-        if batch_idx < WARM_STEPS + self.timed:
+        if trainer.current_epoch == 1:
             torch.cuda.synchronize()
             self.seconds.append(time.perf_counter() - self._begin)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         torch.cuda.synchronize()
-        self.free = (time.perf_counter() - self._begin, len(self.losses) - len(self.seconds))
+        self.free_s = time.perf_counter() - self._begin
+        self.peak_gib = peak_gib(torch.device("cuda"))
+        self.reserved_gib = torch.cuda.max_memory_reserved() / 2**30
+        if self.part_batch is not None:
+            self.parts_ms = time_parts(pl_module, trainer, self.part_batch)
 
 
 def with_reference(model: Any, examples: Sequence[Example], make_batch: Any, pairs: int) -> tuple[list[Example], float]:
@@ -130,14 +137,14 @@ def with_reference(model: Any, examples: Sequence[Example], make_batch: Any, pai
     return done, time.perf_counter() - begin
 
 
-def run(shape: Shape, examples: Sequence[Example], config: Config, timed: int, parts: bool = False) -> dict[str, Any]:
+def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool = False) -> dict[str, Any]:
     """Trains on the examples in their order; seconds a step, peak memory, losses, and with `parts` the time of each part."""
     pairs = config.data.micro_batch
     flex = config.data.packing == "shared"
     policy = shape.model(register_flex() if flex else "sdpa").train()
-    if config.trainer.compile == "layers":
+    if config.trainer.compile != "none":
         compile_layers(policy)
-    layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, multiple_of=128)
+    layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, bucketed=True)
     cached, reference_s = with_reference(policy, examples, layout, pairs)
     terms = loss_terms(config.loss)
 
@@ -147,70 +154,82 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, timed: int, p
     loader = PairLoader(
         cached, make_batch, global_batch=pairs, micro_batch=pairs, seed=None, prefetch=config.data.prefetch
     )
-    module = FocalDPOModule(config, policy, total_steps=len(loader))
-    clock = Clock(timed)
+    module = FocalDPOModule(config, policy, total_steps=3 * len(loader))
+    batches = [layout(cached[i : i + pairs], terms=terms) for i in range(0, len(cached), pairs)]
+    middle = sorted(batches, key=lambda b: b.n_tokens)[len(batches) // 2]
+    clock = Clock(middle if parts else None)
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(config, Path(folder), "cuda", len(examples))
+        trainer: Any = build_trainer(config, Path(folder), "cuda", len(examples))
         # A checkpoint at the end is no part of a step.
         trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + [clock]
         trainer.fit(module, loader)
-    seconds = clock.seconds[WARM_STEPS:]
-    batches = [layout(cached[i : i + pairs], terms=terms) for i in range(0, len(cached), pairs)]
-    result = {
-        "step_s": statistics.median(seconds),
-        "step_min_s": min(seconds),
-        "pairs_per_s": pairs / statistics.median(seconds),
-        "free_pairs_per_s": pairs * clock.free[1] / clock.free[0] if clock.free[1] else None,
-        "peak_gib": peak_gib(torch.device("cuda")),
+    step_s = statistics.median(clock.seconds)
+    return {
+        "step_s": step_s,
+        "step_min_s": min(clock.seconds),
+        "pairs_per_s": pairs / step_s,
+        "free_pairs_per_s": len(examples) / clock.free_s,
+        "peak_gib": clock.peak_gib,
+        "reserved_gib": clock.reserved_gib,
         "reference_s": reference_s,
         "tokens": statistics.mean(b.n_tokens for b in batches),
         "positions": statistics.mean(b.input_ids_ST.numel() for b in batches),
-        "loss_rows": statistics.mean(len(b.rows_R) for b in batches),
-        "losses": [round(loss.item(), 4) for loss in clock.losses],
+        "loss_rows": statistics.mean(len(b.entry_row_E[b.entry_sequence_E < 2 * pairs].unique()) for b in batches),
+        "losses": [round(loss.item(), 4) for loss in clock.losses[: len(batches)]],
+        "parts_ms": clock.parts_ms,
     }
-    if parts:
-        result["parts_ms"] = time_parts(module, trainer, [b.pin_memory() for b in batches[WARM_STEPS:]])
-    return result
 
 
-def time_parts(module: FocalDPOModule, trainer: Any, batches: Sequence[Batch]) -> dict[str, float]:
-    """Median milliseconds of the device's time in each part of a step, and of the host until a step is issued."""
-    device, policy = torch.device("cuda"), module.policy
-    (optimizer,) = trainer.optimizers
-    names = (
-        "copy and masks, layers forward",
-        "head forward, loss",
-        "head backward",
-        "layers backward",
-        "clip",
-        "optimizer",
-    )
-    columns: dict[str, list[float]] = {name: [] for name in (*names, "host")}
+def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, float]:
+    """Median milliseconds of each part of a step on one batch, the host out of the way, and of the host alone."""
+    policy, (optimizer,) = module.policy, trainer.optimizers
+    batch = batch.to("cuda")
     weight_VH, head = output_head(policy)
-    for batch in batches:
-        torch.cuda.synchronize()
-        begin, moments = time.perf_counter(), [Moment(device)]
-        batch = batch.to(device)
-        hidden_TH = hidden_states(policy, batch)
-        moments.append(Moment(device))
-        hidden_TH.register_hook(lambda _, m=moments: m.append(Moment(device)))
+
+    def loss_of(hidden_TH: Tensor) -> Tensor:
         ratios = linear_logratio(
             hidden_TH, weight_VH, batch.rows_R, batch.labels_R, ref_logps_R=batch.ref_logps_R, head=head
         )
-        loss = combine(pair_sums(ratios, batch), module.config.loss, batch.step_pairs).loss
-        moments.append(Moment(device))
-        loss.backward()
-        moments.append(Moment(device))
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        moments.append(Moment(device))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        moments.append(Moment(device))
-        columns["host"].append(time.perf_counter() - begin)
-        torch.cuda.synchronize()
-        for name, first, second in zip(names, moments, moments[1:], strict=False):
-            columns[name].append(first.seconds_until(second))
-    return {name: 1e3 * statistics.median(values) for name, values in columns.items()}
+        return combine(pair_sums(ratios, batch), module.config.loss, batch.step_pairs).loss
+
+    hidden_TH = hidden_states(policy, batch).detach().requires_grad_()
+    alone = {
+        "layers forward": lambda: hidden_states(policy, batch),
+        "head": lambda: torch.autograd.grad(loss_of(hidden_TH), (hidden_TH, weight_VH)),
+        "whole pass": lambda: loss_of(hidden_states(policy, batch)).backward(),
+    }
+    times = {name: _graph_ms(part) for name, part in alone.items()}
+    layers, heads, whole = times.values()
+    return {
+        "layers forward": layers,
+        "head and loss, forward and backward": heads,
+        "layers backward": whole - layers - heads,
+        "clip": _eager_ms(lambda: torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)),
+        "optimizer": _eager_ms(optimizer.step),
+    }
+
+
+def _graph_ms(part: Any, rounds: int = 8) -> float:
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(2):
+            part()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        part()
+    return _eager_ms(graph.replay, rounds)
+
+
+def _eager_ms(part: Any, rounds: int = 8) -> float:
+    device, spans = torch.device("cuda"), []
+    for _ in range(rounds):
+        first = Moment(device)
+        part()
+        spans.append((first, Moment(device)))
+    torch.cuda.synchronize()
+    return 1e3 * statistics.median(first.seconds_until(last) for first, last in spans)

@@ -26,7 +26,7 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from iterpref.bench.step_ours import SHAPES, WARM_STEPS
+from iterpref.bench.step_ours import SHAPES
 from iterpref.models.policy import load_tokenizer
 
 
@@ -71,7 +71,7 @@ def main() -> None:
     for flag in ("precompute", "liger", "mask", "checkpointing"):
         parser.add_argument(f"--{flag}", action="store_true")
     a = parser.parse_args()
-    rows = json.loads(a.pairs.read_text())[: a.batch * (a.steps + WARM_STEPS)]
+    rows = json.loads(a.pairs.read_text())[: a.batch * a.steps]
     tokenizer = load_tokenizer(a.tokenizer)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     shape = SHAPES[a.shape]
@@ -79,7 +79,7 @@ def main() -> None:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         arguments = DPOConfig(
-            output_dir=folder, per_device_train_batch_size=a.batch, max_steps=a.steps + WARM_STEPS, bf16=True, max_length=None,
+            output_dir=folder, per_device_train_batch_size=a.batch, num_train_epochs=2, bf16=True, max_length=None,
             beta=0.1, gradient_checkpointing=a.checkpointing, precompute_ref_log_probs=a.precompute,
             use_liger_kernel=a.liger, report_to=[], save_strategy="no", logging_steps=1, optim="adamw_torch_fused",
             dataloader_num_workers=2, seed=0, learning_rate=1e-6, lr_scheduler_type="constant", max_grad_norm=1.0,
@@ -98,10 +98,10 @@ def main() -> None:
         setup = time.perf_counter() - begin
         torch.cuda.reset_peak_memory_stats()
         trainer.train()
-    seconds = clock.seconds[WARM_STEPS:]
+    seconds = clock.seconds[a.steps :]
     print(json.dumps({
         "step_s": statistics.median(seconds), "step_min_s": min(seconds), "pairs_per_s": a.batch / statistics.median(seconds),
-        "peak_gib": torch.cuda.max_memory_allocated() / 2**30, "setup_s": setup, "losses": clock.losses,
+        "peak_gib": torch.cuda.max_memory_allocated() / 2**30, "setup_s": setup, "reserved_gib": torch.cuda.max_memory_reserved() / 2**30, "losses": clock.losses[: a.steps],
     }))  # fmt: skip
 
 

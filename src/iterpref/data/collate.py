@@ -78,7 +78,7 @@ def collate(
     step_pairs: int | None = None,
     terms: Terms | None = None,
     one_row: bool = False,
-    multiple_of: int = 1,
+    bucketed: bool = False,
 ) -> Batch:
     """A batch of the examples, in their order.
 
@@ -87,8 +87,9 @@ def collate(
         terms: score only what these terms of the loss need; None scores every completion token.
         one_row: pack all pairs into one row (`shared`), which a block-sparse attention wants; else rows are as long as the
             longest pair, which a dense mask wants.
-        multiple_of: rows are filled up to a multiple of so many tokens. Padding goes to the right, is never attended to
-            and never scored.
+        bucketed: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), for kernels that are
+            compiled, or graphs recorded, by length. What fills a row goes to the right, is never attended to and never
+            scored; a scored row that fills up belongs to no sequence.
 
     The reference log-probs go along when every example has them. Raises `UserError` for a pair without a prompt token:
     nothing would predict its first completion token.
@@ -96,7 +97,7 @@ def collate(
     cached = all(e.chosen_ref_logps is not None and e.rejected_ref_logps is not None for e in examples)
     make = _pair if packing == "shared" else _sequences
     pieces = [(p, piece) for p, example in enumerate(examples) for piece in make(example, terms)]
-    places, shape = _place([len(piece) for _, piece in pieces], packing, one_row, multiple_of)
+    places, shape = _place([len(piece) for _, piece in pieces], packing, one_row, bucketed)
     S, T = shape
     input_ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
     near = np.tile(np.arange(T, dtype=np.int32), (S, 1))
@@ -114,7 +115,16 @@ def collate(
         used[s] = max(used[s], at + len(piece))
     nothing = far_end <= far
     far[nothing], far_end[nothing] = 0, 0
-    entry = np.concatenate(entries)
+    entry, columns = np.concatenate(entries), _columns(pieces)
+    if bucketed:
+        filler = bucket(n_rows) - n_rows
+        rows.append(np.zeros(filler, np.int64))
+        columns["labels"] = np.pad(columns["labels"], (0, filler))
+        columns["refs"] = np.pad(columns["refs"], (0, filler))
+        filler = bucket(len(entry)) - len(entry)
+        entry = np.concatenate([entry, np.tile([[0, 2 * len(examples)]], (filler, 1))])
+        columns["weights"] = np.pad(columns["weights"], (0, filler))
+        columns["focal"] = np.pad(columns["focal"], (0, filler))
     tensor = torch.from_numpy
     return Batch(
         pair_ids=[e.pair_id for e in examples],
@@ -126,12 +136,12 @@ def collate(
         far_ST=tensor(far),
         far_end_ST=tensor(far_end),
         rows_R=tensor(np.concatenate(rows)),
-        labels_R=tensor(np.concatenate([piece.labels for _, piece in pieces])),
-        ref_logps_R=tensor(np.concatenate([piece.refs for _, piece in pieces])) if cached else None,
+        labels_R=tensor(columns["labels"]),
+        ref_logps_R=tensor(columns["refs"]) if cached else None,
         entry_row_E=tensor(entry[:, 0].copy()),
         entry_sequence_E=tensor(entry[:, 1].copy()),
-        weights_E=tensor(_by_entry(pieces, "weights")),
-        focal_E=tensor(_by_entry(pieces, "focal")),
+        weights_E=tensor(columns["weights"]),
+        focal_E=tensor(columns["focal"]),
         completion_tokens_S=torch.tensor(
             [float(len(ids)) for side in ("chosen_ids", "rejected_ids") for ids in (getattr(e, side) for e in examples)]
         ),
@@ -223,12 +233,12 @@ def _pair(example: Example, terms: Terms | None) -> list[_Piece]:
 
 
 def _place(
-    lengths: Sequence[int], packing: str, one_row: bool, multiple_of: int
+    lengths: Sequence[int], packing: str, one_row: bool, bucketed: bool
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
     """(row, first position) of each piece, and the shape [S, T] that holds them."""
 
     def up(tokens: int) -> int:
-        return -(-tokens // multiple_of) * multiple_of
+        return bucket(tokens) if bucketed else tokens
 
     if packing == "padded":
         return [(s, 0) for s in range(len(lengths))], (len(lengths), up(max(lengths)))
@@ -245,9 +255,20 @@ def _place(
     return places, (len(used), width)
 
 
-def _by_entry(pieces: Sequence[tuple[int, _Piece]], column: str) -> np.ndarray:
-    parts = [np.empty(0, np.float32)]
+def _columns(pieces: Sequence[tuple[int, _Piece]]) -> dict[str, np.ndarray]:
+    """Labels and reference log-probs of the scored rows; weights and focal marks of the entries."""
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("labels", "refs", "weights", "focal")}
     for _, piece in pieces:
+        columns["labels"].append(piece.labels)
+        columns["refs"].append(piece.refs)
         for i, side in enumerate(piece.sides):
-            parts.append(getattr(side, column)[piece.entries[piece.entries[:, 1] == i, 2]])
-    return np.concatenate(parts)
+            tokens = piece.entries[piece.entries[:, 1] == i, 2]
+            columns["weights"].append(side.weights[tokens])
+            columns["focal"].append(side.focal[tokens])
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def bucket(n: int) -> int:
+    """The next of a few lengths: multiples of 128, and above 1,024 of an eighth of the power of two below."""
+    step = max(128, (1 << max(n - 1, 1).bit_length() - 1) // 8)
+    return -(-n // step) * step

@@ -29,8 +29,6 @@ from iterpref.models.policy import load_model, resolve_attention
 from iterpref.models.source import weights_key
 from iterpref.schema import Batch, Example
 
-# Rows on a GPU: whole tiles of a matrix product, whole blocks of the attention mask.
-_GPU_MULTIPLE = 128
 SPLITS = ("train", "validation", "test")
 
 
@@ -127,7 +125,7 @@ def batch_maker(config: Config, folder: Path, device: torch.device) -> Callable[
     attention = resolve_attention(config.model, config.data.packing, device, folder)
     return partial(
         collate, packing=config.data.packing, pad_id=pad_token_id(folder), one_row=attention == "flex",
-        multiple_of=_GPU_MULTIPLE if device.type == "cuda" else 1,
+        bucketed=device.type == "cuda" or config.trainer.compile != "none",
     )  # fmt: skip
 
 

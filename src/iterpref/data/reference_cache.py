@@ -99,8 +99,8 @@ def batch_logps(
     batch = make_batch(examples)
     assert batch.terms is None, "a batch that scores some tokens gives no whole columns"
     # Entries of a sequence stand in token order; a stable sort brings each sequence's together.
-    order = np.argsort(batch.entry_sequence_E.numpy(), kind="stable")
     lengths = batch.completion_tokens_S.long().tolist()
+    order = np.argsort(batch.entry_sequence_E.numpy(), kind="stable")[: sum(lengths)]
     with torch.no_grad(), autocast():
         logps_R = score_rows(model, batch.to(model.device), None, backend).policy_logps_R
     logps_E = logps_R.float().cpu().numpy()[batch.entry_row_E.numpy()]

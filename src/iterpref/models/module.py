@@ -10,6 +10,7 @@ from torch import Tensor
 
 from iterpref.config import Config, to_dict
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
+from iterpref.models.graphs import StepGraphs
 from iterpref.models.optim import build_optimizer, build_schedule
 from iterpref.models.policy import score_rows
 from iterpref.models.step_log import StepLog, Value
@@ -35,9 +36,13 @@ class FocalDPOModule(L.LightningModule):
         self._train_meter, self._val_meter = Meter(), Meter()
         self._log = StepLog(self._write_line)
         self.line: dict[str, Value] = {}  # of the step under way; callbacks add to it
+        self._graphs: StepGraphs | None = None
+        self._begins = True  # the next micro-batch is the first of its step
         self.validated_step: int | None = None  # optimizer steps done at the last validation
 
     def on_fit_start(self) -> None:
+        if self.config.trainer.compile == "graphs":
+            self._graphs = StepGraphs(self._whole_pass, self.policy.parameters())
         for model in self._reference:
             model.to(self.device)
         backend = resolve_backend(self.config.ops, self.device)
@@ -68,6 +73,14 @@ class FocalDPOModule(L.LightningModule):
         return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self._graphs is not None:
+            if self._begins:
+                self._graphs.zero_gradients()
+            self._begins = False
+            loss, sums_M = self._graphs(batch)
+            # The next replay writes over them.
+            self._train_meter.add_sums(self._names, sums_M.clone(), batch.n_pairs)
+            return loss.clone()
         loss = self._step(batch, self._train_meter).loss
         # The loss is already a share of the whole step's mean; undo Lightning's division by the number of micro-batches
         # and the averaging of gradients over devices.
@@ -76,9 +89,28 @@ class FocalDPOModule(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self.line["train/lr"] = optimizer.param_groups[0]["lr"]
 
+    def _whole_pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward, loss and backward; what a graph is recorded of."""
+        meter = Meter()
+        # A weight that autocast has lowered before the recording would be read at every replay, as it was then.
+        with torch.autocast("cuda", torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda"), False):
+            loss = self._step(batch, meter).loss
+        loss.backward()
+        self._names, sums_M = meter.sums()
+        return loss.detach(), sums_M
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self._graphs is None:  # else done in the pass
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        if self._graphs is None:  # else at the next step's begin: Lightning comes here between forward and backward
+            optimizer.zero_grad()
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if "train/lr" not in self.line:
             return  # in the middle of a step
+        self._begins = True
         if self.trainer.global_step % self.config.trainer.log_every == 0:
             means = {f"train/{name}": value for name, value in self._train_meter.means().items()}
             self._log.add({**means, **self.line}, self.trainer.global_step - 1)
@@ -133,9 +165,18 @@ class Meter:
         sums_M = torch.stack([value.detach().float() for value in sums.values()])
         if per_pair:
             sums_M = torch.cat([torch.stack([v.detach() for v in per_pair.values()]).sum(1), sums_M])
-        self._names = [*per_pair, *sums]
+        self.add_sums([*per_pair, *sums], sums_M, pairs)
+
+    def add_sums(self, names: list[str], sums_M: Tensor, pairs: int) -> None:
+        """The same, added up before."""
+        self._names = names
         self._sums_M = sums_M if self._sums_M is None else self._sums_M + sums_M
         self._pairs += pairs
+
+    def sums(self) -> tuple[list[str], Tensor]:
+        """Names and sums since the last call of `means`."""
+        assert self._sums_M is not None
+        return self._names, self._sums_M
 
     def means(self) -> dict[str, Tensor]:
         """Mean over the pairs seen since the last call."""

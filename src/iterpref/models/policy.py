@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, register_flex
+from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, compile_by_length, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Batch, Message
 
+# Nothing random happens in a forward pass: dropout is off.
+_CHECKPOINTING = {"use_reentrant": False, "preserve_rng_state": False}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -61,7 +63,7 @@ def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> An
             f"{folder} holds no model that transformers can read ({type(error).__name__}: {error})"
         ) from None
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=_CHECKPOINTING)
     # from_pretrained returns eval mode, in which gradient checkpointing stays off.
     return model.train()
 
@@ -93,11 +95,11 @@ def prepare_generation(model: Any) -> None:
 
 
 def compile_layers(model: Any) -> None:
-    """Compiles each decoder layer on its own, for rows of any length: one compilation serves all layers of a kind."""
+    """Compiles each decoder layer on its own, once for each length of rows; a compilation serves all layers of a kind."""
     decoder = model.get_decoder()
-    for layer in decoder.layers:
-        layer.compile(dynamic=True)
-    decoder.norm.compile(dynamic=True)
+    compile_by_length()
+    for part in (*decoder.layers, decoder.norm):
+        part.compile(dynamic=False)
 
 
 def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:

@@ -14,6 +14,7 @@ could run; those in `FAMILIES` are proven by tests/numerics/test_families.py, an
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from iterpref.errors import UserError
 from iterpref.schema import Batch
 
 FLEX = "iterpref_flex"  # the name under which our attention is known to transformers
+_LENGTHS = 64  # of rows, each with compiled kernels of its own
 _BLOCK = 128  # tokens in a side of a FlexAttention block
 # Of these, the angles at a position change with the length of the forward pass.
 _ROPES_BY_LENGTH = ("dynamic", "longrope")
@@ -121,22 +123,26 @@ def flex_attention(
     return out.transpose(1, 2).contiguous(), None
 
 
-_flex_of_this_process: list[Any] = []
-
-
+@functools.cache
 def _compiled_flex() -> Any:
-    """FlexAttention is fused only when compiled; once a process, for any length."""
-    if not _flex_of_this_process:
-        from torch.nn.attention.flex_attention import flex_attention as flex
+    """FlexAttention is fused only when compiled."""
+    from torch.nn.attention.flex_attention import flex_attention as flex
 
-        _flex_of_this_process.append(torch.compile(flex, dynamic=True))
-    return _flex_of_this_process[0]
+    return torch.compile(flex, dynamic=False)
+
+
+def compile_by_length() -> None:
+    """Lets torch keep a compilation for each of the lengths that `collate` rounds to. Free lengths would halve FlexAttention's speed."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
 
 
 def register_flex() -> str:
     """Makes `flex_attention` known to transformers; returns the name to give as `attn_implementation`."""
     from transformers import AttentionInterface
 
+    compile_by_length()
     AttentionInterface.register(FLEX, flex_attention)
     return FLEX
 
