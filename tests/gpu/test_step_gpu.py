@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -212,19 +213,19 @@ def test_two_deterministic_runs_are_equal_to_the_bit(build: Any, make_examples: 
         assert torch.equal(runs[0][name], runs[1][name]), name
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(("precision", "near"), [("32-true", 1e-4), ("bf16-mixed", 2e-2)])
 def test_compiled_layers_and_graphs_train_as_plain_layers_do(
-    precision: str, build: Any, make_examples: Any, tmp_path: Path
+    precision: str, near: float, build: Any, make_examples: Any, tmp_path: Path
 ) -> None:
     torch._dynamo.reset()
-    # Two micro-batches a step: gradients add up in the graphs' own place.
-    runs = {
-        compiled: fit(
-            config_of(compile=compiled, precision=precision, micro_batch=2), build, make_examples, tmp_path / compiled
-        )
-        for compiled in ("none", "layers", "graphs")
-    }
-    start = {name: value.cpu() for name, value in build("qwen2", torch.float32, "flex").state_dict().items()}
-    moved = distance(runs["none"], start)
-    assert distance(runs["layers"], runs["none"]) < 0.1 * moved
-    assert distance(runs["graphs"], runs["none"]) < 0.1 * moved
+    curves = {}
+    for compiled in ("none", "layers", "graphs"):
+        # Two micro-batches a step: gradients add up in the graphs' own place.
+        fit(config_of(compile=compiled, precision=precision, micro_batch=2), build, make_examples, tmp_path / compiled)
+        with (tmp_path / compiled / "metrics.csv").open(newline="") as handle:
+            curves[compiled] = [(float(r["train/loss"]), float(r["train/grad_norm"])) for r in csv.DictReader(handle)]
+    for compiled in ("layers", "graphs"):
+        # Adam turns rounding into steps: the curves part, but slowly.
+        for step in range(12):
+            for found, wanted in zip(curves[compiled][step], curves["none"][step], strict=True):
+                assert found == pytest.approx(wanted, rel=near * (1 + step) ** 2), (compiled, step)

@@ -142,10 +142,10 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
     pairs = config.data.micro_batch
     flex = config.data.packing == "shared"
     policy = shape.model(register_flex() if flex else "sdpa").train()
-    if config.trainer.compile != "none":
-        compile_layers(policy)
     layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, bucketed=True)
     cached, reference_s = with_reference(policy, examples, layout, pairs)
+    if config.trainer.compile != "none":
+        compile_layers(policy)
     terms = loss_terms(config.loss)
 
     def make_batch(group: list[Example], step_pairs: int) -> Batch:

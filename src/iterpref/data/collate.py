@@ -87,8 +87,8 @@ def collate(
         terms: score only what these terms of the loss need; None scores every completion token.
         one_row: pack all pairs into one row (`shared`), which a block-sparse attention wants; else rows are as long as the
             longest pair, which a dense mask wants.
-        bucketed: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), for kernels that are
-            compiled, or graphs recorded, by length. What fills a row goes to the right, is never attended to and never
+        bucketed: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), whole blocks for
+            FlexAttention, and few enough to record a graph of each. What fills a row goes to the right, is never attended to and never
             scored; a scored row that fills up belongs to no sequence.
 
     The reference log-probs go along when every example has them. Raises `UserError` for a pair without a prompt token:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, compile_by_length, register_flex
+from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Batch, Message
 
@@ -95,11 +95,10 @@ def prepare_generation(model: Any) -> None:
 
 
 def compile_layers(model: Any) -> None:
-    """Compiles each decoder layer on its own, once for each length of rows; a compilation serves all layers of a kind."""
+    """Compiles each decoder layer on its own, for rows of any length: one compilation serves all layers of a kind."""
     decoder = model.get_decoder()
-    compile_by_length()
     for part in (*decoder.layers, decoder.norm):
-        part.compile(dynamic=False)
+        part.compile(dynamic=True)
 
 
 def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:

@@ -24,7 +24,7 @@ from iterpref.errors import UserError
 from iterpref.schema import Batch
 
 FLEX = "iterpref_flex"  # the name under which our attention is known to transformers
-_LENGTHS = 64  # of rows, each with compiled kernels of its own
+_LENGTHS = 64
 _BLOCK = 128  # tokens in a side of a FlexAttention block
 # Of these, the angles at a position change with the length of the forward pass.
 _ROPES_BY_LENGTH = ("dynamic", "longrope")
@@ -99,50 +99,51 @@ def _lists(blocks: Tensor) -> tuple[Tensor, Tensor]:
     return blocks.sum(-1, dtype=torch.int32)[:, None], order.to(torch.int32)[:, None].contiguous()
 
 
+@torch.compiler.disable(recursive=False)
 def flex_attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float | None = None,
     softcap: float | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """FlexAttention behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out.
 
-    Beside transformers' own version: keys stay grouped whatever the number of heads, and no logsumexp is kept.
+    Beside transformers' own version keys stay grouped whatever the number of heads, and no logsumexp is kept. It stays out
+    of compiled layers: these serve rows of any length, while this kernel, made for any length, takes twice the time or more.
     """
+    # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
+    query, key = query.to(value.dtype), key.to(value.dtype)
+    # A pass without gradient, of the reference or a validation, is not worth a compilation for each length.
+    attend = _compiled(False if torch.is_grad_enabled() else None)
+    return attend(query, key, value, attention_mask, scaling, softcap).transpose(1, 2).contiguous(), None
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Any, scaling: float | None, softcap: float | None
+) -> Tensor:
     from torch.nn.attention.flex_attention import flex_attention as flex
 
     def capped(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         assert softcap is not None
         return softcap * torch.tanh(score / softcap)
 
-    # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
-    query, key = query.to(value.dtype), key.to(value.dtype)
-    attend = flex if torch.compiler.is_compiling() else _compiled_flex()
-    out = attend(
-        query, key, value, score_mod=capped if softcap is not None else None, block_mask=attention_mask, scale=scaling,
+    return flex(
+        query, key, value, score_mod=capped if softcap is not None else None, block_mask=mask, scale=scaling,
         enable_gqa=query.shape[1] != key.shape[1],
     )  # fmt: skip
-    return out.transpose(1, 2).contiguous(), None
 
 
 @functools.cache
-def _compiled_flex() -> Any:
-    """FlexAttention is fused only when compiled."""
-    from torch.nn.attention.flex_attention import flex_attention as flex
-
-    return torch.compile(flex, dynamic=False)
-
-
-def compile_by_length() -> None:
-    """Lets torch keep a compilation for each of the lengths that `collate` rounds to. Free lengths would halve FlexAttention's speed."""
-    import torch._dynamo
-
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
+def _compiled(dynamic: bool | None) -> Any:
+    """FlexAttention is fused only when compiled: for each length (False), or for any once a second one comes (None)."""
+    return torch.compile(_attend, dynamic=dynamic)
 
 
 def register_flex() -> str:
     """Makes `flex_attention` known to transformers; returns the name to give as `attn_implementation`."""
+    import torch._dynamo
     from transformers import AttentionInterface
 
-    compile_by_length()
+    # Lengths are few (`collate.bucket`), but more than torch keeps compilations of one function for.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
     AttentionInterface.register(FLEX, flex_attention)
     return FLEX
 
