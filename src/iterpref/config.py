@@ -239,8 +239,8 @@ class TrainerConfig:
                             choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
     deterministic: bool = option(False, "two runs with one seed are equal to the bit; slower on a GPU")
     compile: str = option(
-        "none", "layers: torch.compile of each decoder layer, half a minute once; graphs: and a CUDA graph of the whole pass for "
-        "each length of rows; none: as it is", choices=("none", "layers", "graphs"),
+        "none", "layers: torch.compile of each decoder layer, half a minute once; graphs: for each length of rows, and a CUDA "
+        "graph of the whole pass; none: as it is", choices=("none", "layers", "graphs"),
     )  # fmt: skip
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
     log_every: int = option(1, "optimizer steps between two log lines", low=1)

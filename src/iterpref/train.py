@@ -82,7 +82,7 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     if config.trainer.compile != "none":
         for model in (policy, twin):
             if model is not None:
-                compile_layers(model)
+                compile_layers(model, by_length=config.trainer.compile == "graphs")
     train_pairs = len(datamodule.examples["train"])
     module = FocalDPOModule(config, policy, twin, total_steps=total_steps(config, train_pairs))
     first_step = checkpoint_step(checkpoint) if checkpoint else 0

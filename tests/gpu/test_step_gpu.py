@@ -153,7 +153,7 @@ def fit(
     models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
     if config.trainer.compile != "none":
         for model in models:
-            compile_layers(model)
+            compile_layers(model, by_length=config.trainer.compile == "graphs")
 
     def make_batch(examples: list[Any], step_pairs: int) -> Batch:
         return collate(

@@ -22,7 +22,8 @@ from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import batch_logps
 from iterpref.losses import combine, loss_terms, pair_sums
-from iterpref.models.module import FocalDPOModule
+from iterpref.models.graphs import StepGraphs
+from iterpref.models.module import FocalDPOModule, Meter
 from iterpref.models.policy import compile_layers, hidden_states, output_head
 from iterpref.models.shared_prefix import register_flex
 from iterpref.ops import linear_logratio
@@ -145,7 +146,7 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
     layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, bucketed=True)
     cached, reference_s = with_reference(policy, examples, layout, pairs)
     if config.trainer.compile != "none":
-        compile_layers(policy)
+        compile_layers(policy, by_length=config.trainer.compile == "graphs")
     terms = loss_terms(config.loss)
 
     def make_batch(group: list[Example], step_pairs: int) -> Batch:
@@ -195,11 +196,12 @@ def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, 
         )
         return combine(pair_sums(ratios, batch), module.config.loss, batch.step_pairs).loss
 
+    graphs = StepGraphs(lambda b: (module._step(b, Meter()).loss.backward(), ())[1], policy.parameters())
     hidden_TH = hidden_states(policy, batch).detach().requires_grad_()
     alone = {
         "layers forward": lambda: hidden_states(policy, batch),
         "head": lambda: torch.autograd.grad(loss_of(hidden_TH), (hidden_TH, weight_VH)),
-        "whole pass": lambda: loss_of(hidden_states(policy, batch)).backward(),
+        "whole pass": lambda: graphs.run(batch, begins=True),
     }
     times = {name: _graph_ms(part) for name, part in alone.items()}
     layers, heads, whole = times.values()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from iterpref.schema import Batch
 
-MOST_GRAPHS = 64  # shapes; a batch of a further one runs without a graph
+MOST_GRAPHS = 128  # a batch of a further shape runs without one
 _WARM_UPS = 2  # runs before the recording: kernels are compiled, workspaces taken
 
 
@@ -28,66 +28,63 @@ class _Recorded(NamedTuple):
 
 
 class StepGraphs:
-    """`graphs(batch)` is `step(batch)`: gradients are added to those of `parameters`, and the outputs come back.
+    """`graphs(batch, begins)` runs `step(batch)`; gradients replace those of `parameters` if it begins a step, else add to them.
 
     Args:
         step: computes the loss of a batch on the device, calls its backward, and returns tensors that need no gradient. It
             may not wait for the device, draw random numbers, or depend on anything but the batch and the parameters.
 
     The outputs are overwritten by the next call of the same shape. All graphs share one pool of memory, as large as the
-    largest needs.
+    largest needs, and one place for gradients: `p.grad` must stay what it is.
     """
 
     def __init__(self, step: Callable[[Batch], tuple[Tensor, ...]], parameters: Iterable[torch.nn.Parameter]) -> None:
         self._step = step
         self._parameters = [p for p in parameters if p.requires_grad]
+        for p in self._parameters:
+            p.grad = torch.zeros_like(p)
+        self._gradients = [p.grad for p in self._parameters]
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._pool: Any = None
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, ...]:
-        shape = _shape(batch)
-        if shape not in self._recorded:
-            if len(self._recorded) == MOST_GRAPHS:
-                self._keep_gradients()
-                return self._step(batch)
-            self._recorded[shape] = self._record(batch)
-        graph, buffers, outputs = self._recorded[shape]
+    def __call__(self, batch: Batch, begins: bool) -> tuple[Tensor, ...]:
+        key = (begins, *_shape(batch))
+        if key not in self._recorded:
+            if len(self._recorded) >= MOST_GRAPHS:
+                return self.run(batch, begins)
+            self._recorded[key] = self._record(batch, begins)
+        graph, buffers, outputs = self._recorded[key]
         for name, tensor in _tensors(batch):
             getattr(buffers, name).copy_(tensor, non_blocking=True)
         graph.replay()
         return outputs
 
-    def zero_gradients(self) -> None:
-        """Sets gradients to zero where they are: graphs know them by their address."""
-        if gradients := [p.grad for p in self._parameters if p.grad is not None]:
-            torch._foreach_zero_(gradients)
-
-    def _keep_gradients(self) -> None:
+    def run(self, batch: Batch, begins: bool, keep: bool = True) -> tuple[Tensor, ...]:
+        """The same, kernel by kernel; without `keep`, gradients stay as they are."""
+        # New ones each time: autograd then takes over what backward writes, instead of adding it up parameter by parameter.
         for p in self._parameters:
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
+            p.grad = None
+        outputs = self._step(batch)
+        new = [(own, p.grad) for own, p in zip(self._gradients, self._parameters, strict=True) if p.grad is not None]
+        for p, gradient in zip(self._parameters, self._gradients, strict=True):
+            p.grad = gradient
+        if keep and new:
+            (torch._foreach_copy_ if begins else torch._foreach_add_)(*map(list, zip(*new, strict=True)))
+        return outputs
 
-    def _record(self, batch: Batch) -> _Recorded:
+    def _record(self, batch: Batch, begins: bool) -> _Recorded:
         buffers = batch.clone()
-        self._keep_gradients()
-        gradients = [p.grad for p in self._parameters]
-        for p in self._parameters:
-            p.grad = None  # the runs before the recording must not be added to what is there
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
-                self._step(buffers)
-                for p in self._parameters:
-                    p.grad = None
+                self.run(buffers, begins, keep=False)
         torch.cuda.current_stream().wait_stream(stream)
-        for p, gradient in zip(self._parameters, gradients, strict=True):
-            p.grad = gradient
-        # What the runs left in the other pool is as large as what the graph is about to take.
+        # What these runs left in the other pool is as large as what the graph is about to take.
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            outputs = self._step(buffers)
+            outputs = self.run(buffers, begins)
         self._pool = self._pool or graph.pool()
         return _Recorded(graph, buffers, outputs)
 

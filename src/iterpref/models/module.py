@@ -74,10 +74,8 @@ class FocalDPOModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self._graphs is not None:
-            if self._begins:
-                self._graphs.zero_gradients()
+            loss, sums_M = self._graphs(batch, self._begins)
             self._begins = False
-            loss, sums_M = self._graphs(batch)
             # The next replay writes over them.
             self._train_meter.add_sums(self._names, sums_M.clone(), batch.n_pairs)
             return loss.clone()
@@ -104,7 +102,7 @@ class FocalDPOModule(L.LightningModule):
             super().backward(loss, *args, **kwargs)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
-        if self._graphs is None:  # else at the next step's begin: Lightning comes here between forward and backward
+        if self._graphs is None:  # else the first pass of a step replaces them
             optimizer.zero_grad()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.shared_prefix import FLEX, attention_masks, check_shared, register_flex
+from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, check_shared, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Batch, Message
 
@@ -90,15 +90,21 @@ def resolve_attention(config: ModelConfig, packing: str, device: torch.device, f
 
 def prepare_generation(model: Any) -> None:
     """Attention for answers that grow token by token: a block mask would have nothing to skip."""
-    if model.config._attn_implementation == FLEX:
+    if model.config._attn_implementation in (FLEX, FLEX_WITHIN):
         model.set_attn_implementation("eager" if getattr(model.config, "attn_logit_softcapping", None) else "sdpa")
 
 
-def compile_layers(model: Any) -> None:
-    """Compiles each decoder layer on its own, for rows of any length: one compilation serves all layers of a kind."""
+def compile_layers(model: Any, by_length: bool = False) -> None:
+    """Compiles each decoder layer on its own; a compilation serves all layers of a kind, for rows of any length.
+
+    Args:
+        by_length: compile anew for each length of rows, FlexAttention within: a little faster on the device.
+    """
     decoder = model.get_decoder()
+    if by_length and model.config._attn_implementation == FLEX:
+        model.set_attn_implementation(FLEX_WITHIN)
     for part in (*decoder.layers, decoder.norm):
-        part.compile(dynamic=True)
+        part.compile(dynamic=not by_length)
 
 
 def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:

@@ -23,7 +23,8 @@ from torch import Tensor
 from iterpref.errors import UserError
 from iterpref.schema import Batch
 
-FLEX = "iterpref_flex"  # the name under which our attention is known to transformers
+# The names under which our attention is known to transformers: apart from compiled layers, and a part of them.
+FLEX, FLEX_WITHIN = "iterpref_flex", "iterpref_flex_within"
 _LENGTHS = 64
 _BLOCK = 128  # tokens in a side of a FlexAttention block
 # Of these, the angles at a position change with the length of the forward pass.
@@ -99,20 +100,18 @@ def _lists(blocks: Tensor) -> tuple[Tensor, Tensor]:
     return blocks.sum(-1, dtype=torch.int32)[:, None], order.to(torch.int32)[:, None].contiguous()
 
 
-@torch.compiler.disable(recursive=False)
 def flex_attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float | None = None,
     softcap: float | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """FlexAttention behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out.
 
-    Beside transformers' own version keys stay grouped whatever the number of heads, and no logsumexp is kept. It stays out
-    of compiled layers: these serve rows of any length, while this kernel, made for any length, takes twice the time or more.
+    Beside transformers' own version keys stay grouped whatever the number of heads, and no logsumexp is kept.
     """
     # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
     query, key = query.to(value.dtype), key.to(value.dtype)
     # A pass without gradient, of the reference or a validation, is not worth a compilation for each length.
-    attend = _compiled(False if torch.is_grad_enabled() else None)
+    attend = _attend if torch.compiler.is_compiling() else _compiled(False if torch.is_grad_enabled() else None)
     return attend(query, key, value, attention_mask, scaling, softcap).transpose(1, 2).contiguous(), None
 
 
@@ -144,7 +143,9 @@ def register_flex() -> str:
 
     # Lengths are few (`collate.bucket`), but more than torch keeps compilations of one function for.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
-    AttentionInterface.register(FLEX, flex_attention)
+    # Layers that are compiled for any length leave it out: made for any length, this kernel takes twice the time or more.
+    AttentionInterface.register(FLEX, torch.compiler.disable(flex_attention, recursive=False))
+    AttentionInterface.register(FLEX_WITHIN, flex_attention)
     return FLEX
 
 
@@ -164,7 +165,7 @@ def attention_masks(model: Any, batch: Batch, dtype: torch.dtype) -> Any:
     if config.model_type not in FAMILIES:
         assert batch.packing == "padded", "check_shared refuses other packings of families that are not proven"
         return (batch.near_ST == 0).long()  # a padding token sees itself alone
-    flex = config._attn_implementation == FLEX
+    flex = config._attn_implementation in (FLEX, FLEX_WITHIN)
 
     def mask(window: int | None) -> Any:
         runs = sight(batch, window)

@@ -1,0 +1,58 @@
+"""What a graph is recorded of, run kernel by kernel: gradients land where graphs expect them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iterpref.data.collate import collate
+from iterpref.losses import combine, pair_sums
+from iterpref.models.graphs import StepGraphs, _shape
+from iterpref.models.policy import score_rows
+from iterpref.schema import Batch, Terms
+
+
+def steps(model: Any) -> Any:
+    from iterpref.config import Config
+
+    def step(batch: Batch) -> tuple[Tensor]:
+        loss = combine(pair_sums(score_rows(model, batch, None, "torch"), batch), Config().loss, batch.step_pairs).loss
+        loss.backward()
+        return (loss.detach(),)
+
+    return step
+
+
+def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_model: Any, make_examples: Any) -> None:
+    plain, model = tiny_model(), tiny_model()
+    unused = torch.nn.Parameter(torch.ones(3))
+    batches = [collate(make_examples(3, seed=s), packing="shared", pad_id=0, step_pairs=6) for s in range(3)]
+    graphs = StepGraphs(steps(model), [*model.parameters(), unused])
+    places = [p.grad for p in model.parameters()]
+    graphs.run(batches[2], begins=True)  # of an earlier step
+    first = graphs.run(batches[0], begins=True)
+    second = graphs.run(batches[1], begins=False)
+    before = [p.grad.clone() for p in model.parameters()]
+    graphs.run(batches[2], begins=True, keep=False)
+    losses = [steps(plain)(batch) for batch in batches[:2]]
+    assert [first, second] == losses
+    for p, wanted, place, kept in zip(model.parameters(), plain.parameters(), places, before, strict=True):
+        assert p.grad is place
+        assert torch.equal(p.grad, wanted.grad)
+        assert torch.equal(p.grad, kept)
+    assert torch.equal(unused.grad, torch.zeros(3))
+
+
+def test_batches_share_a_graph_exactly_when_only_numbers_differ(make_examples: Any) -> None:
+    def batch(seed: int = 0, pairs: int = 3, terms: Terms | None = None, step_pairs: int = 3) -> Batch:
+        examples = make_examples(pairs, seed=seed)
+        return collate(
+            examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=terms, one_row=True, bucketed=True
+        )
+
+    one = _shape(batch())
+    assert _shape(batch(seed=1)) == one
+    others = [batch(pairs=2), batch(terms=Terms(True, None)), batch(step_pairs=6), batch(pairs=40)]
+    assert one not in [_shape(other) for other in others]
