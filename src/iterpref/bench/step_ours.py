@@ -23,7 +23,7 @@ from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import batch_logps
 from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.graphs import StepGraphs
-from iterpref.models.module import FocalDPOModule, Meter
+from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, hidden_states, output_head
 from iterpref.models.shared_prefix import register_flex
 from iterpref.ops import linear_logratio
@@ -196,7 +196,11 @@ def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, 
         )
         return combine(pair_sums(ratios, batch), module.config.loss, batch.step_pairs).loss
 
-    graphs = StepGraphs(lambda b: (module._step(b, Meter()).loss.backward(), ())[1], policy.parameters())
+    def whole_pass(batch: Batch) -> tuple[Tensor, ...]:
+        loss_of(hidden_states(policy, batch)).backward()
+        return ()
+
+    graphs = StepGraphs(whole_pass, policy.parameters())
     hidden_TH = hidden_states(policy, batch).detach().requires_grad_()
     alone = {
         "layers forward": lambda: hidden_states(policy, batch),

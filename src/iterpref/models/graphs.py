@@ -65,11 +65,13 @@ class StepGraphs:
         for p in self._parameters:
             p.grad = None
         outputs = self._step(batch)
-        new = [(own, p.grad) for own, p in zip(self._gradients, self._parameters, strict=True) if p.grad is not None]
+        fresh = [p.grad for p in self._parameters]
         for p, gradient in zip(self._parameters, self._gradients, strict=True):
             p.grad = gradient
-        if keep and new:
-            (torch._foreach_copy_ if begins else torch._foreach_add_)(*map(list, zip(*new, strict=True)))
+        pairs = [(own, new) for own, new in zip(self._gradients, fresh, strict=True) if new is not None]
+        if keep and pairs:
+            own, new = [own for own, _ in pairs], [new for _, new in pairs]
+            torch._foreach_copy_(own, new) if begins else torch._foreach_add_(own, new)
         return outputs
 
     def _record(self, batch: Batch, begins: bool) -> _Recorded:
