@@ -41,9 +41,9 @@ class StepGraphs:
     def __init__(self, step: Callable[[Batch], tuple[Tensor, ...]], parameters: Iterable[torch.nn.Parameter]) -> None:
         self._step = step
         self._parameters = [p for p in parameters if p.requires_grad]
-        for p in self._parameters:
-            p.grad = torch.zeros_like(p)
-        self._gradients = [p.grad for p in self._parameters]
+        self._gradients = [torch.zeros_like(p) for p in self._parameters]
+        for p, gradient in zip(self._parameters, self._gradients, strict=True):
+            p.grad = gradient
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._pool: Any = None
 
@@ -70,8 +70,11 @@ class StepGraphs:
             p.grad = gradient
         pairs = [(own, new) for own, new in zip(self._gradients, fresh, strict=True) if new is not None]
         if keep and pairs:
-            own, new = [own for own, _ in pairs], [new for _, new in pairs]
-            torch._foreach_copy_(own, new) if begins else torch._foreach_add_(own, new)
+            places, values = [own for own, _ in pairs], [new for _, new in pairs]
+            if begins:
+                torch._foreach_copy_(places, values)
+            else:
+                torch._foreach_add_(places, values)
         return outputs
 
     def _record(self, batch: Batch, begins: bool) -> _Recorded:
