@@ -6,7 +6,6 @@ text stays text: `x = "<|im_end|>"` must not teach a model to stop.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,10 +85,9 @@ def encode_prompts(
         UserError: when such a name is there and the template changed the words around it.
     """
     ids: list[list[int]] = tokenizer(list(prompts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    special = [re.escape(str(t)) for t in tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
-    named = re.compile("|".join(special)) if special else None
+    special = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
     for i, words in enumerate(contents):
-        if named is not None and any(map(named.search, words)):
+        if any(name in word for word in words for name in special):
             ids[i] = _apart(tokenizer, prompts[i], words, f"tokenizer {tokenizer.name_or_path}, {names[i]}")
     return ids
 
