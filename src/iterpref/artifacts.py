@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from iterpref.errors import UserError
-from iterpref.schema import SCHEMA_VERSION, Record, field_types
+from iterpref.record import Record, field_types
+from iterpref.schema import SCHEMA_VERSION
 
 R = TypeVar("R", bound=Record)
 Rows = tuple[type[Record], Iterable[Record]] | tuple[pa.Schema, Iterable[pa.Table]]

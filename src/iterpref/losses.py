@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iterpref.batch import Batch, Terms
 from iterpref.config import LossConfig
 from iterpref.ops import TokenLogRatio, sequence_sum
-from iterpref.schema import Batch, Terms
 
 # Sums of some thousand fp32 log-ratios differ by rounding alone: an untrained policy must tie, not win at random.
 TIE_NATS = 1e-3

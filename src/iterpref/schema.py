@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
+
+from iterpref.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from torch import Tensor
 
     # A row of token ids, marks or weights: a tuple when made by hand, a numpy array when it comes from the tokens stage.
     IntRow = tuple[int, ...] | npt.NDArray[np.integer[Any]]
@@ -48,52 +48,6 @@ class Verdict(StrEnum):
     TAMPER = "TAMPER"  # the harness found itself changed
     FLAKY = "FLAKY"  # two runs of the same version disagree
     HARNESS_ERROR = "HARNESS_ERROR"  # our fault, never a label
-
-
-class Record:
-    """Round trip between a frozen dataclass and plain JSON types: `T.from_dict(t.to_dict()) == t`."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_dict(cls, row: dict[str, Any]) -> Self:
-        """Builds the record, nested records included; raises `KeyError` naming a missing field."""
-        hints = field_types(cls)  # type: ignore[arg-type]
-        known: dict[str, Any] = {}
-        for item in fields(cls):  # type: ignore[arg-type]
-            if item.name in row:
-                known[item.name] = _revive(hints[item.name], row[item.name])
-        missing = [f.name for f in fields(cls) if f.name not in known and not _has_default(f)]  # type: ignore[arg-type]
-        if missing:
-            raise KeyError(f"{cls.__name__} needs the field(s) {', '.join(missing)}; the row has {sorted(row)}")
-        return cls(**known)
-
-
-@lru_cache
-def field_types(record: type[Any]) -> dict[str, Any]:
-    """The type of each field; worked out once, for it costs more than reading a row."""
-    return get_type_hints(record, localns={"Tensor": Any})
-
-
-def _has_default(item: Any) -> bool:
-    from dataclasses import MISSING
-
-    return item.default is not MISSING or item.default_factory is not MISSING
-
-
-def _revive(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    arguments = [a for a in get_args(hint) if a not in (type(None), Ellipsis)]
-    if isinstance(value, (list, tuple)) and arguments:
-        return tuple(_revive(arguments[0], v) for v in value)
-    inner = arguments[0] if len(arguments) == 1 and not isinstance(value, (list, tuple)) else hint
-    if isinstance(inner, type) and is_dataclass(inner) and isinstance(value, dict):
-        return inner.from_dict(value)  # type: ignore[attr-defined]
-    if isinstance(inner, type) and issubclass(inner, StrEnum):
-        return inner(value)
-    return value
 
 
 @dataclass(frozen=True)
@@ -344,67 +298,3 @@ class Example(Record):
         return all(a == b if a is None or b is None else tuple(a) == tuple(b) for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms of the loss that a batch is laid out for."""
-
-    preference: bool  # tokens with a weight in K+ or K-, and those of D+ and D-
-    nll: str | None  # chosen | rejected: all tokens of that side
-
-
-@dataclass
-class Batch:
-    """Pairs laid out for one forward pass. `packing` says how; what a batch means does not depend on it.
-
-    Every token sees its own run of keys, `near_ST[s, t]` to t, and a second, earlier run [`far_ST`, `far_end_ST`) that only
-    the second branch of a pair has: the prefix that it shares. Padding sees itself.
-
-    Row r of the logits stands at the flattened position `rows_R[r]` and is asked for token `labels_R[r]`. An entry e says
-    that this row belongs to sequence `entry_sequence_E[e]` (0..P-1 chosen, P..2P-1 rejected) with weight `weights_E[e]` in
-    K+ or K-; a shared row has one entry for either side. `terms` says which tokens have rows: all of both completions
-    (None), or those that a term of the loss asks for.
-    """
-
-    pair_ids: list[str]
-    packing: str  # none: sequences end to end in one row; padded: a row each; shared: whole pairs, common prefix once
-    terms: Terms | None
-    input_ids_ST: Tensor  # int64
-    position_ids_ST: Tensor  # int64
-    near_ST: Tensor  # int32
-    far_ST: Tensor  # int32
-    far_end_ST: Tensor  # int32
-    rows_R: Tensor  # int64, flattened [S * T] index of the position that predicts the token
-    labels_R: Tensor  # int64
-    ref_logps_R: Tensor | None  # fp32, when the reference is cached
-    entry_row_E: Tensor  # int64 into R
-    entry_sequence_E: Tensor  # int64 in [0, 2 P)
-    weights_E: Tensor  # fp32, the mask of K+ and K-
-    focal_E: Tensor  # fp32, 1 where the token lies in D+ or D-
-    completion_tokens_S: Tensor  # fp32 [2 P], tokens of each completion, EOS included, scored or not
-    lengths: list[int]  # tokens of each sequence where `packing` is none, else of each row; on the host
-    step_pairs: int  # pairs in the whole optimizer step that this micro-batch is a part of
-    n_tokens: int  # tokens that run, padding excluded
-
-    @property
-    def n_pairs(self) -> int:
-        return len(self.pair_ids)
-
-    def to(self, device: Any) -> Batch:
-        """The same batch on another device; Lightning calls it. From pinned memory the copy waits for nothing."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory."""
-        return self._each(lambda tensor: tensor.pin_memory())
-
-    def clone(self) -> Batch:
-        """A copy with memory of its own."""
-        return self._each(lambda tensor: tensor.clone())
-
-    def _each(self, function: Any) -> Batch:
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return Batch(
-            **{name: function(value) if hasattr(value, "pin_memory") else value for name, value in values.items()}
-        )

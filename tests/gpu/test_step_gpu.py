@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch
 from iterpref.config import Config
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
@@ -19,7 +20,6 @@ from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, score_rows
 from iterpref.models.shared_prefix import register_flex
-from iterpref.schema import Batch
 from iterpref.train import build_trainer
 
 pytestmark = [

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
+from iterpref.batch import Batch, Terms
 from iterpref.data.collate import collate
 from iterpref.models.shared_prefix import block_mask, dense_mask, sight
-from iterpref.schema import Batch, Terms
 
 
 def batch_of(make_examples: Any, bucketed: bool, one_row: bool) -> Batch:

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from iterpref.batch import Batch, Terms
 from iterpref.data.collate import bucket, collate, common_prefix, trie_tokens
 from iterpref.errors import UserError
 from iterpref.models.policy import scored_logits
 from iterpref.models.shared_prefix import dense_mask, sight
 from iterpref.ops import token_logratio_definition
-from iterpref.schema import Batch, Example, Terms
+from iterpref.schema import Example
 
 EOS, PAD, BETA = 1, 0, 0.3
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch, Terms
 from iterpref.config import Config
 from iterpref.data.collate import collate
 from iterpref.losses import combine, pair_sums
 from iterpref.models.policy import scored_logits
 from iterpref.models.shared_prefix import FAMILIES
 from iterpref.ops import token_logratio_definition
-from iterpref.schema import Batch, Terms
 
 LOSS_ROWS = Terms(preference=True, nll="chosen")
 # What a family has beside plain causal attention: windows shorter than the pairs, soft caps.

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from iterpref.batch import Batch
 from iterpref.config import LossConfig
 from iterpref.data.collate import collate
 from iterpref.losses import (
@@ -24,7 +25,7 @@ from iterpref.losses import (
 )
 from iterpref.models.policy import scored_logits
 from iterpref.ops import TokenLogRatio, token_logratio
-from iterpref.schema import Batch, Example
+from iterpref.schema import Example
 
 INF = float("inf")
 LOG_RATIOS = st.floats(-200, 200)

@@ -17,6 +17,7 @@ import pytest
 from iterpref import artifacts
 from iterpref.artifacts import arrow_schema, building, find, fingerprint, publish
 from iterpref.errors import UserError
+from iterpref.record import Record
 from iterpref.schema import (
     Attempt,
     Draft,
@@ -26,7 +27,6 @@ from iterpref.schema import (
     Message,
     PreferencePair,
     Problem,
-    Record,
     RefusedAnswer,
     SourceFile,
     Span,

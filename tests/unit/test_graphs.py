@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch, Terms
 from iterpref.data.collate import collate
 from iterpref.losses import combine, pair_sums
 from iterpref.models.graphs import StepGraphs, _shape
 from iterpref.models.policy import score_rows
-from iterpref.schema import Batch, Terms
 
 
 def steps(model: Any) -> Any:

@@ -16,6 +16,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch
 from iterpref.callbacks.throughput import Moment, peak_gib
 from iterpref.config import Config
 from iterpref.data.collate import collate
@@ -27,7 +28,7 @@ from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, hidden_states, output_head
 from iterpref.models.shared_prefix import register_flex
 from iterpref.ops import linear_logratio
-from iterpref.schema import Batch, Example
+from iterpref.schema import Example
 from iterpref.train import build_trainer
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from iterpref.schema import Batch
+from iterpref.batch import Batch
 
 
 class Throughput(L.Callback):

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from iterpref.schema import Record
+from iterpref.record import Record
 
 log = logging.getLogger(__name__)
 _SHOWN = 3

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from iterpref.batch import Batch, Terms
 from iterpref.errors import UserError
-from iterpref.schema import Batch, Example, Terms
+from iterpref.schema import Example
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 

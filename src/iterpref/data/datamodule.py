@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from iterpref.artifacts import Artifact, find
+from iterpref.batch import Batch
 from iterpref.config import Config
 from iterpref.data.collate import collate, trie_tokens
 from iterpref.data.examples import ExampleTable, open_examples
@@ -27,7 +28,7 @@ from iterpref.errors import UserError
 from iterpref.losses import loss_terms
 from iterpref.models.policy import load_model, resolve_attention
 from iterpref.models.source import weights_key
-from iterpref.schema import Batch, Example
+from iterpref.schema import Example
 
 SPLITS = ("train", "validation", "test")
 

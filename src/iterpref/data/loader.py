@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from iterpref.artifacts import fingerprint
+from iterpref.batch import Batch
 from iterpref.errors import UserError
-from iterpref.schema import Batch, Example
+from iterpref.schema import Example
 
 
 class PairLoader:

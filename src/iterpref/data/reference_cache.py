@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 import torch
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
+from iterpref.batch import Batch
 from iterpref.data.loader import ids_digest
 from iterpref.models.policy import score_rows
 from iterpref.progress import track
-from iterpref.schema import Batch, Example, Record
+from iterpref.record import Record
+from iterpref.schema import Example
 
 _PAIRS_PER_SHARD = 32
 _COLUMNS = ("chosen_ref_logps", "rejected_ref_logps")

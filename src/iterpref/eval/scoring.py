@@ -18,7 +18,8 @@ from iterpref.eval.packages import absent
 from iterpref.eval.samples import Sample
 from iterpref.eval.tasks.task import Benchmark, Task
 from iterpref.progress import track
-from iterpref.schema import Record, Verdict
+from iterpref.record import Record
+from iterpref.schema import Verdict
 
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
 NOT_RUN = "NOT_RUN"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from iterpref.schema import Batch
+from iterpref.batch import Batch
 
 MOST_GRAPHS = 128  # a batch of a further shape runs without one
 _WARM_UPS = 2  # runs before the recording: kernels are compiled, workspaces taken

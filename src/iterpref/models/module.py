@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.graphs import StepGraphs
@@ -15,7 +16,6 @@ from iterpref.models.optim import build_optimizer, build_schedule
 from iterpref.models.policy import score_rows
 from iterpref.models.step_log import StepLog, Value
 from iterpref.ops import TokenLogRatio, resolve_backend
-from iterpref.schema import Batch
 
 
 class FocalDPOModule(L.LightningModule):

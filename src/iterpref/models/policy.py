@@ -11,12 +11,13 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor, nn
 
+from iterpref.batch import Batch
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.quiet import quiet_transformers
 from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, check_shared, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
-from iterpref.schema import Batch, Message
+from iterpref.schema import Message
 
 # Nothing random happens in a forward pass: dropout is off.
 _CHECKPOINTING = {"use_reentrant": False, "preserve_rng_state": False}

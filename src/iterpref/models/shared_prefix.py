@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from iterpref.batch import Batch
 from iterpref.errors import UserError
-from iterpref.schema import Batch
 
 # The names under which our attention is known to transformers: apart from compiled layers, and a part of them.
 FLEX, FLEX_WITHIN = "iterpref_flex", "iterpref_flex_within"

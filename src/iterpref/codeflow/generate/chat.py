@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from iterpref.errors import UserError
-from iterpref.schema import Record
+from iterpref.record import Record
 
 
 @dataclass(frozen=True)
