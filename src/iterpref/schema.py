@@ -111,6 +111,7 @@ class Problem(Record):
     license: str = "Apache-2.0"
     category: str = ""
     split: str = "train"  # train | validation | test, fixed for good
+    features: tuple[str, ...] = ()  # what it was written about, each a path "domain/task/..." of a feature tree
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ class Trajectory(Record):
     seed: int
     detail: str = ""  # why it is refused or unfit
     refused: tuple[RefusedAnswer, ...] = ()  # the answers that ended it
+    features: tuple[str, ...] = ()  # of its problem
     schema_version: int = SCHEMA_VERSION
 
 

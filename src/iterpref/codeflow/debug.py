@@ -112,6 +112,7 @@ def trajectory_of(problem: Problem, sample: int, seed: int, attempts: Sequence[A
         seed=seed,
         detail=end.detail,
         refused=end.refused,
+        features=problem.features,
     )
 
 
