@@ -173,6 +173,12 @@ def test_samples_depend_on_their_stream_alone(model, tokenizer):
     assert generate(model, tokenizer, PROMPTS, batch_size=4, max_new_tokens=12, sampling=Sampling(1.0, 1e-6)) == greedy
 
 
+def test_a_prompt_of_token_ids_is_the_text_that_they_are_of(model, tokenizer):
+    ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
+    options = {"max_new_tokens": 8, "batch_size": 3}
+    assert generate(model, tokenizer, ids, **options) == generate(model, tokenizer, PROMPTS, **options)
+
+
 def test_inversion_draws_by_probability_and_never_outside_of_the_nucleus():
     logits_SV = torch.log(torch.tensor([[0.1, 0.6, 0.3]])).expand(1000, 3)
     uniforms_S = (torch.arange(1000) + 0.5) / 1000

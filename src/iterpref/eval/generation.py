@@ -25,7 +25,7 @@ _ROOM = 64  # tokens of cache set aside at once
 def generate(
     model: Any,
     tokenizer: Any,
-    prompts: Sequence[str],
+    prompts: Sequence[str] | Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     batch_size: int,
@@ -34,13 +34,14 @@ def generate(
     streams: Sequence[int] | None = None,
     stops: Sequence[str] = (),
     on_answer: Callable[[int, str, int], None] = lambda i, answer, tokens: None,
+    progress: bool = True,
 ) -> list[str]:
     """`[decode(rollout of prompt) for prompt in prompts]`: the continuations alone, in the order of the prompts.
 
-    A prompt is tokenised as it stands (no special token is added; those written in it count as such). An answer ends
-    before the first end token, of the tokenizer or of the model's generation config, or after `max_new_tokens` tokens,
-    or soon after one of the `stops` (texts, which stay in the answer). With a temperature, prompt i draws from the stream
-    `(sampling.seed, streams[i])` of random numbers: whatever shares its batch, it draws the same.
+    A prompt is a text, tokenised as it stands (no special token is added; those written in it count as such), or its
+    token ids. An answer ends before the first end token, of the tokenizer or of the model's generation config, or after
+    `max_new_tokens` tokens, or soon after one of the `stops` (texts, which stay in the answer). With a temperature, prompt
+    i draws from the stream `(sampling.seed, streams[i])` of random numbers: whatever shares its batch, it draws the same.
     `on_answer(i, answer, tokens)` is told each answer once its batch is done, and its tokens (end tokens left out).
     The model computes in eval mode, under autocast if `autocast_dtype` is given; its modules' modes are put back.
 
@@ -49,7 +50,7 @@ def generate(
     """
     if not prompts:
         return []
-    ids = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+    ids = _token_ids(tokenizer, prompts)
     _check_lengths(ids, max_new_tokens, model)
     ends = _end_tokens(model, tokenizer)
     # Neighbours in length share a batch, so that padding is small; the longest come first, so that memory runs out at
@@ -59,7 +60,7 @@ def generate(
     autocast = torch.autocast(model.device.type, autocast_dtype) if autocast_dtype else nullcontext()
     answers = [""] * len(ids)
     with _evaluating(model), torch.inference_mode(), autocast:
-        for batch in track(batches, len(batches), "generate"):
+        for batch in track(batches, len(batches), "generate") if progress else batches:
             draw = Draw(sampling, [streams[i] if streams else i for i in batch])
             ended = _stop_check(tokenizer, stops)
             rows = roll_out(model, [ids[i] for i in batch], max_new_tokens, ends, draw, ended)
@@ -67,6 +68,12 @@ def generate(
                 answers[i] = _decode(tokenizer, row)
                 on_answer(i, answers[i], len(row))
     return answers
+
+
+def _token_ids(tokenizer: Any, prompts: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:
+    if texts := [prompt for prompt in prompts if isinstance(prompt, str)]:
+        return tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [[int(token) for token in prompt] for prompt in prompts]
 
 
 def _decode(tokenizer: Any, row: Sequence[int]) -> str:
