@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from dataclasses import dataclass
+
+from iterpref.codeflow.generate.answer import parse_quietly
 
 _OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[^\s`:{}]*)[^`]*$")
 _PYTHON = ("", "python", "py", "python3")
@@ -97,11 +98,5 @@ def _longest_program(text: str) -> str:
 
 
 def _is_program(text: str) -> bool:
-    try:
-        # A doubtful escape such as "\d" is the model's business: not to be printed, nor raised as an error.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(not isinstance(node, ast.Expr) for node in body)
+    tree = parse_quietly(text)
+    return tree is not None and any(not isinstance(node, ast.Expr) for node in tree.body)

@@ -21,10 +21,10 @@ from iterpref.codeflow.sandbox.protocol import RunRequest, Sandbox
 from iterpref.config import BenchmarkConfig
 from iterpref.eval.packages import third_party, to_preload
 from iterpref.eval.references import failing_references
-from iterpref.eval.sanitize import sanitize
+from iterpref.eval.sanitize import bigcodebench_program
 from iterpref.eval.tasks.origin import Origin, Rows, field
 from iterpref.eval.tasks.task import Benchmark, Messages, Task
-from iterpref.eval.tasks.wording import CHAT_STOPS, FUNCTION_STOPS, cut, script_chat
+from iterpref.eval.tasks.wording import CHAT_STOPS, FUNCTION_STOPS, script_chat, written
 from iterpref.schema import SourceFile, TestSuite
 
 CPU_S = 60.0  # the harness waits for 240 s on the wall, which nothing but a program that hangs needs
@@ -77,8 +77,8 @@ class BigCodeBench(Benchmark[BcbTask]):
         return script_chat(task.asked if instruct else task.prompt, fenced=not instruct)
 
     def solution(self, task: BcbTask, answer: str, chat: bool) -> str:
-        text = cut(answer, CHAT_STOPS) if chat else self.base_prompt(task) + cut(answer, self.stops)
-        return sanitize(text, task.entry_point)
+        text = written(answer, CHAT_STOPS) if chat else self.base_prompt(task) + written(answer, self.stops)
+        return bigcodebench_program(text, task.entry_point)
 
 
 def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> BigCodeBench:

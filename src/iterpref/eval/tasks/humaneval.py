@@ -12,10 +12,10 @@ from iterpref.codeflow.sandbox.cases import split
 from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases, RunRequest
 from iterpref.config import BenchmarkConfig
 from iterpref.eval.packages import third_party
-from iterpref.eval.sanitize import sanitize
+from iterpref.eval.sanitize import evalplus_program
 from iterpref.eval.tasks.origin import Origin, Rows, field
 from iterpref.eval.tasks.task import Benchmark, Messages, Task
-from iterpref.eval.tasks.wording import CHAT_STOPS, HUMANEVAL_STOPS, cut, script_chat
+from iterpref.eval.tasks.wording import CHAT_STOPS, HUMANEVAL_STOPS, cut, script_chat, written
 from iterpref.schema import SourceFile
 
 CPU_S = 3.0  # the harness's own default
@@ -41,9 +41,8 @@ class HumanEval(Benchmark[HumanEvalTask]):
         return script_chat(task.prompt, fenced=True)
 
     def solution(self, task: HumanEvalTask, answer: str, chat: bool) -> str:
-        if chat:
-            # A chat model may give the function's body only, as the prompt is in front of its eyes.
-            return sanitize(cut(answer, CHAT_STOPS), task.entry_point)
+        if chat:  # HumanEval knows no chats: prompt and answer are those of EvalPlus
+            return evalplus_program(written(answer, CHAT_STOPS), task.entry_point)
         return task.prompt + cut(answer, self.stops)
 
 

@@ -44,11 +44,11 @@ class Plus(Benchmark[PlusTask]):
 
     def get_ready(self, tasks: Sequence[PlusTask], sandbox: Sandbox, cache: Path) -> None:
         """Runs the references whose values are not in `cache` yet; a killed run goes on with the next one."""
-        ledger = Ledger(cache / "expected" / f"{fingerprint(self.origin.sha256, tagged_version())}.jsonl")
-        for row in ledger.rows():
-            self._known[row["task_id"], row["part"]] = _from_row(row)
-        missing = [task.inner for task in tasks if task.inner and (task.task_id, "plus") not in self._known]
-        with ledger:
+        name = fingerprint(self.origin.sha256, environment(self.packages))
+        with Ledger(cache / "expected" / f"{name}.jsonl") as ledger:
+            for row in ledger.rows():
+                self._known[row["task_id"], row["part"]] = _from_row(row)
+            missing = [task.inner for task in tasks if task.inner and (task.task_id, "plus") not in self._known]
             for key, reference in evalplus.each_reference(missing, sandbox):
                 self._known[key] = reference
                 ledger.add(_to_row(key, reference))

@@ -44,6 +44,11 @@ def script_chat(text: str, fenced: bool) -> tuple[Messages, str]:
     return [{"role": "user", "content": f"{SCRIPT_ASKED}\n{body}"}], f"{SCRIPT_BEGINS}\n{FENCE}python\n"
 
 
+def written(text: str, stops: tuple[str, ...]) -> str:
+    """What EvalPlus and BigCodeBench make of a model's words before they look for a program: cut, and without tabs."""
+    return cut(text, stops).replace("\t", "    ")
+
+
 def cut(text: str, stops: tuple[str, ...]) -> str:
     """`text` up to the first of the stops."""
     ends = [found for stop in stops if (found := text.find(stop)) >= 0]
