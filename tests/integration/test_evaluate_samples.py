@@ -45,8 +45,9 @@ def test_samples_are_scored_without_a_model_and_compared_task_by_task(place: Pat
     assert "50.0% [25.4%, 74.6%]" in done.stdout
     assert "KeyError" in done.stdout
     (folder,) = (place / "half.scores").iterdir()
-    assert {file.name for file in folder.iterdir()} == {
-        "scores.json", "scores.md", "results.jsonl", "verdicts.jsonl", "pass.svg", "errors.svg"
+    (verdicts,) = folder.glob("verdicts-*.jsonl")
+    assert {file.name for file in folder.iterdir() if not file.name.startswith(".")} == {
+        "scores.json", "scores.md", "results.jsonl", verdicts.name, "pass.svg", "errors.svg"
     }  # fmt: skip
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["errors"] == {"KeyError": 6}
@@ -68,12 +69,12 @@ def test_a_killed_scoring_asks_for_no_verdict_twice(place: Path) -> None:
         [sys.executable, "-m", "iterpref.evaluate", *arguments], cwd=place, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while sum(file.read_bytes().count(b"\n") for file in place.glob("slow.scores/*/verdicts.jsonl")) < 3:
+    while sum(file.read_bytes().count(b"\n") for file in place.glob("slow.scores/*/verdicts-*.jsonl")) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (ledger,) = place.glob("slow.scores/*/verdicts.jsonl")
+    (ledger,) = place.glob("slow.scores/*/verdicts-*.jsonl")
     before = ledger.read_text().splitlines()
     done = evaluate(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from iterpref.eval.ledger import Ledger
 from iterpref.eval.packages import third_party, to_preload
 from iterpref.eval.samples import Sample
 from iterpref.eval.scores import rate_by_task, read_scores, results, summarise, write_scores
-from iterpref.eval.scoring import folder_for, judge_samples
+from iterpref.eval.scoring import folder_for, judge_samples, verdicts_file
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
@@ -162,15 +163,40 @@ def test_a_stopped_scoring_goes_on_and_equal_programs_run_once(tmp_path: Path, s
     stopped = Counting(sandbox, stop_after=2)
     with pytest.raises(KeyboardInterrupt):
         judge_samples(benchmark, samples, stopped, tmp_path / "v", tmp_path)  # type: ignore[arg-type]
-    with (tmp_path / "v" / "verdicts.jsonl").open("a") as file:
+    path = tmp_path / "v" / verdicts_file(benchmark)
+    with path.open("a") as file:
         file.write('{"half a')
-    kept = len(list(Ledger(tmp_path / "v" / "verdicts.jsonl").rows()))
+    with Ledger(path) as ledger:
+        kept = len(list(ledger.rows()))
     assert kept >= 1
     again = Counting(sandbox)
     judged = judge_samples(benchmark, samples, again, tmp_path / "v", tmp_path)  # type: ignore[arg-type]
     assert again.n_runs == 4 - kept
     assert [row.task_id for row in judged] == [sample.task_id for sample in samples]
     assert all(row.passed(0) for row in judged)
+
+
+def test_verdicts_of_another_environment_are_not_taken(
+    tmp_path: Path, sandbox: PooledSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = built(tmp_path, "humaneval", [humaneval_row(0)])
+    samples = [Sample("HumanEval/0", benchmark.tasks["HumanEval/0"].reference)]
+    for expected in (1, 0):
+        counting: Any = Counting(sandbox)
+        judge_samples(benchmark, samples, counting, tmp_path / "v", tmp_path)
+        assert counting.n_runs == expected
+    monkeypatch.setattr("iterpref.eval.scoring.environment", lambda roots: {"python": "3.11.7", "numpy": "0.1"})
+    judge_samples(benchmark, samples, counting, tmp_path / "v", tmp_path)
+    assert counting.n_runs == 1
+
+
+def test_two_commands_on_one_folder_run_each_program_once(tmp_path: Path, sandbox: PooledSandbox) -> None:
+    benchmark = built(tmp_path, "humaneval", [humaneval_row(n) for n in range(6)])
+    samples = [Sample(t.task_id, t.reference) for t in benchmark.tasks.values()]
+    boxes: list[Any] = [Counting(sandbox), Counting(sandbox)]
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(lambda box: judge_samples(benchmark, samples, box, tmp_path / "v", tmp_path), boxes))
+    assert sum(box.n_runs for box in boxes) == 6
 
 
 def test_a_failure_of_the_sandbox_is_no_verdict_and_loses_none(tmp_path: Path, sandbox: PooledSandbox) -> None:

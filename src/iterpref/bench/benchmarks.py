@@ -31,12 +31,11 @@ from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
 from iterpref.config_evaluate import BENCHMARKS
 from iterpref.errors import UserError
+from iterpref.eval.references import judged_references
 from iterpref.eval.samples import Sample
 from iterpref.eval.scoring import Judged, judge_samples
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
-
-LAST = -1  # of a task's parts
 
 
 @dataclass
@@ -103,13 +102,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def references(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outcome:
-    samples = [Sample(task.task_id, task.reference) for task in benchmark.tasks.values() if task.reference]
-    return _ask("references pass", benchmark, samples, [True] * len(samples), sandbox, keep, only_fit=False)
+    started = time.monotonic()
+    tasks = [task for task in benchmark.tasks.values() if task.reference]
+    judged = judged_references(benchmark, tasks, sandbox, keep)
+    return _outcome("references pass", benchmark, judged, [True] * len(tasks), started)
 
 
 def stubs(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outcome:
+    started = time.monotonic()
     samples = [Sample(task.task_id, benchmark.stub(task)) for task in benchmark.tasks.values()]
-    return _ask("stubs fail", benchmark, samples, [False] * len(samples), sandbox, keep, only_fit=False)
+    judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep, only_fit=False)
+    return _outcome("stubs fail", benchmark, judged, [False] * len(samples), started)
 
 
 def published(benchmark: Benchmark[Any], path: Path, sandbox: Sandbox, keep: Path) -> Outcome:
@@ -121,23 +124,17 @@ def published(benchmark: Benchmark[Any], path: Path, sandbox: Sandbox, keep: Pat
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: expected a results file of BigCodeBench that can be read ({error!r})") from error
     chosen = [row for row in solutions if row[0] in benchmark.tasks]
-    samples = [Sample(task_id, program) for task_id, program, _ in chosen]
-    return _ask("published verdicts", benchmark, samples, [passed for _, _, passed in chosen], sandbox, keep)
-
-
-def _ask(
-    question: str,
-    benchmark: Benchmark[Any],
-    samples: list[Sample],
-    wanted: list[bool],
-    sandbox: Sandbox,
-    keep: Path,
-    only_fit: bool = True,
-) -> Outcome:
     started = time.monotonic()
-    judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep, only_fit)
+    samples = [Sample(task_id, program) for task_id, program, _ in chosen]
+    judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep)
+    return _outcome("published verdicts", benchmark, judged, [passed for _, _, passed in chosen], started)
+
+
+def _outcome(
+    question: str, benchmark: Benchmark[Any], judged: Sequence[Judged], wanted: Sequence[bool], started: float
+) -> Outcome:
     ran = [(row, want) for row, want in zip(judged, wanted, strict=True) if row.ran]
-    odd = [_told(row, want) for row, want in ran if row.passed(len(benchmark.parts) + LAST) != want]
+    odd = [_told(row, want) for row, want in ran if row.passed(len(benchmark.parts) - 1) != want]
     return Outcome(question, len(judged), len(judged) - len(ran), time.monotonic() - started, odd)
 
 

@@ -56,11 +56,10 @@ def answer_all(
     Answers are kept in `folder/answers.jsonl`; `folder` belongs to these settings and this model.
     """
     wanted = list(questions(benchmark, n_samples, chat))
-    ledger = Ledger(folder / "answers.jsonl")
-    known = {(row["task_id"], row["i"]): row for row in ledger.rows()}
-    missing = [question for question in wanted if (question.task_id, question.i) not in known]
     stops = benchmark.chat_stops if chat else benchmark.stops
-    with ledger:
+    with Ledger(folder / "answers.jsonl") as ledger:
+        known = {(row["task_id"], row["i"]): row for row in ledger.rows()}
+        missing = [question for question in wanted if (question.task_id, question.i) not in known]
 
         def told(question: Question, answer: str, tokens: int) -> None:
             row = {"task_id": question.task_id, "i": question.i, "answer": answer, "tokens": tokens}

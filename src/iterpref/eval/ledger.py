@@ -1,4 +1,9 @@
-"""Rows appended to a JSONL file as they come, so that a killed command goes on where it was."""
+"""Rows appended to a JSONL file as they come, so that a killed command goes on where it was.
+
+with Ledger(path) as ledger:
+    known = list(ledger.rows())
+    ledger.add(row)
+"""
 
 from __future__ import annotations
 
@@ -9,21 +14,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from filelock import FileLock
+
 from iterpref.errors import UserError
 
 
 class Ledger:
-    """A file of finished work. Only one process writes at a time (the caller's affair); half a last line, which a kill may
-    leave, is cut off when the file is opened for more."""
+    """A file of finished work, open inside `with`. One process has it at a time: others wait, and then find the rows that
+    came meanwhile. Half a last line, which a kill may leave, is cut off."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         self._handle: IO[bytes] | None = None
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All whole rows; raises `UserError` for a file that is not ours."""
-        if not self.path.is_file():
-            return
         with self.path.open("rb") as lines:
             for i, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
@@ -38,6 +44,7 @@ class Ledger:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
         self._handle = self.path.open("ab")
         whole = self._end_of_last_line()
         self._handle.truncate(whole)
@@ -60,3 +67,4 @@ class Ledger:
         os.fsync(self._handle.fileno())
         self._handle.close()
         self._handle = None
+        self._lock.release()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import platform
 import sys
 from collections.abc import Collection
 from functools import lru_cache
+from importlib.metadata import packages_distributions, version
 
 # What is worth importing before a run: a root of the left needs, at least, the modules on the right. Each set has a
 # server of its own, so that there are few: the first entry that covers all roots is taken.
@@ -60,3 +62,11 @@ def to_preload(roots: Collection[str]) -> tuple[str, ...]:
         return tuple(module for module in modules if is_installed(module.partition(".")[0]))
     # One name is enough to show the program this environment's packages.
     return tuple(sorted(here)[:1])
+
+
+@lru_cache(maxsize=16)
+def environment(roots: frozenset[str]) -> dict[str, str]:
+    """Versions of Python and of those of these packages that are here: what a verdict depends on beside the program."""
+    owners = packages_distributions()
+    found = {root: version(owners[root][0]) for root in sorted(roots & owners.keys()) if is_installed(root)}
+    return {"python": platform.python_version(), **found}

@@ -14,7 +14,7 @@ from iterpref.artifacts import fingerprint
 from iterpref.codeflow.sandbox.protocol import RunResult, Sandbox
 from iterpref.errors import UserError
 from iterpref.eval.ledger import Ledger
-from iterpref.eval.packages import absent
+from iterpref.eval.packages import absent, environment
 from iterpref.eval.samples import Sample
 from iterpref.eval.tasks.task import Benchmark, Task
 from iterpref.progress import track
@@ -62,23 +62,23 @@ def judge_samples(
     cache: Path,
     only_fit: bool = True,
 ) -> list[Judged]:
-    """One verdict a sample, in their order; kept in `folder/verdicts.jsonl` as they come, so that a killed run goes on.
+    """One verdict a sample, in their order; kept in `folder` as they come, so that a killed run goes on.
 
-    Tasks whose packages are absent are NOT_RUN, and with `only_fit` those that are `unfit` as well. Raises `UserError` when the sandbox itself failed on some program: the
-    verdicts that were found are kept, and the same command asks for the others again.
+    Tasks whose packages are absent are NOT_RUN, and with `only_fit` those that are `unfit` as well. Raises `UserError` when
+    the sandbox itself failed on some program: the verdicts that were found are kept, and the same command asks for the
+    others again.
     """
-    ledger = Ledger(folder / "verdicts.jsonl")
-    kept = {(row["task_id"], row["sha256"]): Judged.from_dict(row) for row in ledger.rows()}
     wanted = {(sample.task_id, sample.sha256): sample for sample in samples}
     reasons = _not_run(benchmark, list(dict.fromkeys(task_id for task_id, _ in wanted)), sandbox, cache, only_fit)
     # Not kept: what is absent may be there next time.
     known = {key: Judged(*key, (Part(NOT_RUN, reasons[key[0]]),)) for key in wanted if key[0] in reasons}
-    known |= {key: row for key, row in kept.items() if key[0] not in reasons}
-    runnable = [sample for key, sample in wanted.items() if key not in known]
-    if runnable:
-        ids = dict.fromkeys(sample.task_id for sample in runnable)
-        benchmark.get_ready([benchmark.tasks[task_id] for task_id in ids], sandbox, cache)
-    with ledger:
+    with Ledger(folder / verdicts_file(benchmark)) as ledger:
+        kept = ((row["task_id"], row["sha256"], row) for row in ledger.rows())
+        known |= {(task_id, sha): Judged.from_dict(row) for task_id, sha, row in kept if task_id not in reasons}
+        runnable = [sample for key, sample in wanted.items() if key not in known]
+        if runnable:
+            ids = dict.fromkeys(sample.task_id for sample in runnable)
+            benchmark.get_ready([benchmark.tasks[task_id] for task_id in ids], sandbox, cache)
         for judged in track(_judge_all(benchmark, runnable, sandbox), len(runnable), "score"):
             if any(part.verdict == Verdict.HARNESS_ERROR for part in judged.parts):
                 continue
@@ -102,6 +102,11 @@ def _not_run(
     if only_fit:
         reasons |= benchmark.unfit([t for t in tasks if t.task_id not in reasons], sandbox, cache)
     return reasons
+
+
+def verdicts_file(benchmark: Benchmark[Any]) -> str:
+    """Its name has the environment in it: under other versions of the packages a verdict may be another."""
+    return f"verdicts-{fingerprint(environment(benchmark.packages))[:8]}.jsonl"
 
 
 def folder_for(benchmark: Benchmark[Any], parent: Path) -> Path:

@@ -14,11 +14,11 @@ from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval import evalplus
 from iterpref.eval.ledger import Ledger
-from iterpref.eval.packages import third_party
-from iterpref.eval.sanitize import sanitize
+from iterpref.eval.packages import environment, third_party
+from iterpref.eval.sanitize import evalplus_program
 from iterpref.eval.tasks.origin import Origin, Rows
 from iterpref.eval.tasks.task import Benchmark, Messages, Task
-from iterpref.eval.tasks.wording import CHAT_STOPS, FUNCTION_STOPS, TEXT_STOPS, cut, script_chat
+from iterpref.eval.tasks.wording import CHAT_STOPS, FUNCTION_STOPS, TEXT_STOPS, script_chat, written
 
 # Mbpp+ v0.1.0 was judged by the older rules; all that came later by the newer ones.
 RULES = {"MBPP+ v0.1.0": "0.2"}
@@ -65,8 +65,8 @@ class Plus(Benchmark[PlusTask]):
         return script_chat(task.prompt, fenced=True)
 
     def solution(self, task: PlusTask, answer: str, chat: bool) -> str:
-        text = cut(answer, CHAT_STOPS) if chat else self.base_prompt(task) + cut(answer, self.stops)
-        return sanitize(text, task.entry_point)
+        text = written(answer, CHAT_STOPS) if chat else self.base_prompt(task) + written(answer, self.stops)
+        return evalplus_program(text, task.entry_point)
 
 
 def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> Plus:
@@ -85,14 +85,6 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> Plus:
     benchmark = Plus(config.name, origin, tasks, config.time_factor)
     benchmark.rules = config.rules or RULES.get(origin.version, "0.3")
     return benchmark
-
-
-def tagged_version() -> str:
-    """What expected values depend on besides the tasks: this Python, and numpy where references use it."""
-    import platform
-    from importlib.metadata import version
-
-    return f"{platform.python_version()} numpy {version('numpy')}"
 
 
 def _to_row(key: tuple[str, str], reference: evalplus.Reference) -> dict[str, Any]:
