@@ -122,17 +122,11 @@ def publish(
     partial = stage_folder / f".{key}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name, (kind, rows) in tables.items():
-        schema = kind if isinstance(kind, pa.Schema) else arrow_schema(kind)
-        with pq.ParquetWriter(partial / f"{name}.parquet", schema) as writer:
-            groups: Iterable[Any] = rows if isinstance(kind, pa.Schema) else _groups(schema, rows)
-            for group in groups:
-                writer.write_table(group, row_group_size=max(group.num_rows, 1))
-    manifest = manifest() if callable(manifest) else manifest
-    text = json.dumps({"schema_version": SCHEMA_VERSION, "fingerprint": key, **manifest}, indent=2, sort_keys=True)
-    (partial / "manifest.json").write_text(text + "\n")
-    for path in (*partial.iterdir(), partial):
-        _fsync(path)
+    try:
+        _write(partial, key, tables, manifest)
+    except BaseException:  # an error, or Ctrl-C: nothing is left of what nobody will finish
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     # Nothing finished stands there, or the caller would have found it; a folder without its manifest may.
     shutil.rmtree(stage_folder / key, ignore_errors=True)
     partial.rename(stage_folder / key)
@@ -140,6 +134,23 @@ def publish(
     found = find(stage_folder, key)
     assert found is not None
     return found
+
+
+def _write(
+    folder: Path, key: str, tables: dict[str, Rows], manifest: dict[str, Any] | Callable[[], dict[str, Any]]
+) -> None:
+    """Tables and manifest, safe on the disk."""
+    for name, (kind, rows) in tables.items():
+        schema = kind if isinstance(kind, pa.Schema) else arrow_schema(kind)
+        with pq.ParquetWriter(folder / f"{name}.parquet", schema) as writer:
+            groups: Iterable[Any] = rows if isinstance(kind, pa.Schema) else _groups(schema, rows)
+            for group in groups:
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
+    manifest = manifest() if callable(manifest) else manifest
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "fingerprint": key, **manifest}, indent=2, sort_keys=True)
+    (folder / "manifest.json").write_text(text + "\n")
+    for path in (*folder.iterdir(), folder):
+        _fsync(path)
 
 
 def _groups(schema: pa.Schema, rows: Iterable[Any]) -> Iterator[pa.Table]:

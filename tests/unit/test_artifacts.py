@@ -163,6 +163,8 @@ def test_a_killed_writer_leaves_nothing_that_looks_finished(
             publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {})
     assert calls
     assert find(tmp_path, "k") is None
+    assert list(tmp_path.iterdir()) == []  # Ctrl-C; a kill leaves what it was about
+    (tmp_path / ".k.partial").mkdir()
     (tmp_path / ".k.partial" / "rubbish").write_text("of the killed run")
     whole = publish(tmp_path, "k", {"rows": (Span, [Span(3, 4)])}, {})
     assert sorted(p.name for p in whole.folder.iterdir()) == ["manifest.json", "rows.parquet"]

@@ -12,7 +12,9 @@ import pytest
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
 from iterpref.codeflow.generate.setup import difference_judge
 from iterpref.codeflow.judge import LONGEST_TEXT, Opinion, mark_of, neutral, neutral_code
-from iterpref.codeflow.pair_stages import judged_pairs
+from iterpref.codeflow.pair_rules import Sieve
+from iterpref.codeflow.pair_stages import judged
+from iterpref.codeflow.spool import Spool
 from iterpref.codeflow.tally import Tally
 from iterpref.config_codeflow import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
@@ -41,7 +43,8 @@ def judge(tmp_path: Path):
     ) -> tuple[list[Opinion], ChatServer]:
         servers.append(ChatServer(respond))
         config = GenerateConfig(name="openai", judge=RoleConfig(model="j", base_url=servers[-1].url), **options)
-        return difference_judge(config, tmp_path).opinions(pairs, "spender"), servers[-1]
+        asked = ((p.rejected, p.chosen) for p in pairs)
+        return list(difference_judge(config, tmp_path).opinions(asked, len(pairs), "spender")), servers[-1]
 
     yield ask
     for server in servers:
@@ -112,15 +115,31 @@ def test_only_true_and_false_are_verdicts(judge, value: object) -> None:
     assert opinion.passed is None
 
 
-def test_pairs_keep_the_judges_word_and_drops_are_counted(tmp_path) -> None:
+def test_pairs_keep_the_judges_word_and_drops_are_counted(tmp_path: Path) -> None:
     class Stub:
-        def opinions(self, pairs, spender):
-            return [Opinion(True, "why"), Opinion(False, "same"), Opinion(None, "x"), Opinion(False, "same")]
+        def opinions(self, pairs, total, spender):
+            assert len(list(pairs)) == total == 4
+            yield from [Opinion(True, "why"), Opinion(False, "same"), Opinion(None, "x"), Opinion(False, "same")]
 
-    tally = Tally()
-    kept = judged_pairs([DIFFERENT] * 4, Stub(), "s", tally)
-    assert [(f.name, f.passed, f.detail) for p in kept for f in p.filters] == [("judge", True, "why")]
+    tally = Tally(print)
+    with Spool(tmp_path / "pairs", PreferencePair) as pairs:
+        for _ in range(4):
+            pairs.add(DIFFERENT)
+        rows = [r for t in judged(Sieve(pairs.finish(), tally), Stub(), "s", tally) for r in t["filters"].to_pylist()]
+    assert rows == [[{"name": "judge", "passed": True, "detail": "why"}]]
     assert tally.counts == {"filter_judge": 2, "judge_unreadable": 1}
+
+
+def test_opinions_come_in_the_order_of_the_pairs_whoever_is_answered_first(judge) -> None:
+    pairs = [pair(f"def f(x):\n    return x - {i}", f"def f(x):\n    return x + {i}") for i in range(12)]
+
+    def uneven(request: Request, n: int) -> Reply:
+        i = int(re.findall(r"x - (\d+)", request["messages"][-1]["content"])[0])
+        return answer(verdict(request, i % 3 == 0, reason=str(i)), delay_s=0.02 * (12 - i))
+
+    (opinions, server) = judge(uneven, *pairs)
+    assert opinions == [Opinion(i % 3 == 0, str(i)) for i in range(12)]
+    assert server.busiest == 12
 
 
 def test_a_judge_that_cannot_be_reached_stops_the_stage_and_a_second_try_pays_only_for_the_rest(

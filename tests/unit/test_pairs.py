@@ -12,7 +12,7 @@ import pytest
 
 from iterpref.codeflow.code import of_files
 from iterpref.codeflow.pairs import choose_negative, is_failing_label, make_pair, make_pairs
-from iterpref.codeflow.tally import Drop
+from iterpref.codeflow.tally import Drop, DroppedPair, Tally
 from iterpref.config import PairsConfig
 from iterpref.schema import Attempt, PreferencePair, SourceFile, Span, TestSuite, Trajectory, Verdict
 
@@ -130,17 +130,20 @@ def test_pairs_and_drops_add_up_to_the_trajectories() -> None:
         history(("FAIL", "x"), status="unsolved"),
         replace(LONG, trajectory_id="b#0"),
     ]
-    pairs, tally = make_pairs(trajectories, PairsConfig(), 0)
+    gone: list[DroppedPair] = []
+    tally = Tally(gone.append)
+    pairs = list(make_pairs(trajectories, PairsConfig(), 0, tally))
     assert [p.pair_id for p in pairs] == ["a#0", "b#0"]
     assert tally.counts == {"solved_at_once": 1, "unsolved": 2}
-    assert [d.place for d in tally.dropped] == [t.trajectory_id for t in trajectories[1:4]]
-    assert len(pairs) + len(tally.dropped) == tally.read == len(trajectories)
+    assert [d.place for d in gone] == [t.trajectory_id for t in trajectories[1:4]]
+    assert len(pairs) + len(gone) == tally.read == len(trajectories)
 
 
 def test_the_order_of_trajectories_changes_no_pair() -> None:
     trajectories = [replace(LONG, trajectory_id=f"t{i}#0") for i in range(20)]
-    forward, _ = make_pairs(trajectories, PairsConfig(), 3)
-    backward, _ = make_pairs(reversed(trajectories), PairsConfig(), 3)
+    forward, backward = (
+        list(make_pairs(order, PairsConfig(), 3, Tally(print))) for order in (trajectories, reversed(trajectories))
+    )
     assert forward == backward[::-1]
     assert {p.rejected_iter for p in forward} != {forward[0].rejected_iter}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from iterpref.codeflow.pairs import make_pairs
 from iterpref.codeflow.sampling import by_sampling
+from iterpref.codeflow.tally import Tally
 from iterpref.config import PairsConfig
-from iterpref.schema import Attempt, SourceFile, TestSuite, Trajectory, Verdict
+from iterpref.schema import Attempt, PreferencePair, SourceFile, TestSuite, Trajectory, Verdict
 
 SUITE = TestSuite((SourceFile("checks.py", "assert f(1) == 2"),), "asserts", 1)
 
@@ -25,8 +26,13 @@ def samples(task: str, *verdicts: Verdict) -> list[Trajectory]:
 P, F = Verdict.PASS, Verdict.FAIL
 
 
+def paired(rows: list[Trajectory]) -> tuple[list[PreferencePair], Tally]:
+    tally = Tally(print)
+    return list(make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0, tally)), tally
+
+
 def test_a_sample_that_passes_meets_one_that_fails() -> None:
-    pairs, tally = make_pairs(by_sampling(samples("t", F, P, F), 1, 0), PairsConfig(), 0)
+    pairs, tally = paired(samples("t", F, P, F))
     (pair,) = pairs
     assert tally.counts == {}
     assert (pair.pair_id, pair.chosen_iter, pair.rejected_iter in (0, 2)) == ("t#pair0", 1, True)
@@ -47,7 +53,7 @@ def test_each_passing_sample_is_used_once_and_a_task_has_a_limit() -> None:
 
 def test_tasks_without_both_outcomes_are_counted() -> None:
     rows = [*samples("a", P, P), *samples("b", F, Verdict.TIMEOUT), *samples("c", Verdict.FLAKY, F, P)]
-    pairs, tally = make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0)
+    pairs, tally = paired(rows)
     assert [(p.task_id, p.rejected_iter) for p in pairs] == [("c", 1)]  # a flaky one is neither
     assert tally.counts == {"solved_at_once": 1, "unsolved": 1}
 
@@ -55,5 +61,5 @@ def test_tasks_without_both_outcomes_are_counted() -> None:
 def test_samples_on_other_tests_make_no_pair() -> None:
     other = TestSuite((SourceFile("checks.py", "assert f(1) == 3"),), "asserts", 1)
     rows = [sample("t", 0, F), sample("t", 1, P, other)]
-    pairs, tally = make_pairs(by_sampling(rows, 1, 0), PairsConfig(), 0)
+    pairs, tally = paired(rows)
     assert (pairs, tally.counts) == ([], {"unsolved": 1})

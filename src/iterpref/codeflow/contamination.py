@@ -16,7 +16,7 @@ from iterpref.codeflow.external.files import BadRow, file_format, read_rows
 from iterpref.codeflow.shingles import ngrams, tokens
 from iterpref.config import PairsConfig, nearest
 from iterpref.errors import UserError
-from iterpref.schema import PreferencePair, Problem
+from iterpref.schema import Problem
 
 _QUESTION = ("prompt", "text", "question", "instruct_prompt", "complete_prompt", "problem", "content")
 _SOLUTION = ("canonical_solution", "code", "solution", "reference", "answer")
@@ -58,15 +58,15 @@ class Contamination:
                     self._where[gram].append(len(self.texts))
                 self.texts.append((task, len(grams)))
 
-    def measure(self, pair: PreferencePair) -> Overlap | None:
-        """The largest share over all texts of tasks that are not of the pair's own split; None when nothing is shared."""
-        grams = {g for text in (pair.prompt, pair.chosen) for g in ngrams(tokens(text), self.n).tolist()}
+    def measure(self, texts: Iterable[str], split: str) -> Overlap | None:
+        """The largest share that a pair's `texts` hold of a task that is not of its own split; None when nothing is shared."""
+        grams = {g for text in texts for g in ngrams(tokens(text), self.n).tolist()}
         shared = Counter(i for gram in grams for i in self._where.get(gram, ()))
         found = [
             Overlap(task.name, count / total)
             for i, count in shared.items()
             for task, total in [self.texts[i]]
-            if task.split != pair.split
+            if task.split != split
         ]
         return max(found, key=lambda o: (o.share, o.task), default=None)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,7 +23,7 @@ from iterpref.codeflow.generate.limits import Stop, Stopped
 from iterpref.codeflow.generate.llm import Connect, Lines, Role
 from iterpref.errors import UserError
 from iterpref.progress import track
-from iterpref.schema import PreferencePair, SourceFile, TestScores, TestSuite
+from iterpref.schema import SourceFile, TestScores, TestSuite
 
 VERSION = 1  # grows with every change of what the judge is shown, or of how it is read
 LONGEST_TEXT = 60  # characters of a string that is shown as it is
@@ -47,35 +47,42 @@ class Judge:
     def fingerprint(self) -> dict[str, Any]:
         return {"judge": VERSION, **self._role.fingerprint()}
 
-    def opinions(self, pairs: Sequence[PreferencePair], spender: str) -> list[Opinion]:
-        """One for each pair, in their order. Raises `UserError` when the server or a budget keeps some from being asked."""
+    def opinions(self, pairs: Iterable[tuple[str, str]], total: int, spender: str) -> Generator[Opinion, None, None]:
+        """One for each `(rejected, chosen)`, in their order, while they are read and asked about.
+
+        Raises `UserError` at the end when the server or a budget kept some from being asked.
+        """
         stop = Stop()
         lines = self._connect(stop, spender)
-        found: dict[int, Opinion] = {}
+        early: dict[int, Opinion] = {}  # of pairs whose predecessors are still being asked about
+        judged = told = 0
         lost: list[str] = []
         with Flow(
-            enumerate(pairs), lambda job: self._opinion(lines, job[1]), width=self._concurrency, stop=stop, finish=lines.close
+            enumerate(pairs), lambda job: self._opinion(lines, *job[1]), width=self._concurrency, stop=stop, finish=lines.close
         ) as flow:  # fmt: skip
-            for (i, _), outcome in track(flow, len(pairs), "judging"):
+            for (i, _), outcome in track(flow, total, "judging"):
                 if isinstance(outcome, Opinion):
-                    found[i] = outcome
+                    early[i] = outcome
+                    judged += 1
                 elif isinstance(outcome, GaveUp):
                     lost.append(str(outcome))
                 elif isinstance(outcome, UserError):
                     stop.set(outcome)
                 elif not isinstance(outcome, Stopped):
                     raise outcome
-        state = f"{len(found)} of {len(pairs)} pairs are judged, and what was answered is kept"
+                while told in early:
+                    yield early.pop(told)
+                    told += 1
+        state = f"{judged} of {total} pairs are judged, and what was answered is kept"
         if stop.cause is not None:
             raise type(stop.cause)(f"{stop.cause} ({state})")
         if lost:
             raise UserError(
                 f"the judge's server failed {len(lost)} times for good (last: {lost[-1]}); {state}: run the same command again"
             )
-        return [found[i] for i in range(len(pairs))]
 
-    async def _opinion(self, lines: Lines, pair: PreferencePair) -> Opinion:
-        first, second = (neutral(text) for text in (pair.rejected, pair.chosen))
+    async def _opinion(self, lines: Lines, rejected: str, chosen: str) -> Opinion:
+        first, second = neutral(rejected), neutral(chosen)
         if first == second:
             return Opinion(False, "equal without comments, docstrings and format")
         mark = mark_of(first, second)

@@ -7,53 +7,77 @@ as MinHash would miss some, and a cluster of which one link is missed can stradd
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from iterpref.codeflow.shingles import Hashes, jaccard, shingles
-from iterpref.codeflow.tally import Drop
-from iterpref.progress import track
-from iterpref.schema import PreferencePair
+from iterpref.codeflow.hash_sets import HashSets, sharing_a_prefix
+from iterpref.codeflow.shingles import jaccard, shingles
 
 SHINGLE = 5  # tokens
 
 
+@dataclass(frozen=True)
+class Similar:
+    """Why a pair goes: the index of another that its task is like, how much, and by which texts."""
+
+    other: int
+    similarity: float
+    by: str
+
+
 class _Clusters:
-    """Union-find over task ids."""
+    """Union-find over tasks."""
 
-    def __init__(self) -> None:
-        self.parent: dict[str, str] = {}
+    def __init__(self, n: int) -> None:
+        self.parent = list(range(n))
 
-    def root(self, task: str) -> str:
-        while (up := self.parent.get(task, task)) != task:
-            self.parent[task] = self.parent.get(up, up)  # halves the way
+    def root(self, task: int) -> int:
+        while (up := self.parent[task]) != task:
+            self.parent[task] = self.parent[up]  # halves the way
             task = up
         return task
 
-    def join(self, a: str, b: str) -> None:
+    def join(self, a: int, b: int) -> None:
         self.parent[self.root(a)] = self.root(b)
 
 
-def near_duplicates(pairs: Sequence[PreferencePair], threshold: float, by: str) -> dict[int, Drop]:
-    """The pairs to drop, by index. Pairs of one `task_id` are one task: they go or stay together.
+def near_duplicates(
+    rows: Iterable[tuple[str, str, str]], threshold: float, by: str, folder: Path
+) -> dict[int, Similar]:
+    """The rows to drop, by index. Rows of one task are one: they go or stay together.
 
     Args:
+        rows: (task id, prompt, chosen), read once.
         threshold: least Jaccard index of near-duplicates, in (0, 1], over sets of 5-token shingles.
         by: `prompt`, `chosen`, `either` or `both`: what must be similar.
+        folder: for the shingles, which stay on disk; in memory are some 60 bytes a row and the ids of the tasks.
     """
-    clusters = _Clusters()
-    like: dict[str, Drop] = {}
-    texts = {"prompt": [p.prompt for p in pairs], "chosen": [p.chosen for p in pairs]}
-    tasks = [p.task_id for p in pairs]
     # Both: candidates by the answers, of which fewer are alike by chance, measured by prompts too.
-    for kinds in {"either": [["prompt"], ["chosen"]], "both": [["chosen", "prompt"]]}.get(by, [[by]]):
-        for i, j, similarity in _links([texts[k] for k in kinds], tasks, threshold, clusters):
-            for one, other in ((i, j), (j, i)):
-                note = f"{similarity:.2f} like {pairs[other].pair_id} by {' and '.join(kinds)}"
-                like.setdefault(tasks[one], Drop("filter_near_duplicate", note))
-    first: dict[str, str] = {}
+    ways = {"either": [["prompt"], ["chosen"]], "both": [["chosen", "prompt"]]}.get(by, [[by]])
+    numbers: dict[str, int] = {}
+    tasks: list[int] = []
+    like: dict[int, Similar] = {}
+    with ExitStack() as stack:
+        sets = {
+            name: stack.enter_context(HashSets(folder / f".shingles.{name}"))
+            for name in dict.fromkeys(name for way in ways for name in way)
+        }
+        for task_id, prompt, chosen in rows:
+            tasks.append(numbers.setdefault(task_id, len(numbers)))
+            for name, text in (("prompt", prompt), ("chosen", chosen)):
+                if name in sets:
+                    sets[name].add(shingles(text, SHINGLE))
+        clusters = _Clusters(len(numbers))
+        for way in ways:
+            columns = [sets[name].finish() for name in way]
+            for i, j, similarity in _links(columns, tasks, threshold, clusters, folder):
+                for one, other in ((i, j), (j, i)):
+                    like.setdefault(tasks[one], Similar(other, similarity, " and ".join(way)))
+    first: dict[int, int] = {}
     return {
         index: like[task]
         for index, task in enumerate(tasks)
@@ -62,27 +86,25 @@ def near_duplicates(pairs: Sequence[PreferencePair], threshold: float, by: str) 
 
 
 def _links(
-    columns: Sequence[Sequence[str]], tasks: Sequence[str], threshold: float, clusters: _Clusters
+    columns: Sequence[HashSets], tasks: Sequence[int], threshold: float, clusters: _Clusters, folder: Path
 ) -> Iterator[tuple[int, int, float]]:
-    """`(index, index, similarity)` of pairs that join two clusters: alike by every column."""
-    sets: list[list[Hashes]] = []
-    known: dict[tuple[bytes, ...], int] = {}
-    unlike: list[int] = []
-    for i in track(range(len(tasks)), len(tasks), "shingles"):
-        sets.append([shingles(column[i], SHINGLE) for column in columns])
-        # Equal texts need no search: a prompt that half of the data shares would flood it.
-        j = known.setdefault(tuple(s.tobytes() for s in sets[i]), i)
-        if j == i:
-            unlike.append(i)
-        elif clusters.root(tasks[i]) != clusters.root(tasks[j]):
+    """`(index, index, similarity)` of rows that join two clusters: alike by every column."""
+    # Equal texts need no search: a prompt that half of the data shares would flood it.
+    digests = np.rec.fromarrays([c.digests() for c in columns]) if len(columns) > 1 else columns[0].digests()
+    _, first, of = np.unique(digests, return_index=True, return_inverse=True)
+    earliest = first[of]
+    for i, j in enumerate(earliest.tolist()):
+        if i != j and clusters.root(tasks[i]) != clusters.root(tasks[j]):
             clusters.join(tasks[i], tasks[j])
             yield i, j, 1.0
-    for group in _sharing_a_prefix([sets[i][0] for i in unlike], threshold):
-        by_cluster: dict[str, list[int]] = {}
-        for i in (unlike[g] for g in group):
+    unlike = np.flatnonzero(earliest == np.arange(len(tasks)))
+    for group in sharing_a_prefix(columns[0], unlike, threshold, folder):
+        by_cluster: dict[int, list[int]] = {}
+        for i in group:
+            own = [c[i] for c in columns]
             for root, members in list(by_cluster.items()):
                 for j in members if root != clusters.root(tasks[i]) else ():
-                    similarity = min(jaccard(a, b, threshold) for a, b in zip(sets[i], sets[j], strict=True))
+                    similarity = min(jaccard(mine, c[j], threshold) for mine, c in zip(own, columns, strict=True))
                     if similarity >= threshold:
                         clusters.join(tasks[i], tasks[j])
                         by_cluster = _regrouped(by_cluster, clusters, tasks)
@@ -91,27 +113,8 @@ def _links(
             by_cluster.setdefault(clusters.root(tasks[i]), []).append(i)
 
 
-def _regrouped(groups: dict[str, list[int]], clusters: _Clusters, tasks: Sequence[str]) -> dict[str, list[int]]:
-    merged: dict[str, list[int]] = {}
+def _regrouped(groups: dict[int, list[int]], clusters: _Clusters, tasks: Sequence[int]) -> dict[int, list[int]]:
+    merged: dict[int, list[int]] = {}
     for members in groups.values():
         merged.setdefault(clusters.root(tasks[members[0]]), []).extend(members)
     return merged
-
-
-def _sharing_a_prefix(sets: Sequence[Hashes], threshold: float) -> Iterator[list[int]]:
-    """Groups of sets with a shingle of their prefixes in common; each pair of Jaccard index >= threshold is in one of them."""
-    if not sets:
-        return
-    values, counts = np.unique(np.concatenate(sets), return_counts=True)
-    prefixes, owners = [], []
-    for i, hashes in enumerate(sets):
-        n = len(hashes)
-        length = n - math.ceil(threshold * n - 1e-9) + 1
-        rare_first = np.argsort(counts[np.searchsorted(values, hashes)], kind="stable")[: min(length, n)]
-        prefixes.append(hashes[rare_first])
-        owners.append(np.full(len(rare_first), i))
-    hashes, owner = np.concatenate(prefixes), np.concatenate(owners)
-    order = np.lexsort((owner, hashes))
-    for group in np.split(owner[order], np.flatnonzero(np.diff(hashes[order])) + 1):
-        if len(group) > 1:
-            yield group.tolist()

@@ -1,34 +1,41 @@
 """The second stage: trajectories, or anyone's rows, -> preference pairs. Keyed by fingerprint, built once, re-used.
 
-Rules on one pair alone are in `filters.py`; here are those that look at all of them.
+    records -> one pair each, or a drop -> spool -> rules between pairs (`pair_rules.py`) -> judge -> pairs.parquet, dropped.parquet
+
+Rules on one pair alone are in `filters.py`. Pairs pass by a few hundred at a time, whatever their number.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
-from iterpref.codeflow.contamination import Contamination, EvaluationTask
-from iterpref.codeflow.external import prompt_key, read_pairs
-from iterpref.codeflow.external.source import Source, open_source
+from iterpref.codeflow.contamination import EvaluationTask
+from iterpref.codeflow.external import read_pairs
+from iterpref.codeflow.external.source import open_source
 from iterpref.codeflow.judge import Judge
-from iterpref.codeflow.neardup import near_duplicates
+from iterpref.codeflow.pair_rules import Sieve, rules_between, with_note
 from iterpref.codeflow.pairs import make_pairs
 from iterpref.codeflow.sampling import by_sampling
+from iterpref.codeflow.spool import Spool
 from iterpref.codeflow.tally import Drop, DroppedPair, Tally
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError
 from iterpref.progress import track
-from iterpref.schema import FilterResult, PreferencePair, Trajectory
+from iterpref.schema import PreferencePair, Trajectory
 
 log = logging.getLogger(__name__)
-_HELD_OUT = {"train": 0, "validation": 1, "test": 2}
+Make = Callable[[Tally], Iterable[PreferencePair]]
 
 
 def pairs_stage(
@@ -38,146 +45,146 @@ def pairs_stage(
     """One pair from each solved trajectory that passes the filters, and `judge` at last; raises `UserError` when none is left."""
     opinion = [judge.fingerprint()] if judge else []
     key = fingerprint("pairs", trajectories.fingerprint, asdict(config), seed, [asdict(t) for t in tasks], *opinion)
-    folder = data / "pairs"
+    total = trajectories.manifest["counts"]["trajectories"]
+
+    def make(tally: Tally) -> Iterator[PreferencePair]:
+        records: Iterable[Trajectory] = track(trajectories.iterate("trajectories", Trajectory), total, "pairs")
+        if config.by == "sampling":
+            records = by_sampling(records, config.per_task, seed)
+        return make_pairs(records, config, seed, tally)
+
+    def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:
+        if not n_pairs:
+            raise UserError(
+                f"no preference pair came out of {total} trajectories ({tally.summary}): "
+                "raise debug.samples or problems.limit, or loosen pairs.*"
+            )
+        return {
+            "trajectories": trajectories.fingerprint,
+            "config": {"pairs": asdict(config), "seed": seed},
+            "counts": {"trajectories": total},
+        }
+
+    return _built(data / "pairs", key, make, manifest, config, judge, tasks)
+
+
+def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[EvaluationTask] = ()) -> Artifact:
+    """Anyone's pairs, localised and filtered; keyed by what the source holds. Raises `UserError` when none is left."""
+    source = open_source(config, data / "hf_cache")
+    options = {k: v for k, v in asdict(config).items() if k != "path"}
+    key = fingerprint("external_pairs", source.name, source.key, options, [asdict(t) for t in tasks])
+
+    def make(tally: Tally) -> Iterator[PreferencePair]:
+        if source.ignored:
+            log.warning("pairs.path=%s: split(s) %s are not read; pairs.splits.train=NAME (validation, test) chooses others",
+                        config.path, ", ".join(source.ignored))  # fmt: skip
+        return read_pairs(source, config, tally)
+
+    def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:
+        tally.tell()
+        if not n_pairs:
+            raise UserError(
+                f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}); "
+                "the rules are options of pairs.*, such as pairs.drop_ast_equal=false"
+            )
+        return {
+            "source": {"name": source.name, "sha256": source.key, "ignored_splits": list(source.ignored)},
+            "config": {"pairs": asdict(config)},
+            "counts": {"rows": tally.read},
+        }
+
+    return _built(data / "pairs", key, make, manifest, config, None, tasks)
+
+
+def _built(
+    folder: Path, key: str, make: Make, manifest: Callable[[Tally, int], dict[str, Any]], config: PairsConfig,
+    judge: Judge | None, tasks: Sequence[EvaluationTask],
+) -> Artifact:  # fmt: skip
+    """The finished stage: found, or made by one process."""
     if done := find(folder, key):
         return done
     with building(folder, key):
         if done := find(folder, key):
             return done
-        records: Iterable[Trajectory] = trajectories.iterate("trajectories", Trajectory)
-        if config.by == "sampling":
-            records = by_sampling(records, config.per_task, seed)
-        pairs, tally = make_pairs(records, config, seed)
-        total = trajectories.manifest["counts"]["trajectories"]
-        pairs = rules_between(pairs, config, tasks, tally)
-        if judge:
-            pairs = judged_pairs(pairs, judge, key, tally)
-        if not pairs:
-            raise UserError(
-                f"no preference pair came out of {total} trajectories ({tally.summary}): "
-                "raise debug.samples or problems.limit, or loosen pairs.*"
-            )
-        manifest = {
-            "trajectories": trajectories.fingerprint,
-            "config": {"pairs": asdict(config), "seed": seed},
-            "counts": {"trajectories": total},
-        }
-        return _publish(folder, key, pairs, tally, manifest)
+        work = folder / f".{key}.work"
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        try:
+            return _build(folder, key, work, make, manifest, config, judge, tasks)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def judged_pairs(pairs: Sequence[PreferencePair], judge: Judge, spender: str, tally: Tally) -> list[PreferencePair]:
-    """The pairs that the judge lets pass, its word among their filters; the others go to `tally`."""
-    kept: list[PreferencePair] = []
-    for pair, opinion in zip(pairs, judge.opinions(pairs, spender), strict=True):
-        if opinion.passed:
-            kept.append(_noted(pair, "judge", opinion.detail))
-        else:
-            reason = "filter_judge" if opinion.passed is False else "judge_unreadable"
-            tally.drop(pair.pair_id, Drop(reason, opinion.detail))
-    return kept
+def _build(
+    folder: Path, key: str, work: Path, make: Make, manifest: Callable[[Tally, int], dict[str, Any]], config: PairsConfig,
+    judge: Judge | None, tasks: Sequence[EvaluationTask],
+) -> Artifact:  # fmt: skip
+    with Spool(work / "pairs.arrow", PreferencePair) as pairs, Spool(work / "dropped.arrow", DroppedPair) as dropped:
+        tally = Tally(dropped.add)
+        for pair in make(tally):
+            pairs.add(pair)
+        sieve = rules_between(pairs.finish(), config, tasks, tally, work)
+        kept = judged(sieve, judge, key, tally) if judge else sieve.tables()
+        counts = _Counts()
 
+        def told() -> dict[str, Any]:
+            made = manifest(tally, counts.pairs)
+            # Which programs parse depends on the interpreter.
+            python = "Python {}.{}".format(*sys.version_info)
+            every = {**made["counts"], "dropped": tally.counts, **counts.as_dict()}
+            return {"stage": "pairs", "parsed_by": python, **made, "counts": every}
 
-def external_pairs_stage(
-    data: Path, config: PairsConfig, judge: Judge | None = None, tasks: Sequence[EvaluationTask] = ()
-) -> Artifact:
-    """Anyone's pairs, localised and filtered; keyed by what the source holds. Raises `UserError` when none is left."""
-    source = open_source(config, data / "hf_cache")
-    options = {k: v for k, v in asdict(config).items() if k != "path"}
-    opinion = [judge.fingerprint()] if judge else []
-    key = fingerprint("external_pairs", source.name, source.key, options, [asdict(t) for t in tasks], *opinion)
-    folder = data / "pairs"
-    if done := find(folder, key):
-        return done
-    with building(folder, key):
-        return find(folder, key) or _build_external(folder, key, source, config, judge, tasks)
+        def drops() -> Iterator[pa.Table]:  # begins when all pairs are written, and the judge has dropped the last
+            yield from dropped.finish().tables()
 
-
-def _build_external(
-    folder: Path, key: str, source: Source, config: PairsConfig, judge: Judge | None, tasks: Sequence[EvaluationTask]
-) -> Artifact:
-    if source.ignored:
-        log.warning("pairs.path=%s: split(s) %s are not read; pairs.splits.train=NAME (validation, test) chooses others",
-                    config.path, ", ".join(source.ignored))  # fmt: skip
-    tally = Tally()
-    pairs = rules_between(list(read_pairs(source, config, tally)), config, tasks, tally)
-    if judge:
-        pairs = judged_pairs(pairs, judge, key, tally)
-    tally.tell()
-    if not pairs:
-        raise UserError(
-            f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}); "
-            "the rules are options of pairs.*, such as pairs.drop_ast_equal=false"
+        return publish(
+            folder, key, {"pairs": (pairs.schema, map(counts.see, kept)), "dropped": (dropped.schema, drops())}, told
         )
-    manifest = {
-        "source": {"name": source.name, "sha256": source.key, "ignored_splits": list(source.ignored)},
-        "config": {"pairs": asdict(config)},
-        "counts": {"rows": tally.read},
-    }
-    return _publish(folder, key, pairs, tally, manifest)
 
 
-def rules_between(
-    pairs: Sequence[PreferencePair], config: PairsConfig, tasks: Sequence[EvaluationTask], tally: Tally
-) -> list[PreferencePair]:
-    """The pairs that pass the rules on more than one pair: no prompt in two splits, no evaluation task, no near-duplicate."""
-    kept = _sift(pairs, _held_out_elsewhere(pairs), tally)
-    if tasks:
-        index = Contamination(tasks, config.contamination_ngram)
-        overlaps = [index.measure(pair) for pair in track(kept, len(kept), "contamination")]
-        holding = {i: Drop("filter_contamination", f"{o.share:.0%} of {o.task}")
-                   for i, o in enumerate(overlaps) if o and o.share >= config.contamination_share}  # fmt: skip
-        told = [_noted(p, "contamination", f"at most {o.share:.0%} of {o.task}" if o else "") for p, o in zip(kept, overlaps, strict=True)]  # fmt: skip
-        kept = _sift(told, holding, tally)
-    if config.near_duplicate is not None:
-        similar = near_duplicates(kept, config.near_duplicate, config.near_duplicate_by)
-        kept = _sift([_noted(p, "near_duplicate") for p in kept], similar, tally)
-    return kept
+def judged(sieve: Sieve, judge: Judge, spender: str, tally: Tally) -> Iterator[pa.Table]:
+    """The pairs that the judge lets pass, its word among their filters; the others go to `tally`."""
+    asked = ((str(rejected), str(chosen)) for _, (rejected, chosen) in sieve.rows("rejected", "chosen"))
+    with closing(judge.opinions(asked, int(sieve.kept.sum()), spender)) as opinions:
+        for table in sieve.tables():
+            kept, words = [], []
+            for i, pair_id in enumerate(table["pair_id"].to_pylist()):
+                opinion = next(opinions)
+                if opinion.passed:
+                    kept.append(i)
+                    words.append(opinion.detail)
+                else:
+                    reason = "filter_judge" if opinion.passed is False else "judge_unreadable"
+                    tally.drop(pair_id, Drop(reason, opinion.detail))
+            if kept:
+                yield with_note(table.take(pa.array(kept)), "judge", words)
+        next(opinions, None)  # raises what kept pairs from being judged
 
 
-def _sift(pairs: Sequence[PreferencePair], drops: dict[int, Drop], tally: Tally) -> list[PreferencePair]:
-    for i, drop in drops.items():
-        tally.drop(pairs[i].pair_id, drop)
-    return [pair for i, pair in enumerate(pairs) if i not in drops]
+class _Counts:
+    """Of the pairs that are kept, taken while they are written."""
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self._splits: Counter[str] = Counter()
+        self._noted: Counter[str] = Counter()
+
+    def see(self, table: pa.Table) -> pa.Table:
+        self.pairs += table.num_rows
+        self._splits.update(table["split"].to_pylist())
+        for filters in table["filters"].to_pylist():
+            self._noted.update({note for result in filters if (note := _note(result))})
+        return table
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "pairs": self.pairs,
+            "splits": dict(sorted(self._splits.items())),
+            # What the rules saw and let pass, such as an answer that does not parse.
+            "noted": dict(sorted(self._noted.items())),
+        }
 
 
-def _noted(pair: PreferencePair, name: str, detail: str = "") -> PreferencePair:
-    return replace(pair, filters=(*pair.filters, FilterResult(name, True, detail)))
-
-
-def _held_out_elsewhere(pairs: Sequence[PreferencePair]) -> dict[int, Drop]:
-    """Pairs whose prompt stands in a split that is further from training: test before validation before train."""
-    home: dict[str, str] = {}
-    for pair in pairs:
-        prompt = prompt_key(pair.prompt)
-        home[prompt] = max(home.get(prompt, "train"), pair.split, key=_HELD_OUT.__getitem__)
-    return {
-        i: Drop("prompt_in_held_out_split", f"{pair.split} pair, prompt of {home[prompt_key(pair.prompt)]}")
-        for i, pair in enumerate(pairs)
-        if home[prompt_key(pair.prompt)] != pair.split
-    }
-
-
-def _publish(
-    folder: Path, key: str, pairs: Sequence[PreferencePair], tally: Tally, manifest: dict[str, Any]
-) -> Artifact:
-    counts = {
-        **manifest["counts"],
-        "pairs": len(pairs),
-        "dropped": tally.counts,
-        "splits": dict(sorted(Counter(p.split for p in pairs).items())),
-        # What the rules saw and let pass, such as an answer that does not parse.
-        "noted": dict(sorted(Counter(note for p in pairs for note in _notes(p)).items())),
-    }
-    # Which programs parse depends on the interpreter.
-    made = {"stage": "pairs", "parsed_by": "Python {}.{}".format(*sys.version_info), **manifest, "counts": counts}
-    return publish(folder, key, {"pairs": (PreferencePair, pairs), "dropped": (DroppedPair, tally.dropped)}, made)
-
-
-def _notes(pair: PreferencePair) -> set[str]:
-    found = set()
-    for result in pair.filters:
-        if result.name == "ast_equal" and "does not parse" in result.detail:
-            found.add(("rejected" if result.detail.startswith("y-") else "chosen") + "_does_not_parse")
-        elif result.detail.startswith("not applied"):
-            found.add(f"{result.name}_not_applied")
-    return found
+def _note(result: dict[str, Any]) -> str:
+    if result["name"] == "ast_equal" and "does not parse" in result["detail"]:
+        return ("rejected" if result["detail"].startswith("y-") else "chosen") + "_does_not_parse"
+    return f"{result['name']}_not_applied" if result["detail"].startswith("not applied") else ""

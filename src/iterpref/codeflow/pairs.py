@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from iterpref.codeflow.code import Completion, of_files
@@ -15,19 +15,16 @@ from iterpref.schema import Attempt, PreferencePair, Trajectory, Verdict
 
 
 def make_pairs(
-    trajectories: Iterable[Trajectory], config: PairsConfig, seed: int
-) -> tuple[list[PreferencePair], Tally]:
-    """All pairs, and which trajectories were dropped for which reason; kept + dropped = trajectories."""
-    pairs: list[PreferencePair] = []
-    tally = Tally()
+    trajectories: Iterable[Trajectory], config: PairsConfig, seed: int, tally: Tally
+) -> Iterator[PreferencePair]:
+    """The pairs in the order of their trajectories; those that make none go to `tally`, so that kept + dropped = trajectories."""
     for trajectory in trajectories:
         tally.read += 1
         made = make_pair(trajectory, config, seed)
         if isinstance(made, Drop):
             tally.drop(trajectory.trajectory_id, made)
         else:
-            pairs.append(made)
-    return pairs, tally
+            yield made
 
 
 def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> PreferencePair | Drop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from iterpref.record import Record
@@ -31,17 +32,23 @@ class DroppedPair(Record):
 
 @dataclass
 class Tally:
-    """`read` rows or trajectories; `read` = pairs + dropped."""
+    """`read` rows or trajectories = pairs + dropped; each drop goes to `keep`, and is counted here."""
 
+    keep: Callable[[DroppedPair], object]
     read: int = 0
-    dropped: list[DroppedPair] = field(default_factory=list)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _first: dict[str, list[str]] = field(default_factory=dict)
 
     def drop(self, place: str, drop: Drop) -> None:
-        self.dropped.append(DroppedPair(place, drop.reason, drop.detail))
+        self.keep(DroppedPair(place, drop.reason, drop.detail))
+        self._counts[drop.reason] += 1
+        first = self._first.setdefault(drop.reason, [])
+        if len(first) < _SHOWN:
+            first.append(f"{place}{f' ({drop.detail})' if drop.detail else ''}")
 
     @property
     def counts(self) -> dict[str, int]:
-        return dict(sorted(Counter(d.reason for d in self.dropped).items()))
+        return dict(sorted(self._counts.items()))
 
     @property
     def summary(self) -> str:
@@ -50,5 +57,4 @@ class Tally:
     def tell(self) -> None:
         """One line a reason, with the first few places."""
         for reason, count in self.counts.items():
-            first = [f"{d.place}{f' ({d.detail})' if d.detail else ''}" for d in self.dropped if d.reason == reason]
-            log.info("dropped: %d by %s; first: %s", count, reason, "; ".join(first[:_SHOWN]))
+            log.info("dropped: %d by %s; first: %s", count, reason, "; ".join(self._first[reason]))

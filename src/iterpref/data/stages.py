@@ -53,9 +53,9 @@ def prepare_pairs(config: Config) -> tuple[Artifact | None, Artifact]:
     """The stages that need no tokenizer: trajectories (None where the pairs are somebody else's) and pairs."""
     data = Path(config.paths.data)
     tasks = evaluation_tasks(config.pairs, lambda: load_problems(config.problems))
-    judge = build_judge(config.generate, data) if config.pairs.judge else None
     if config.pairs.source == "external":
-        return None, external_pairs_stage(data, config.pairs, judge, tasks)
+        return None, external_pairs_stage(data, config.pairs, tasks)
+    judge = build_judge(config.generate, data) if config.pairs.judge else None
     trajectories = trajectories_stage(
         data, load_problems(config.problems), build_generator(config.generate, data, config.debug.min_test_score is not None), lambda: build_sandbox(config.sandbox),
         build_limits(config.sandbox), config.debug, config.seed,
