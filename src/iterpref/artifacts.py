@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from iterpref.errors import UserError
-from iterpref.record import Record, field_types
+from iterpref.record import Record, field_types, revive
 from iterpref.schema import SCHEMA_VERSION
 
 R = TypeVar("R", bound=Record)
@@ -89,7 +89,36 @@ class Artifact:
         """The records in their order, a few at a time: a table may be larger than memory."""
         with pq.ParquetFile(self.table(name)) as file:
             for batch in file.iter_batches(_ROWS_READ):
-                yield from (record.from_dict(row) for row in batch.to_pylist())
+                yield from records(record, batch)
+
+
+def records(record: type[R], table: pa.RecordBatch | pa.Table) -> list[R]:
+    """`[record.from_dict(row) for row in table.to_pylist()]`, a column at a time: no dict is made for a row or for what is in it."""
+    return _records(record, {name: table.column(name) for name in table.schema.names})
+
+
+def _records(record: type[Any], columns: dict[str, Any]) -> list[Any]:
+    hints = field_types(record)  # type: ignore[arg-type]
+    known = {name: _values(hint, columns[name]) for name, hint in hints.items() if name in columns}
+    rows = zip(*known.values(), strict=True)
+    if len(known) == len(hints):
+        return [record(*row) for row in rows]
+    # Defaults stand in for what is missing, or an error names it.
+    return [record.from_dict(dict(zip(known, row, strict=True))) for row in rows]
+
+
+def _values(hint: Any, column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """The values of one column as a record has them: tuples for lists, records for structs."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if hint in (str, int, float, bool) or not len(array):
+        return array.to_pylist()
+    if not array.null_count and pa.types.is_list(array.type):
+        items = _values(get_args(hint)[0], array.flatten())
+        ends = array.offsets.to_numpy() - array.offsets[0].as_py()
+        return [tuple(items[start:end]) for start, end in pairwise(ends.tolist())]
+    if not array.null_count and pa.types.is_struct(array.type) and is_dataclass(hint):
+        return _records(hint, {array.type[i].name: child for i, child in enumerate(array.flatten())})  # type: ignore[arg-type]
+    return [revive(hint, value) for value in array.to_pylist()]
 
 
 def find(stage_folder: Path, key: str) -> Artifact | None:

@@ -21,7 +21,7 @@ class Record:
         known: dict[str, Any] = {}
         for item in fields(cls):  # type: ignore[arg-type]
             if item.name in row:
-                known[item.name] = _revive(hints[item.name], row[item.name])
+                known[item.name] = revive(hints[item.name], row[item.name])
         missing = [f.name for f in fields(cls) if f.name not in known and not _has_default(f)]  # type: ignore[arg-type]
         if missing:
             raise KeyError(f"{cls.__name__} needs the field(s) {', '.join(missing)}; the row has {sorted(row)}")
@@ -38,12 +38,13 @@ def _has_default(item: Any) -> bool:
     return item.default is not MISSING or item.default_factory is not MISSING
 
 
-def _revive(hint: Any, value: Any) -> Any:
+def revive(hint: Any, value: Any) -> Any:
+    """A value of plain JSON types as a field of type `hint` has it: tuples for lists, records for dicts."""
     if value is None:
         return None
     arguments = [a for a in get_args(hint) if a not in (type(None), Ellipsis)]
     if isinstance(value, (list, tuple)) and arguments:
-        return tuple(_revive(arguments[0], v) for v in value)
+        return tuple(revive(arguments[0], v) for v in value)
     inner = arguments[0] if len(arguments) == 1 and not isinstance(value, (list, tuple)) else hint
     if isinstance(inner, type) and is_dataclass(inner) and isinstance(value, dict):
         return inner.from_dict(value)  # type: ignore[attr-defined]

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from iterpref import artifacts
-from iterpref.artifacts import arrow_schema, building, find, fingerprint, publish
+from iterpref.artifacts import arrow_schema, building, find, fingerprint, publish, records
+from iterpref.codeflow.tally import DroppedPair
 from iterpref.errors import UserError
 from iterpref.record import Record
 from iterpref.schema import (
@@ -78,6 +79,29 @@ def test_every_record_comes_back_as_it_went(tmp_path: Path, row: Record) -> None
     artifact = publish(tmp_path, "k", {"rows": (type(row), [row, row])}, {})
     assert artifact.read("rows", type(row)) == [row, row]
     assert type(row).from_dict(json.loads(json.dumps(row.to_dict()))) == row
+
+
+@pytest.mark.parametrize("kind", [type(row) for row in FULL])
+def test_columns_of_any_part_of_a_table_give_what_its_rows_give(kind: type[Record]) -> None:
+    rows = [row for row in (*BARE, *FULL, *BARE) if type(row) is kind]
+    table = pa.Table.from_pylist([row.to_dict() for row in rows], schema=arrow_schema(kind))
+    for part in (
+        table,
+        table.slice(1),
+        table.slice(1, 1),
+        table.slice(0, 0),
+        pa.concat_tables([table, table.slice(1)]),
+    ):
+        expected = [kind.from_dict(row) for row in part.to_pylist()]
+        assert records(kind, part) == expected
+        assert [row for batch in part.to_batches(max_chunksize=2) for row in records(kind, batch)] == expected
+
+
+def test_columns_that_are_missing_or_too_many_are_treated_as_in_a_row() -> None:
+    table = pa.table({"surplus": [1, 2], "place": ["a", "b"], "reason": ["x", "y"]})
+    assert records(DroppedPair, table) == [DroppedPair("a", "x"), DroppedPair("b", "y")]
+    with pytest.raises(KeyError, match="DroppedPair needs the field"):
+        records(DroppedPair, table.drop_columns("reason"))
 
 
 def test_the_cases_above_are_all_the_records() -> None:

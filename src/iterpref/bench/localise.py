@@ -27,11 +27,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from iterpref.artifacts import publish
+import pyarrow.parquet as pq
+
+from iterpref.artifacts import publish, records
 from iterpref.bench.facts import machine_facts
-from iterpref.config import Config
+from iterpref.config import Config, DataConfig, MaskConfig
 from iterpref.data.diff import localise
-from iterpref.schema import PreferencePair
+from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
+from iterpref.schema import Example, PreferencePair
 
 ROUNDS = 5
 _PROMPT = (
@@ -89,75 +92,68 @@ def pairs_of(rows: Iterator[tuple[str, str, str]]) -> Iterator[PreferencePair]:
         )  # fmt: skip
 
 
+class Stages:
+    """The stages of one process on one sample, each on what the one before it made, and `tokenise` beside them."""
+
+    def __init__(self, model: Path, sample: int, folder: Path) -> None:
+        from iterpref.models.policy import load_tokenizer
+
+        self.tokenizer, self.folder = load_tokenizer(model), folder
+        self.rows = list(islice(texts(), sample))
+        self.stored = publish(folder, "bench", {"pairs": (PreferencePair, pairs_of(iter(self.rows)))}, {}).table(
+            "pairs"
+        )
+        self.groups: list[list[PreferencePair]] = []
+        self.examples: list[list[Example]] = []
+
+    def tokenise(self) -> int:
+        """Tokens of the sample, as anyone would have them."""
+        options = {"add_special_tokens": False, "return_offsets_mapping": True, "return_attention_mask": False}
+        encoded = [self.tokenizer(list(column), **options) for column in zip(*self.rows, strict=True)]
+        return sum(len(ids) for column in encoded for ids in column["input_ids"])
+
+    def diff(self) -> None:
+        for _, chosen, rejected in self.rows:
+            localise(rejected, chosen)
+
+    def read(self) -> None:
+        with pq.ParquetFile(self.stored) as file:
+            self.groups = [records(PreferencePair, file.read_row_group(i)) for i in range(file.num_row_groups)]
+
+    def masks(self) -> None:
+        from iterpref.data.masking import tokenise_pairs
+
+        self.examples = [
+            tokenise_pairs(group, [p.prompt for p in group], self.tokenizer, MaskConfig(), DataConfig())[0]
+            for group in self.groups
+        ]
+
+    def write(self) -> None:
+        with pq.ParquetWriter(self.folder / "tokens.parquet", EXAMPLE_SCHEMA) as writer:
+            for made in self.examples:
+                writer.write_table(to_table(made))
+
+
 def by_stage(model: Path, sample: int) -> dict[str, Any]:
     """Microseconds of CPU time a pair in one process: median over rounds, each stage once a round."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from iterpref.config import DataConfig, MaskConfig
-    from iterpref.data import examples, tokenise
-    from iterpref.data.masking import make_example
-    from iterpref.models.policy import load_tokenizer
-
-    tokenizer = load_tokenizer(model)
-    rows = list(islice(texts(), sample))
-    prompts, chosen, rejected = (list(column) for column in zip(*rows, strict=True))
-    pairs = list(pairs_of(iter(rows)))
-    stored = [pair.to_dict() for pair in pairs]
-    cuts = [slice(start, start + 256) for start in range(0, sample, 256)]
-    names = [pair.pair_id for pair in pairs]
-    made: dict[str, Any] = {}
-
-    def keep(name: str, value: Any) -> None:
-        made[name] = value
-
-    def plain() -> Any:
-        options = {"add_special_tokens": False, "return_offsets_mapping": True, "return_attention_mask": False}
-        return [tokenizer(column, **options)["input_ids"] for column in (prompts, chosen, rejected)]
-
-    def encode() -> Any:
-        return [
-            (tokenise.encode_prompts(tokenizer, prompts[c], [[p] for p in prompts[c]], names[c]),
-             tokenise.encode_completions(tokenizer, chosen[c], names[c]),
-             tokenise.encode_completions(tokenizer, rejected[c], names[c]))
-            for c in cuts
-        ]  # fmt: skip
-
-    def mask() -> Any:
-        eos, found = tokenizer.eos_token_id, []
-        rows = (row for batch in made["encode"] for row in zip(*batch, strict=True))
-        for pair, (prompt_ids, good, bad) in zip(pairs, rows, strict=True):
-            example = make_example(pair, prompt_ids, good, bad, eos, MaskConfig(), DataConfig())
-            found += [] if isinstance(example, str) else [example]
-        return found
-
-    def write() -> None:
-        tables = [examples.to_table(made["masks"][c]) for c in cuts]
-        with tempfile.TemporaryDirectory() as folder:
-            pq.write_table(pa.concat_tables(tables), Path(folder) / "tokens.parquet", row_group_size=1024)
-
-    stages: dict[str, Callable[[], Any]] = {
-        "tokenise": plain,
-        "diff": lambda: [localise(r, c) for _, c, r in rows],
-        "read": lambda: [PreferencePair.from_dict(row) for row in stored],
-        "encode": encode,
-        "masks": mask,
-        "write": write,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in stages}
-    for _ in range(ROUNDS + 1):
-        for name, stage in stages.items():
-            made.pop(name, None)
-            begin = time.process_time()
-            result = stage()
-            seconds[name].append(time.process_time() - begin)
-            keep(name, result)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Stages(model, sample, Path(folder))
+        stages: dict[str, Callable[[], Any]] = {
+            s.__name__: s for s in (made.tokenise, made.diff, made.read, made.masks, made.write)
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in stages}
+        for _ in range(ROUNDS + 1):
+            for name, stage in stages.items():
+                begin = time.process_time()
+                stage()
+                seconds[name].append(time.process_time() - begin)
+        tokens = made.tokenise()
     rounds = range(1, ROUNDS + 1)  # the first one warms up
     ours = [sum(seconds[n][i] for n in stages if n != "tokenise") for i in rounds]
     ratios = [total / seconds["tokenise"][i] for total, i in zip(ours, rounds, strict=True)]
     return {
         "pairs": sample,
-        "tokens_a_pair": round(sum(len(ids) for column in made["tokenise"] for ids in column) / sample, 1),
+        "tokens_a_pair": round(tokens / sample, 1),
         "us_a_pair": {n: round(statistics.median(seconds[n][1:]) / sample * 1e6, 1) for n in stages},
         "tokenise_pairs_per_s": round(sample / statistics.median(seconds["tokenise"][1:])),
         "ours_pairs_per_s": round(sample / statistics.median(ours)),

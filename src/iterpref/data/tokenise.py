@@ -7,7 +7,7 @@ text stays text: `x = "<|im_end|>"` must not teach a model to stop.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ints = npt.NDArray[np.int32]
+_CHARACTERS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,43 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
                 f"{name}: the text holds a lone surrogate, which no tokenizer reads; mend or drop the record"
             )
     spelling = _Spelling.of(tokenizer)
-    tokens = []
-    for text, name, encoding in zip(texts, who, _encode(tokenizer, texts, special_as_text=True), strict=True):
-        ids, offsets = encoding.ids, encoding.offsets
+    tokens: dict[int, Tokens] = {}
+    if spelling.byte_level:
+        for i, encoding in enumerate(_encode(tokenizer, texts, special_as_text=True, offsets=False)):
+            placed = spelling.place(texts[i], encoding.ids, who[i])
+            if placed is not None:
+                tokens[i] = placed
+    others = [i for i in range(len(texts)) if i not in tokens]
+    for i, encoding in zip(others, _encode(tokenizer, [texts[i] for i in others], special_as_text=True), strict=True):
         # Twice as fast as an array of the tuples.
-        flat = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets))
-        one = Tokens(np.array(ids, np.int32), flat[0::2], flat[1::2])
-        if spelling.check(text, ids, one.ids, name) == "normal form":
-            one = _with_marks(one, len(text))
-        check_offsets(text, one, name)
-        tokens.append(one)
-    return tokens
+        flat = np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * len(encoding.ids))
+        one = Tokens(np.array(encoding.ids, np.int32), flat[0::2], flat[1::2])
+        if spelling.check(texts[i], encoding.ids, one.ids, who[i]) == "normal form":
+            one = _with_marks(one, len(texts[i]))
+        check_offsets(texts[i], one, who[i])
+        tokens[i] = one
+    return [tokens[i] for i in range(len(texts))]
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_as_text: bool) -> list[Any]:
-    """`tokenizer(texts, add_special_tokens=False, split_special_tokens=special_as_text)`, without the copies that it makes."""
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_as_text: bool, offsets: bool = True
+) -> Iterator[Any]:
+    """`tokenizer(texts, add_special_tokens=False, split_special_tokens=special_as_text)`, without the copies that it makes.
+
+    Some texts at a time, for an encoding takes many times the memory of its text. Without `offsets`, which cost a tenth of the
+    time, they are all zero.
+    """
     backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = special_as_text  # the tokenizer sets it anew for each of its own calls
-    encoded: list[Any] = backend.encode_batch(list(texts), add_special_tokens=False)
-    return encoded
+    encode = backend.encode_batch if offsets else backend.encode_batch_fast
+    start = size = 0
+    for i, text in enumerate(texts):
+        size += len(text)
+        if size >= _CHARACTERS_AT_ONCE or i + 1 == len(texts):
+            backend.no_truncation()
+            backend.no_padding()
+            backend.encode_special_tokens = special_as_text  # the tokenizer sets it anew for each of its own calls
+            yield from encode(list(texts[start : i + 1]), add_special_tokens=False)
+            start, size = i + 1, 0
 
 
 def encode_prompts(
@@ -91,7 +108,9 @@ def encode_prompts(
     Raises:
         UserError: when such a name is there and the template changed the words around it.
     """
-    ids: list[list[int]] = [encoding.ids for encoding in _encode(tokenizer, prompts, special_as_text=False)]
+    ids: list[list[int]] = [
+        encoding.ids for encoding in _encode(tokenizer, prompts, special_as_text=False, offsets=False)
+    ]
     special = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
     for i, words in enumerate(contents):
         if any(name in word for word in words for name in special):
@@ -168,6 +187,7 @@ class _Spelling:
             added[i].encode() if i in added else self._piece(piece or "")
             for i, piece in enumerate(tokenizer.convert_ids_to_tokens(list(range(size))))
         ]  # fmt: skip
+        self.lengths = np.array([len(piece) for piece in self.pieces], np.int32)
 
     def _piece(self, token: str) -> bytes:
         if self.byte_level:
@@ -184,21 +204,37 @@ class _Spelling:
             made = tokenizer.__dict__["_iterpref_spelling"] = _Spelling(tokenizer)
         return made
 
+    def place(self, text: str, ids: Sequence[int], who: str) -> Tokens | None:
+        """The characters of each token, where the tokens spell the text byte by byte: no offset has to be believed.
+
+        A token that begins inside a character begins with it, and one that ends inside it ends behind it. None: the tokens
+        spell no text, or another. Raises `UserError` as `check` does for a special token.
+        """
+        ids_T = np.array(ids, np.int32)
+        self._refuse_special(ids, ids_T, who)
+        lengths = self.lengths[ids_T]
+        data, spelt = text.encode(), self._spelt(ids)
+        in_front = int(len(data) > 0 and spelt == b" " + data)
+        if not (in_front or spelt == data) or not lengths.all() or self._holds_unknown(ids_T):
+            return None
+        ends = np.cumsum(lengths, dtype=np.int32)
+        starts = ends - lengths
+        if in_front or len(data) != len(text):
+            # The character of each byte of `spelt`: continuation bytes are 10xxxxxx, and a space in front goes with the first.
+            begins = (np.frombuffer(data, np.uint8) & 0xC0) != 0x80
+            of = np.concatenate([np.zeros(in_front, np.int32), np.cumsum(begins, dtype=np.int32) - np.int32(1)])
+            starts, ends = of[starts], of[ends - 1] + np.int32(1)
+        return Tokens(ids_T, starts, ends)
+
     def check(self, text: str, ids: Sequence[int], ids_T: Ints, who: str) -> str:
         """`exact`, `normal form` when the tokens spell another Unicode form of the text, or `unknown`; else raises `UserError`.
 
         `ids_T` are the same ids, in which one is found faster.
         """
-        if any((ids_T == special).any() for special in self.special):
-            name = self.pieces[next(i for i in ids if i in self.special)].decode()
-            raise UserError(
-                f"{who}: the text {name!r} becomes the special token of that name, "
-                "which would teach the model to use it there; drop the record, or use another tokenizer"
-            )
-        if not self.known or (self.unknown is not None and bool((ids_T == self.unknown).any())):
+        self._refuse_special(ids, ids_T, who)
+        if not self.known or self._holds_unknown(ids_T):
             return "unknown"
-        spelt = b"".join(map(self.pieces.__getitem__, ids))
-        data = text.encode()
+        data, spelt = text.encode(), self._spelt(ids)
         if spelt == data or spelt == b" " + data:
             return "exact"
         ours, theirs = (_folded(s) for s in (text, spelt.decode("utf-8", "replace")))
@@ -211,6 +247,20 @@ class _Spelling:
                 "they do not give the text back"
             )
         return "normal form"
+
+    def _spelt(self, ids: Sequence[int]) -> bytes:
+        return b"".join(map(self.pieces.__getitem__, ids))
+
+    def _holds_unknown(self, ids_T: Ints) -> bool:
+        return self.unknown is not None and bool((ids_T == self.unknown).any())
+
+    def _refuse_special(self, ids: Sequence[int], ids_T: Ints, who: str) -> None:
+        if any((ids_T == special).any() for special in self.special):
+            name = self.pieces[next(i for i in ids if i in self.special)].decode()
+            raise UserError(
+                f"{who}: the text {name!r} becomes the special token of that name, "
+                "which would teach the model to use it there; drop the record, or use another tokenizer"
+            )
 
 
 def _folded(text: str) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iterpref.artifacts import Artifact, building, find, fingerprint, publish
+from iterpref.artifacts import Artifact, building, find, fingerprint, publish, records
 from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import Config
 from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 # Below so many pairs a second process costs more to start than it saves: seconds of imports, against 2 ms a pair.
 _MANY_PAIRS = 4096
-_PAIRS_AT_ONCE = 256
 _NOTE = b"iterpref"  # key of a shard's note in its schema
 
 
@@ -153,18 +152,11 @@ def make_shard(work: Work, index: int) -> None:
     tokenizer, config = _tokenizer(work.model), work.config
     # The pairs of `full_share` are drawn among those that are kept, which no shard knows alone.
     mask = type(config.mask)(**{**asdict(config.mask), "full_share": 0.0})
-    tables: list[pa.Table] = []
-    drops: Drops = {}
-    rows = pq.ParquetFile(work.pairs).read_row_group(index)
-    for start in range(0, rows.num_rows, _PAIRS_AT_ONCE):
-        pairs = [PreferencePair.from_dict(row) for row in rows.slice(start, _PAIRS_AT_ONCE).to_pylist()]
-        prompts = render_prompts(tokenizer, [p.conversation for p in pairs], config.model)
-        examples, dropped = tokenise_pairs(pairs, prompts, tokenizer, mask, config.data, config.seed)
-        tables.append(to_table(examples))
-        for reason, ids in dropped.items():
-            drops.setdefault(reason, []).extend(ids)
-    note = {"drops": drops, "examples": sum(t.num_rows for t in tables), "eos": tokenizer.eos_token_id}
-    table = pa.concat_tables(tables).combine_chunks().replace_schema_metadata({_NOTE: json.dumps(note)})
+    pairs = records(PreferencePair, pq.ParquetFile(work.pairs).read_row_group(index))
+    prompts = render_prompts(tokenizer, [p.conversation for p in pairs], config.model)
+    examples, drops = tokenise_pairs(pairs, prompts, tokenizer, mask, config.data, config.seed)
+    note = {"drops": drops, "examples": len(examples), "eos": tokenizer.eos_token_id}
+    table = to_table(examples).replace_schema_metadata({_NOTE: json.dumps(note)})
     partial = work.shard(index).with_suffix(f".{os.getpid()}.partial")
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
