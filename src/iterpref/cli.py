@@ -138,6 +138,8 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     def under_hydra(composed: DictConfig) -> Any:
         config = load(composed)
         check_effects(config, overridden_keys(), command)
+        for experiment, keys in _pair_rules_of_experiment().items():
+            check_effects(config, keys, command, preset=experiment)
         check_groups(composed, HydraConfig.get().overrides.task)
         hydra_config = HydraConfig.get()
         if hydra_config.mode == RunMode.MULTIRUN:
@@ -202,6 +204,14 @@ def is_overridden(key: str) -> bool:
 def overridden_keys() -> set[str]:
     """Keys that this command line, or this job of a sweep, gives a value; groups by their name, `{...}` by the keys in it."""
     return _keys_of(OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)))
+
+
+def _pair_rules_of_experiment() -> dict[str, set[str]]:
+    """`{"experiment=NAME": keys of pairs}` that the chosen experiment states: it is about them, unlike the sizes that others set."""
+    choice = HydraConfig.get().runtime.choices.get("experiment")
+    path = CONFIG_DIR / "experiment" / f"{choice}.yaml"
+    stated = _plain(OmegaConf.load(path)).get("pairs", {}) if path.is_file() else {}
+    return {f"experiment={choice}": {f"pairs.{leaf}" for leaf in _leaves(stated)}}
 
 
 def _keys_of(overrides: Sequence[Override]) -> set[str]:

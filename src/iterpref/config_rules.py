@@ -63,9 +63,12 @@ def check_rules(config: Config) -> None:
             raise UserError(message)
 
 
-def check_effects(config: Config, overridden: Collection[str], command: str = "train") -> None:
+def check_effects(
+    config: Config, overridden: Collection[str], command: str = "train", preset: str | None = None
+) -> None:
     """Raises `UserError` for a key of `overridden` that this config leaves without effect. Presets may set such values, a person may not.
 
+    `preset` says who set the keys, where it was not the person: a preset whose whole point would have no effect.
     Kept apart from `check_rules`, which sees values alone: only the command line tells a choice from a preset's default.
     """
     loss, mask = config.loss, config.mask
@@ -86,7 +89,8 @@ def check_effects(config: Config, overridden: Collection[str], command: str = "t
     for silent, options, reason in idle:
         for key in sorted(overridden) if silent else ():
             if any(key == option or key.startswith(option + ".") for option in options):
-                raise UserError(f"{key} has no effect with {reason}, or leave {key} out")
+                said = f"{preset} sets {key}, which" if preset else key
+                raise UserError(f"{said} has no effect with {reason}, or leave {preset or key} out")
     if command == "evaluate":
         check_evaluation_effects(config, overridden)
 
@@ -98,8 +102,8 @@ _EXTERNAL_ONLY = (
 
 def _idle_pairs(pairs: PairsConfig, command: str) -> list[tuple[bool, tuple[str, ...], str]]:
     return [
-        (pairs.source == "external", ("pairs.negative", "pairs.by", "pairs.per_task", "debug"), f"pairs={pairs.path}, which brings pairs of its own"),
-        (pairs.source == "external" and not pairs.judge, ("generate",), f"pairs={pairs.path}, unless a model judges them: add pairs.judge=true"),
+        (pairs.source == "external", ("pairs.negative", "pairs.by", "pairs.per_task", "debug", "generate"), f"pairs={pairs.path}, which brings pairs of its own: use pairs=paper"),
+        (pairs.source == "external" and command == "export", ("seed",), f"pairs={pairs.path}: nothing is drawn"),
         (pairs.source == "external" and command in ("prepare", "export"), ("sandbox",), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
         (pairs.source == "external" and command in ("prepare", "export") and "heldout" not in pairs.contamination, ("problems",),
          f"pairs={pairs.path}: no task is read; give it to train, for the evaluation"),

@@ -132,6 +132,20 @@ def test_splits_of_a_data_set_are_taken_and_missing_ones_are_made_of_its_train(t
     assert other.manifest["counts"]["splits"] == {"test": 1, "train": 10}
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "value"),
+    [
+        ("rows.jsonl", "subset", "default"), ("rows.jsonl", "revision", "abc"), ("rows.parquet", "splits", PairSplitsConfig(train="good")),
+        ("folder", "revision", "abc"), ("save_to_disk", "subset", "default"),
+    ],
+)  # fmt: skip
+def test_an_option_of_another_kind_of_source_is_refused(tmp_path: Path, kind: str, option: str, value: Any) -> None:
+    path = write_as(kind, tmp_path / "in", ROWS)
+    what = "a folder" if path.is_dir() else "a file"
+    assert f"pairs.{option}" in (message := told(tmp_path, path, **{option: value}))
+    assert f"has no effect on {what}" in message
+
+
 def test_a_prompt_of_a_held_out_split_is_not_trained_on(tmp_path: Path) -> None:
     rows = [
         row(1, split="train"),

@@ -45,10 +45,7 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
     """The tables behind `pairs.path`; `cache` is where `datasets` may keep what it converts."""
     path = Path(str(config.path)).expanduser()
     if path.is_file():
-        for option in ("subset", "revision"):
-            if getattr(config, option) is not None:
-                raise UserError(f"pairs.{option} has no effect on a file: it is for hub ids; leave it out")
-        return _one_file(path)
+        return _one_file(path, config)
     if path.is_dir():
         return _folder(path, config, cache)
     if HUB_ID.fullmatch(str(config.path)):
@@ -68,7 +65,24 @@ def _neighbours(path: Path) -> str:
     return nearest(path.name, [p.name for p in folder.iterdir()])
 
 
-def _one_file(path: Path) -> Source:
+def _refuse(config: PairsConfig, options: Sequence[str], what: str) -> None:
+    """Raises `UserError` for a value of one of `options`, which this kind of source does not ask for."""
+    for option in options:
+        section, _, split = option.partition(".")
+        value = getattr(config, section)
+        if (getattr(value, split) if split else value) is not None:
+            use = (
+                "data sets that have splits"
+                if split
+                else "hub ids"
+                if option == "revision"
+                else "data sets of several configurations"
+            )
+            raise UserError(f"pairs.{option} has no effect on {what}: it is for {use}; leave it out")
+
+
+def _one_file(path: Path, config: PairsConfig) -> Source:
+    _refuse(config, ("subset", "revision", "splits.train", "splits.validation", "splits.test"), "a file")
     kind = file_format(path)
     columns = tuple(parquet_columns(path)) if kind == "parquet" else None
     total = None
@@ -94,7 +108,7 @@ def _hash_file(path: Path, size: int, mtime: int) -> str:
 
 def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
     if (path / "manifest.json").is_file() and (path / "pairs.parquet").is_file():
-        return _one_file(path / "pairs.parquet")  # a finished stage of ours
+        return _one_file(path / "pairs.parquet", config)  # a finished stage of ours
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.relative_to(path).parts[0].startswith("."))
     if not any(p.name.lower().endswith(_DATA_FILES) for p in files):
         holds = ", ".join(p.name for p in files[:3]) or "nothing"
@@ -108,6 +122,7 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
     from datasets import load_dataset, load_from_disk
 
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
     if saved:
         loaded = _load(f"pairs.path={path}", lambda: load_from_disk(str(path)))
     else:
