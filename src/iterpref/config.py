@@ -14,8 +14,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from iterpref.config_codeflow import DebugConfig, GenerateConfig, ProblemsConfig
+from iterpref.config_codeflow import DebugConfig, ProblemsConfig
 from iterpref.config_evaluate import BenchmarkConfig, EvaluateConfig
+from iterpref.config_generate import GenerateConfig
 from iterpref.config_option import option
 from iterpref.config_pairs import PairsConfig
 from iterpref.errors import UserError

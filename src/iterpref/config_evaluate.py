@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iterpref.config_generate import LOCAL
 from iterpref.config_option import option
 from iterpref.errors import UserError
 
@@ -112,6 +113,11 @@ def check_evaluation_effects(config: Config, overridden: Collection[str]) -> Non
         used = ("seed", "paths", "sandbox", "model", "generate", "trainer", "evaluate", "benchmark")
         idle = (*(f"evaluate.{name}" for name in _HELD_OUT), *(f"generate.{name}" for name in _CODEFLOW))
         what = f"benchmark={config.benchmark.name}"
+        if config.generate.name in LOCAL:
+            raise UserError(
+                f"generate={config.generate.name} has no effect with {what}, which runs a local model itself: leave it out, and name "
+                "the model: model=pretrained model.path=DIR"
+            )
         if config.generate.name != "mutate":
             idle = (*idle, "model", "trainer", "evaluate.batch_size")
     else:

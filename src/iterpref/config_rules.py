@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from iterpref.config import Config, PairsConfig
-from iterpref.config_codeflow import codeflow_rules, idle_codeflow
+from iterpref.config_codeflow_rules import codeflow_rules, idle_codeflow
 from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.errors import UserError
 

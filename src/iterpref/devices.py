@@ -11,15 +11,15 @@ from iterpref.config import TrainerConfig
 from iterpref.errors import UserError
 
 
-def resolve_device(config: TrainerConfig) -> torch.device:
-    """The device that `trainer.accelerator` means here; raises `UserError` when the machine has no such device, or too few."""
+def resolve_device(config: TrainerConfig, option: str = "trainer.accelerator") -> torch.device:
+    """The device that the accelerator, which `option` names, means here; raises `UserError` when the machine has no such device, or too few."""
     wanted = config.accelerator
     if wanted == "auto":
         wanted = "gpu" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if wanted == "gpu" and not torch.cuda.is_available():
-        raise UserError("trainer.accelerator=gpu, but torch sees no CUDA device here: set trainer.accelerator=auto")
+        raise UserError(f"{option}=gpu, but torch sees no CUDA device here: set {option}=auto")
     if wanted == "mps" and not torch.backends.mps.is_available():
-        raise UserError("trainer.accelerator=mps, but torch sees no Apple GPU here: set trainer.accelerator=auto")
+        raise UserError(f"{option}=mps, but torch sees no Apple GPU here: set {option}=auto")
     available = torch.cuda.device_count() if wanted == "gpu" else 1
     if config.devices > available:
         kind = {

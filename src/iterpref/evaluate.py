@@ -78,10 +78,9 @@ class Scorer:
     """Scores model folders on the held-out tasks and pairs of one run: `config` says how, `data` what."""
 
     def __init__(self, config: Config, data: Config) -> None:
-        from iterpref.codeflow.problems import load_problems
         from iterpref.data.datamodule import batch_maker, build_reference, read_examples
         from iterpref.data.reference_cache import attach
-        from iterpref.data.stages import prepare
+        from iterpref.data.stages import load_tasks, prepare
         from iterpref.devices import resolve_device, resolve_precision
 
         self.config = config
@@ -92,7 +91,7 @@ class Scorer:
         examples = read_examples(data, self.prepared)
         cache = build_reference(data, self.prepared, examples)
         self.examples = [e for e in attach(examples, cache) if e.split == config.evaluate.split]
-        self.problems = load_problems(config.problems)
+        self.problems = load_tasks(data)
         self.make_batch = batch_maker(data, self.prepared.model, self.device)
         self.highlighted: list[dict[str, Any]] = []
 

@@ -40,15 +40,6 @@ def command(data: Path, tasks: Path, url: str) -> list[str]:
     ]  # fmt: skip
 
 
-def tables(data: Path) -> dict[str, str]:
-    return {
-        path.relative_to(data).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for stage in ("trajectories", "pairs", "tokens")
-        for path in sorted((data / stage).glob("*/*.*"))
-        if "timings" not in path.parts
-    }
-
-
 @pytest.fixture
 def tasks(tmp_path: Path) -> Path:
     path = tmp_path / "tasks.jsonl"
@@ -61,66 +52,9 @@ def tasks(tmp_path: Path) -> Path:
     return path
 
 
-# Imports once, then a fork a run: twenty starts of Python would take most of the test's time.
-FORKER = """
-import json, os, sys
-import iterpref.prepare, iterpref.data.masking, iterpref.models.policy, iterpref.codeflow.generate.setup, openai
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        sys.stdin.close()
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        try:
-            iterpref.prepare.main(json.loads(line))
-        except SystemExit as error:
-            os._exit(int(error.code or 0))
-        os._exit(0)
-    print(pid, flush=True)
-    print(os.waitpid(pid, 0)[1], flush=True)
-"""
-
-
-class Runs:
-    """Runs of `iterpref.prepare`, one after the other."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def start(self, command: list[str]) -> int:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command[3:]) + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def status(self) -> int:
-        return self._line()
-
-    def _line(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def __enter__(self) -> "Runs":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-
-def alive(pid: int) -> bool:
-    return (
-        Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        if Path(f"/proc/{pid}").exists()
-        else False
-    )
-
-
 @pytest.mark.slow
-def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, tasks):
-    with ChatServer(developer) as server, Runs() as runs:
+def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, tasks, runs):
+    with ChatServer(developer) as server:
         calm, killed = (command(tmp_path / name, tasks, server.url) for name in ("calm", "killed"))
         runs.start(calm)
         assert runs.status() == 0
@@ -131,12 +65,12 @@ def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, ta
             before = len(server.requests)
             pid = runs.start(killed)
             # In every third run the clock starts with the process, else with the first call.
-            while turn % 3 and len(server.requests) == before and alive(pid):
+            while turn % 3 and len(server.requests) == before and runs.alive(pid):
                 time.sleep(0.002)
             moment = time.monotonic() + rng.uniform(0, 0.15)
-            while time.monotonic() < moment and alive(pid):
+            while time.monotonic() < moment and runs.alive(pid):
                 time.sleep(0.002)
-            if alive(pid):
+            if runs.alive(pid):
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
                 at_work += len(server.requests) > before
@@ -147,9 +81,9 @@ def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, ta
         assert runs.status() == 0
         paid_again = len(server.requests) - 2 * undisturbed
         assert paid_again <= 3 * kills  # those in flight
-        finished = tables(tmp_path / "calm")
+        finished = runs.tables(tmp_path / "calm")
         assert finished
-        assert tables(tmp_path / "killed") == finished
+        assert runs.tables(tmp_path / "killed") == finished
         n = len(server.requests)
         runs.start(killed)
         assert runs.status() == 0

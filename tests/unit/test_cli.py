@@ -136,7 +136,7 @@ def test_what_has_a_meaning_passes(override: str) -> None:
 
 def test_groups_are_the_folders_and_choices_their_files() -> None:
     groups = config_groups()
-    assert groups["problems"] == ["bank", "instructions", "jsonl", "mbpp", "stdio"]
+    assert groups["problems"] == ["bank", "features", "hub", "instructions", "jsonl", "mbpp", "stdio"]
     assert "." not in groups
 
 

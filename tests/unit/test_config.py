@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from omegaconf import OmegaConf
 
 from iterpref.cli import CONFIG_DIR, config_groups, register_schema
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
+from iterpref.config_rules import check_effects
 from iterpref.errors import UserError
 
 COMMANDS = tuple(SECTIONS)
 NEEDS_A_VALUE = {
     **{("generate", name): ["generate.model=some-model"] for name in ("openai", "replay")},
-    **{("problems", name): ["problems.path=tasks.jsonl"] for name in ("jsonl", "mbpp", "stdio", "instructions")},
+    **{("problems", name): ["problems.path=tasks.jsonl"] for name in ("jsonl", "hub", "mbpp", "stdio", "instructions")},
     ("model", "pretrained"): ["model.path=some/model"],
     ("pairs", "external"): ["pairs.path=some/pairs"],
 }
@@ -146,6 +148,27 @@ def test_nan_is_refused_by_every_number(key: str) -> None:
         ({"generate__bugs_min": 5}, r"generate\.bugs_min=5 is above generate\.bugs_max=4"),
         ({"problems__source": "jsonl"}, r"add problems\.path=FILE\.jsonl"),
         ({"problems__path": "a.jsonl"}, r"problems\.path has no effect with problems\.source=bank: use problems=jsonl"),
+        ({"generate__name": "openai"}, r"generate=openai needs the model's name: add generate\.model=NAME"),
+        ({"generate__name": "replay"}, r"generate=replay needs the model's name"),
+        (
+            {"generate__name": "vllm", "generate__model": "x", "generate__concurrency": 99},
+            r"say model=pretrained model\.path=x",
+        ),
+        (
+            {"generate__name": "transformers", "generate__batch_rows": 64},
+            r"generate\.batch_rows=64 .* generate\.concurrency=32 calls",
+        ),
+        (
+            {"generate__name": "transformers", "generate__concurrency": 64, "generate__debugger__name": "openai"},
+            r"the debugger, by openai, needs the model's name: add generate\.debugger\.model=NAME",
+        ),
+        ({"pairs__judge": True}, r"add generate\.judge\.model=NAME"),
+        ({"problems__source": "hub"}, r"problems\.source=hub needs a folder, a file or OWNER/NAME"),
+        (
+            {"problems__source": "features"},
+            r"problems=features has tasks that a language model writes: add generate=openai",
+        ),
+        ({"problems__features__test_share": 0.96}, r"leave nothing to train on"),
         ({"model__source": "pretrained"}, r"add model\.path=NAME"),
         ({"model__path": "x"}, r"model\.path has no effect with model\.source=wheel: use model=pretrained"),
         ({"model__revision": "x"}, r"model\.revision has no effect"),
@@ -167,6 +190,63 @@ def test_nan_is_refused_by_every_number(key: str) -> None:
 def test_a_combination_without_meaning_names_what_to_change(values: dict[str, Any], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         changed(**values)
+
+
+OPENAI = {"generate__name": "openai", "generate__model": "m"}
+HERE = {"generate__name": "transformers", "generate__concurrency": 64}
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "reason"),
+    [
+        ({}, "generate.batch_rows", "generate=mutate"),
+        (OPENAI, "generate.batch_rows", "generate=openai: add generate=transformers"),
+        (OPENAI, "generate.gpus", "add generate=vllm"),
+        (HERE, "generate.gpu_share", "generate=transformers: add generate=vllm"),
+        (HERE, "generate.base_url", "generate=transformers, which asks no server: add generate=openai"),
+        (
+            {**HERE, "generate__name": "vllm", "generate__batch_rows": 8},
+            "generate.accelerator",
+            "add generate=transformers",
+        ),
+        ({**OPENAI, "generate__debugger__name": "vllm"}, "generate.debugger.base_url", "generate.debugger.name=vllm"),
+        (OPENAI, "problems.features.tasks", "problems=bank: add problems=features"),
+        (OPENAI, "problems.hub_split", "problems=bank: add problems=hub"),
+        ({**OPENAI, "problems__source": "features"}, "generate.evolve_prompt", "problems.features.evolve=0"),
+        (
+            {**OPENAI, "problems__source": "features"},
+            "problems.mapping.prompt",
+            "problems=features: add problems=jsonl",
+        ),
+        ({**OPENAI, "debug__max_refinements": 0, "pairs__by": "sampling"}, "generate.debugger.model", "mends nothing"),
+    ],
+)
+def test_an_option_of_another_backend_or_source_is_refused(values: dict[str, Any], key: str, reason: str) -> None:
+    with pytest.raises(UserError, match=rf"{re.escape(key)} has no effect with .*{re.escape(reason)}"):
+        check_effects(changed(**values), [key], "prepare")
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        (HERE, "generate.batch_rows"),
+        (HERE, "generate.retries"),
+        (
+            {**HERE, "generate__judge__name": "openai", "generate__judge__model": "m", "pairs__judge": True},
+            "generate.judge.base_url",
+        ),
+        (
+            {**HERE, "generate__judge__name": "openai", "generate__judge__model": "m", "pairs__judge": True},
+            "generate.timeout_s",
+        ),
+        ({**OPENAI, "generate__debugger__name": "vllm", "generate__batch_rows": 8}, "generate.gpus"),
+        ({"generate__judge__name": "transformers", "pairs__judge": True, "generate__batch_rows": 8}, "generate.dtype"),
+        ({**OPENAI, "problems__source": "features"}, "generate.task_prompt"),
+        ({**OPENAI, "problems__source": "hub", "problems__path": "x/y"}, "problems.mapping.prompt"),
+    ],
+)
+def test_an_option_of_the_backend_or_source_at_work_is_taken(values: dict[str, Any], key: str) -> None:
+    check_effects(changed(**values), [key], "prepare")
 
 
 def test_bf16_weights_are_allowed_with_bf16_arithmetic() -> None:

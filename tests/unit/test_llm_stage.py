@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite
-from iterpref.config_codeflow import DebugConfig, GenerateConfig, RoleConfig
+from iterpref.config_codeflow import DebugConfig
+from iterpref.config_generate import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, SourceFile, TestSuite, Trajectory, Verdict
 
@@ -225,7 +227,9 @@ def test_an_author_writes_the_tests_once_and_they_stay(tmp_path, serve) -> None:
         check = "add(1), 2" if role == "author" else "1, 1"
         return answer(program(1, wrong=role == "author") + TESTS.format(check=check))
 
-    found = rows(build(tmp_path, serve(respond), [BARE]))["own"]
+    features = ("text/layout/wrap paragraphs to a width", "edge/one element only")
+    found = rows(build(tmp_path, serve(respond), [replace(BARE, features=features)]))["own"]
+    assert found.features == features
     assert [a.verdict for a in found.iterations] == [Verdict.FAIL, Verdict.PASS]
     assert "add(1), 2" in found.tests.files[0].text
     assert {a.tests_sha256 for a in found.iterations} == {found.tests.sha256}

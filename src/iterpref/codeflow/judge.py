@@ -15,19 +15,15 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from iterpref.codeflow.asking import ask_in_order
 from iterpref.codeflow.code import of_text
-from iterpref.codeflow.flow import Flow
-from iterpref.codeflow.generate.answer import BadAnswer, parse_quietly, read_json
-from iterpref.codeflow.generate.chat import GaveUp, Message, RequestRefused
-from iterpref.codeflow.generate.limits import Stop, Stopped
+from iterpref.codeflow.generate.answer import BadAnswer, only_json, parse_quietly
+from iterpref.codeflow.generate.chat import Message, RequestRefused
 from iterpref.codeflow.generate.llm import Connect, Lines, Role
-from iterpref.errors import UserError
-from iterpref.progress import track
 from iterpref.schema import SourceFile, TestScores, TestSuite
 
 VERSION = 1  # grows with every change of what the judge is shown, or of how it is read
 LONGEST_TEXT = 60  # characters of a string that is shown as it is
-_VERDICT = re.compile(r"\s*<json>(\{[^{}]*\})</json>\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -52,34 +48,10 @@ class Judge:
 
         Raises `UserError` at the end when the server or a budget kept some from being asked.
         """
-        stop = Stop()
-        lines = self._connect(stop, spender)
-        early: dict[int, Opinion] = {}  # of pairs whose predecessors are still being asked about
-        judged = told = 0
-        lost: list[str] = []
-        with Flow(
-            enumerate(pairs), lambda job: self._opinion(lines, *job[1]), width=self._concurrency, stop=stop, finish=lines.close
-        ) as flow:  # fmt: skip
-            for (i, _), outcome in track(flow, total, "judging"):
-                if isinstance(outcome, Opinion):
-                    early[i] = outcome
-                    judged += 1
-                elif isinstance(outcome, GaveUp):
-                    lost.append(str(outcome))
-                elif isinstance(outcome, UserError):
-                    stop.set(outcome)
-                elif not isinstance(outcome, Stopped):
-                    raise outcome
-                while told in early:
-                    yield early.pop(told)
-                    told += 1
-        state = f"{judged} of {total} pairs are judged, and what was answered is kept"
-        if stop.cause is not None:
-            raise type(stop.cause)(f"{stop.cause} ({state})")
-        if lost:
-            raise UserError(
-                f"the judge's server failed {len(lost)} times for good (last: {lost[-1]}); {state}: run the same command again"
-            )
+        return ask_in_order(
+            pairs, total, lambda lines, pair: self._opinion(lines, *pair), connect=self._connect, spender=spender,
+            width=self._concurrency, what="judging", done="pairs are judged",
+        )  # fmt: skip
 
     async def _opinion(self, lines: Lines, rejected: str, chosen: str) -> Opinion:
         first, second = neutral(rejected), neutral(chosen)
@@ -100,9 +72,8 @@ class Judge:
 async def ask(lines: Lines, role: Role, messages: Sequence[Message], mark: str) -> dict[str, Any]:
     """The one JSON object of an answer that is nothing else; raises `BadAnswer` otherwise."""
     answer = await lines.of(role.name).complete(messages, role.params)
-    match = _VERDICT.match(answer.text) if len(answer.text) < 5000 else None
-    value = read_json(match[1]) if match else None
-    if not isinstance(value, dict) or value.get("mark") != mark:
+    value = only_json(answer.text)
+    if value is None or value.get("mark") != mark:
         raise BadAnswer("judge_unreadable", answer.text[:100])
     return value
 

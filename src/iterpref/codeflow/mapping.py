@@ -40,13 +40,13 @@ class Mapping:
             except TemplateError as error:
                 raise UserError(f"problems.mapping.{item.name}={expression}: no Jinja expression ({error})") from None
 
-    def problem(self, row: dict[str, Any], place: str) -> Problem:
-        """The task in a row; raises `UserError` naming the place and the option."""
+    def problem(self, place: str, row: dict[str, Any], split: str = "train") -> Problem:
+        """The task in a row, of `split` unless the mapping says another; raises `UserError` naming the place and the option."""
         prompt = self._text("prompt", row, place)
         if not prompt.strip():
             raise UserError(f"{place}: problems.mapping.prompt gives an empty text; mend or remove this row")
         solution = self._text("solution", row, place)
-        split = self._text("split", row, place) or "train"
+        split = self._text("split", row, place) or split
         if split not in SPLITS:
             raise UserError(f"{place}: problems.mapping.split gives {split!r}, which is none of {', '.join(SPLITS)}")
         return Problem(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.mapping import SPLITS, Mapping
@@ -19,9 +19,19 @@ from iterpref.schema import Problem, SourceFile, TestSuite
 _FIELDS = ("task_id", "prompt", "tests", "solution", "split", "category", "source", "license")
 
 
-def load_problems(config: ProblemsConfig) -> list[Problem]:
-    """All problems of the configured source in a fixed order; raises `UserError` when there are none."""
-    problems = load_bank() if config.source == "bank" else read_jsonl(Path(str(config.path)), config.mapping)
+def load_problems(config: ProblemsConfig, data: Path = Path("data_cache")) -> list[Problem]:
+    """All problems of a source that needs no language model, in a fixed order; raises `UserError` when there are none.
+
+    `data` is where `datasets` may keep what it converts.
+    """
+    if config.source == "bank":
+        problems = load_bank()
+    elif config.source == "hub":
+        from iterpref.codeflow.hub import read_hub
+
+        problems = read_hub(config, data)
+    else:
+        problems = read_jsonl(Path(str(config.path)), config.mapping)
     if not problems:
         raise UserError(
             f"problems={config.source}: there is no task in {config.path or 'the bank'}; at least one was expected"
@@ -51,9 +61,30 @@ def read_jsonl(path: Path, mapping: MappingConfig | None = None) -> list[Problem
     """
     if not path.is_file():
         raise UserError(f"problems.path={path}: there is no such file")
+    return read_rows(_lines(path), mapping)
+
+
+class Row(NamedTuple):
+    place: str  # FILE:LINE, or what else ends in a colon and a name within
+    values: dict[str, Any]
+    split: str = "train"  # of a task that says none
+
+
+def read_rows(rows: Iterable[Row], mapping: MappingConfig | None) -> list[Problem]:
+    """The tasks in rows: see `read_jsonl`."""
     mapped = Mapping(mapping) if mapping is not None and mapping.prompt is not None else None
     problems: list[Problem] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    for row in rows:
+        problem = mapped.problem(*row) if mapped else _native(*row)
+        if problem.task_id in seen:
+            raise UserError(f"{row.place}: task_id '{problem.task_id}' stands in {seen[problem.task_id]} already")
+        seen[problem.task_id] = row.place
+        problems.append(problem)
+    return problems
+
+
+def _lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as handle:
         for number, raw in enumerate(handle, 1):
             place = f"{path}:{number}"
@@ -63,14 +94,7 @@ def read_jsonl(path: Path, mapping: MappingConfig | None = None) -> list[Problem
             except UnicodeDecodeError as error:
                 raise UserError(f"{place}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from None
             if line.strip():
-                row = _object(line, place)
-                problem = mapped.problem(row, place) if mapped else _native(row, place)
-                if problem.task_id in seen:
-                    earlier = seen[problem.task_id]
-                    raise UserError(f"{place}: task_id '{problem.task_id}' stands in line {earlier} already")
-                seen[problem.task_id] = number
-                problems.append(problem)
-    return problems
+                yield Row(place, _object(line, place))
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
@@ -88,14 +112,14 @@ def _object(line: str, place: str) -> dict[str, Any]:
     return row
 
 
-def _native(row: dict[str, Any], place: str) -> Problem:
+def _native(place: str, row: dict[str, Any], split: str) -> Problem:
     unknown = sorted(set(row) - set(_FIELDS))
     if unknown:
         raise UserError(f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}")
     for name in ("task_id", "prompt"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise UserError(f"{place}: '{name}' must be a text that is not empty, {row.get(name)!r} came")
-    split = row.get("split", "train")
+    split = row.get("split", split)
     if split not in SPLITS:
         raise UserError(f"{place}: split={split!r} is none of {', '.join(SPLITS)}")
     solution = row.get("solution")

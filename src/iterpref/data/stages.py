@@ -1,6 +1,6 @@
 """All of data preparation, as `iterpref.prepare` and `CodeFlowDataModule.prepare_data` both call it.
 
-    problems -> trajectories -> pairs -> tokens and masks  (-> reference log-probs, `data.reference_cache`)
+    (features ->) problems -> trajectories -> pairs -> tokens and masks  (-> reference log-probs, `data.reference_cache`)
             anyone's rows -> pairs
 
 Each stage has a key of its own: a new mask rule re-uses trajectories and pairs, a new loss re-uses everything.
@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iterpref.artifacts import Artifact
-from iterpref.build import build_generator, build_judge, build_limits, build_sandbox
+from iterpref.build import build_generator, build_judge, build_limits, build_sandbox, local_models
 from iterpref.codeflow.contamination import evaluation_tasks
+from iterpref.codeflow.features.stage import written_tasks
 from iterpref.codeflow.pair_stages import external_pairs_stage, pairs_stage
 from iterpref.codeflow.problems import load_problems
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.config import Config
 from iterpref.data.tokens import tokens_stage
 from iterpref.models.source import resolve_model
+from iterpref.schema import Problem
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,25 @@ def prepare(config: Config) -> Prepared:
     return Prepared(data, trajectories, pairs, tokens, model)
 
 
+def load_tasks(config: Config) -> list[Problem]:
+    """The tasks of the configured source; those that a language model has yet to write are written first."""
+    if config.problems.source == "features":
+        return written_tasks(
+            Path(config.paths.data), config.problems, config.generate, local_models(config), config.seed
+        )
+    return load_problems(config.problems, Path(config.paths.data))
+
+
 def prepare_pairs(config: Config) -> tuple[Artifact | None, Artifact]:
     """The stages that need no tokenizer: trajectories (None where the pairs are somebody else's) and pairs."""
     data = Path(config.paths.data)
-    tasks = evaluation_tasks(config.pairs, lambda: load_problems(config.problems))
+    tasks = evaluation_tasks(config.pairs, lambda: load_tasks(config))
     if config.pairs.source == "external":
         return None, external_pairs_stage(data, config.pairs, tasks)
-    judge = build_judge(config.generate, data) if config.pairs.judge else None
+    judge = build_judge(config) if config.pairs.judge else None
     trajectories = trajectories_stage(
-        data, load_problems(config.problems), build_generator(config.generate, data, config.debug.min_test_score is not None), lambda: build_sandbox(config.sandbox),
+        data, load_tasks(config), build_generator(config.generate, data, config.debug.min_test_score is not None, local_models(config)),
+        lambda: build_sandbox(config.sandbox),
         build_limits(config.sandbox), config.debug, config.seed,
     )  # fmt: skip
     return trajectories, pairs_stage(data, trajectories, config.pairs, config.seed, judge, tasks)

@@ -16,7 +16,7 @@ from iterpref.errors import UserError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
-_SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
     if HUB_ID.fullmatch(str(config.path)):
         return _hub(str(config.path), config)
     raise UserError(
-        f"pairs.path={config.path}: there is no such file or folder{_neighbours(path)}; "
+        f"pairs.path={config.path}: there is no such file or folder{neighbours(path)}; "
         "a data set on the hub is named OWNER/NAME"
     )
 
 
-def _neighbours(path: Path) -> str:
+def neighbours(path: Path) -> str:
     from iterpref.config import nearest
 
     folder = path.parent
@@ -124,9 +124,9 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
     _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
     if saved:
-        loaded = _load(f"pairs.path={path}", lambda: load_from_disk(str(path)))
+        loaded = load_quietly(f"pairs.path={path}", lambda: load_from_disk(str(path)))
     else:
-        loaded = _load(
+        loaded = load_quietly(
             f"pairs.path={path}", lambda: load_dataset(str(path), config.subset, cache_dir=str(cache.resolve()))
         )
     return _of_datasets(path.name or str(path), str(path), key.hexdigest(), loaded, config)
@@ -136,15 +136,15 @@ def _hub(name: str, config: PairsConfig) -> Source:
     from datasets import load_dataset
 
     place = f"pairs.path={name}"
-    loaded = _load(place, lambda: load_dataset(name, config.subset, revision=config.revision))
+    loaded = load_quietly(place, lambda: load_dataset(name, config.subset, revision=config.revision))
     splits = loaded if isinstance(loaded, dict) else {"train": loaded}
     prints = sorted((split, len(data), data._fingerprint) for split, data in splits.items())
     key = hashlib.sha256(repr((name, config.subset, config.revision, prints)).encode()).hexdigest()
     return _of_datasets(name, name, key, loaded, config)
 
 
-def _load(place: str, load: Callable[[], Any]) -> Any:
-    """What `datasets` loads; any fault of it is the user's to read, with the remedy for the usual ones."""
+def load_quietly(place: str, load: Callable[[], Any]) -> Any:
+    """What `datasets` loads. `place` is `SECTION.path=PATH`; any fault is the user's to read, with the usual remedy."""
     from datasets import disable_progress_bars, enable_progress_bars
 
     disable_progress_bars()
@@ -153,11 +153,13 @@ def _load(place: str, load: Callable[[], Any]) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         cause = " ".join(str(error.__cause__).split())[:200] if error.__cause__ else ""
+        option, _, path = place.partition("=")
+        section = option.partition(".")[0]
         remedy = (
-            "if it was meant to be a local folder, there is none of that name here; else check the name, pairs.subset, "
-            "pairs.revision, the network and your login (hf auth login)"
-            if "/" in place and not Path(place.partition("=")[2]).exists()
-            else "give one of its files: pairs=FOLDER/FILE"
+            f"if it was meant to be a local folder, there is none of that name here; else check the name, {section}.subset, "
+            f"{section}.revision, the network and your login (hf auth login)"
+            if not Path(path).exists()
+            else f"give one of its files: {'pairs' if section == 'pairs' else option}=FOLDER/FILE"
         )
         raise UserError(f"{place}: datasets cannot load it ({type(error).__name__}: {reason}{f'; {cause}' if cause else ''}); {remedy}") from None  # fmt: skip
     finally:
@@ -169,7 +171,7 @@ def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConf
     if not isinstance(loaded, dict):
         loaded = {"train": loaded}
     chosen: dict[str, str] = {}
-    for split, usual in _SPLIT_NAMES.items():
+    for split, usual in SPLIT_NAMES.items():
         named = getattr(wanted, split)
         if named is not None and named not in loaded:
             raise UserError(f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}")

@@ -31,9 +31,11 @@ MAX_BLOCKS = 200
 _FENCE = re.compile(r"\s{0,8}(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[\w+#-]*)[^`]*$")
 _FILE = re.compile(r"<file>([^\n<]*)</file>")  # linear, whatever the answer
 _JSON = re.compile(r"<json>(.*?)(?:</json>|\Z)", re.DOTALL)
+_ONLY_JSON = re.compile(r"\s*<json>(\{[^{}]*\})</json>\s*\Z")
+_LONGEST_JSON = 5000
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?<!\.)\Z")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?\Z", re.IGNORECASE)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _PACKAGE = re.compile(r"[A-Za-z][\w.\-]*")
 _PYTHON = ("", "py", "python", "python3")
 
@@ -166,6 +168,13 @@ def read_json(text: str) -> Any:
     return None
 
 
+def only_json(text: str) -> dict[str, Any] | None:
+    """The flat JSON object of an answer that is one `<json>` line and nothing else; None for any other answer."""
+    match = _ONLY_JSON.match(text) if len(text) < _LONGEST_JSON else None
+    value = read_json(match[1]) if match else None
+    return value if isinstance(value, dict) else None
+
+
 def _packages(declared: dict[str, Any]) -> tuple[str, ...]:
     value = declared.get("packages", [])
     if not isinstance(value, list) or not all(isinstance(p, str) for p in value) or len(value) > 50:
@@ -247,7 +256,7 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> tuple[SourceFile, ...]:
             raise BadAnswer("bad_file_name", raw)
         if len(text) > MAX_FILE:
             raise BadAnswer("file_too_long", f"{name}: {len(text)} characters")
-        if match := _CONTROL.search(text):
+        if match := CONTROL.search(text):
             raise BadAnswer("control_characters", f"{name}: {match[0]}")
         folded = name.casefold()
         earlier = files.get(folded)

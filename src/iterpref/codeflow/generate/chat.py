@@ -16,12 +16,7 @@ from typing import Protocol
 
 from iterpref.errors import UserError
 from iterpref.record import Record
-
-
-@dataclass(frozen=True)
-class Message(Record):
-    role: str  # system | user | assistant
-    content: str
+from iterpref.schema import Message
 
 
 @dataclass(frozen=True)

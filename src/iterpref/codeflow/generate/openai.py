@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -64,6 +65,7 @@ class OpenAIBackend:
     def _connect(self) -> Any:
         """On the event loop that uses it: connections belong to a loop."""
         if self._client is None:
+            logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of many thousand calls
             key = os.environ.get(self._key_env, "")
             if not key and self.base_url is None:
                 raise Unrecoverable(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iterpref.codeflow.generate.batching import BatchingBackend, BatchLimits, Engine
 from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.generate.chat import ChatBackend, ChatParams
 from iterpref.codeflow.generate.client import CallLimits, ChatClient, budget_of
 from iterpref.codeflow.generate.limits import Stop
-from iterpref.codeflow.generate.llm import LlmGenerator, Role
+from iterpref.codeflow.generate.llm import Connect, LlmGenerator, Role
+from iterpref.codeflow.generate.local import LocalModels, resolve_device
 from iterpref.codeflow.generate.prompts import Prompt
-from iterpref.config_codeflow import GenerateConfig, RoleConfig
+from iterpref.config_generate import LOCAL, GenerateConfig, for_role
 from iterpref.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,13 +39,11 @@ def call_limits(config: GenerateConfig) -> CallLimits:
     )
 
 
-def for_role(config: GenerateConfig, role: str) -> GenerateConfig:
-    """The options as they are for `author`, `debugger` or `judge`: its own where it has any, else the author's."""
-    own = {"debugger": config.debugger, "judge": config.judge}.get(role, RoleConfig())
-    return replace(config, **{k: v for k, v in asdict(own).items() if v is not None})
-
-
-def backend_of(config: GenerateConfig, data: Path) -> ChatBackend:
+def backend_of(config: GenerateConfig, data: Path, local: LocalModels, stop: Stop) -> ChatBackend:
+    """Whoever answers a role, whose options these are. Raises `UserError` for a package that is missing."""
+    if config.name in LOCAL:
+        limits = BatchLimits(config.batch_rows, config.batch_tokens, config.batch_wait_s)
+        return BatchingBackend(_engine_of(config, local), limits, stop)
     if config.name == "replay":
         from iterpref.codeflow.generate.replay import ReplayBackend
 
@@ -60,11 +60,25 @@ def backend_of(config: GenerateConfig, data: Path) -> ChatBackend:
     )
 
 
+def _engine_of(config: GenerateConfig, local: LocalModels) -> Engine:
+    model = local.of(config)
+    if config.name == "vllm":
+        from iterpref.codeflow.generate.vllm import VllmEngine
+
+        return VllmEngine(model, config.gpu_share, config.gpus)
+    from iterpref.codeflow.generate.transformers import TransformersEngine
+
+    return TransformersEngine(model, resolve_device(config))
+
+
 class CachedLines:
     """`llm.Lines`: a client for each model and server, opened when it is first asked for; one cache and one budget for all."""
 
-    def __init__(self, config: GenerateConfig, data: Path, stop: Stop, spender: str) -> None:
+    def __init__(
+        self, config: GenerateConfig, data: Path, stop: Stop, spender: str, local: LocalModels | None = None
+    ) -> None:
         self._config, self._data, self._stop, self._spender = config, data, stop, spender
+        self._local = local or LocalModels(data)
         self._limits = call_limits(config)
         self._cache = RequestCache(data / CACHE)
         self._budget = budget_of(self._limits, self._cache, spender)
@@ -73,9 +87,9 @@ class CachedLines:
     def of(self, role: str) -> ChatBackend:
         """The line of `debugger` or `judge`; any other name is the author's."""
         own = for_role(self._config, role)
-        place = (own.model, own.base_url, own.key_env)
+        place = (own.name, own.model, own.base_url, own.key_env)
         if place not in self._clients:
-            backend = backend_of(own, self._data)
+            backend = backend_of(own, self._data, self._local, self._stop)
             self._clients[place] = ChatClient(
                 backend, self._cache, self._limits, self._stop, self._spender, self._budget
             )
@@ -87,39 +101,48 @@ class CachedLines:
         self._cache.close()
 
 
-def role_of(config: GenerateConfig, name: str, prompt: Prompt) -> Role:
+def role_of(config: GenerateConfig, name: str, prompt: Prompt, local: LocalModels) -> Role:
     own = for_role(config, name)
-    return Role(name, str(own.model), ChatParams(own.temperature, own.top_p, own.max_tokens), prompt)
+    model = local.of(own).name if own.name in LOCAL else str(own.model)
+    return Role(name, model, ChatParams(own.temperature, own.top_p, own.max_tokens), prompt)
 
 
-def llm_generator(config: GenerateConfig, data: Path, score_tests: bool = False) -> LlmGenerator:
+def llm_generator(
+    config: GenerateConfig, data: Path, local: LocalModels | None = None, score_tests: bool = False
+) -> LlmGenerator:
     """Raises `UserError` for a prompt that is no template, and for a package that this environment lacks."""
+    local = local or LocalModels(data)
     for package in config.packages:
         if importlib.util.find_spec(package.split(".")[0]) is None:
             raise UserError(
                 f"generate.packages: '{package}' is not installed here; run: pip install {package}, or leave it out"
             )
     author, debugger = (
-        role_of(config, name, Prompt(name, getattr(config, f"{name}_prompt"))) for name in ("author", "debugger")
+        role_of(config, name, Prompt(name, getattr(config, f"{name}_prompt")), local) for name in ("author", "debugger")
     )
     return LlmGenerator(
-        author, debugger, Prompt("unreadable", config.unreadable_prompt),
-        lambda stop, spender: CachedLines(config, data, stop, spender),
+        author, debugger, Prompt("unreadable", config.unreadable_prompt), connect(config, data, local),
         concurrency=config.concurrency, answer_retries=config.answer_retries, packages=config.packages,
-        test_judge=judge_role(config, "judge_tests", config.judge_tests_prompt) if score_tests else None,
+        test_judge=judge_role(config, "judge_tests", config.judge_tests_prompt, local) if score_tests else None,
     )  # fmt: skip
 
 
-def judge_role(config: GenerateConfig, prompt: str, path: str | None) -> Role:
+def connect(config: GenerateConfig, data: Path, local: LocalModels | None = None) -> Connect:
+    """Opens the lines of the roles, once a run begins."""
+    return lambda stop, spender: CachedLines(config, data, stop, spender, local)
+
+
+def judge_role(config: GenerateConfig, prompt: str, path: str | None, local: LocalModels) -> Role:
     """`generate.judge.*`, else the author's model; greedy unless told otherwise."""
-    role = role_of(config, "judge", Prompt(prompt, path))
+    role = role_of(config, "judge", Prompt(prompt, path), local)
     greedy = replace(role.params, temperature=0.0)
     return replace(role, params=greedy) if config.judge.temperature is None else role
 
 
-def difference_judge(config: GenerateConfig, data: Path) -> Judge:
+def difference_judge(config: GenerateConfig, data: Path, local: LocalModels | None = None) -> Judge:
     """The judge of `pairs.judge=true`."""
     from iterpref.codeflow.judge import Judge
 
-    role = judge_role(config, "judge_difference", config.judge_difference_prompt)
-    return Judge(role, lambda stop, spender: CachedLines(config, data, stop, spender), config.concurrency)
+    local = local or LocalModels(data)
+    role = judge_role(config, "judge_difference", config.judge_difference_prompt, local)
+    return Judge(role, connect(config, data, local), config.concurrency)
