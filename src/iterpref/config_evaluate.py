@@ -24,7 +24,9 @@ class EvaluateConfig:
     max_new_tokens: int | None = option(
         None, "longest answer, tokens; null: 256 on held-out tasks, else as the benchmark has it", low=1
     )
-    batch_size: int = option(32, "answers generated at once", low=1)
+    batch_size: int | None = option(
+        None, "answers generated at once; null: 32 on a CPU, and up to 512 that fit into a GPU's free memory", low=1
+    )
     n_samples: int = option(1, "answers to each task of a benchmark", low=1)
     temperature: float = option(0.0, "of those answers; 0: greedy", low=0)
     top_p: float = option(1.0, "mass of the likeliest tokens to draw from", above=0, high=1)

@@ -15,8 +15,9 @@ from transformers import (
 )
 
 from iterpref.errors import UserError
-from iterpref.eval import generation
-from iterpref.eval.generation import generate, roll_out
+from iterpref.eval import decoding, recorded
+from iterpref.eval.decoding import Stops, roll_out
+from iterpref.eval.generation import generate
 from iterpref.eval.sampling import GREEDY, Draw, Sampling, inverse
 
 END = "<|end|>"
@@ -73,6 +74,13 @@ def alone(model, ids, max_new_tokens, ends):
     return out[:-1] if out[-1] in ends else out
 
 
+def rolled_out(model, tokenizer, ids, max_new_tokens, ends):
+    """All prompts in one batch, greedily."""
+    with torch.inference_mode():
+        rows = dict(roll_out(model, ids, max_new_tokens, ends, Draw(GREEDY, range(len(ids))), Stops(tokenizer)))
+    return [rows[i] for i in range(len(ids))]
+
+
 def ends_of(model, ids, at):
     """End tokens that stop each prompt's rollout at a step of its own: `at[i]`, or earlier."""
     return {alone(model, row, 40, {299})[step] for row, step in zip(ids, at, strict=True) if step is not None}
@@ -81,8 +89,7 @@ def ends_of(model, ids, at):
 def test_every_row_equals_the_rollout_of_its_prompt_alone(model, tokenizer):
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [5, 30, None, 0, 12, 20, None]) | {0}
-    with torch.inference_mode():
-        rows = roll_out(model, ids, 40, ends, Draw(GREEDY, range(len(ids))))
+    rows = rolled_out(model, tokenizer, ids, 40, ends)
     assert rows == [alone(model, row, 40, ends) for row in ids]
     lengths = [len(row) for row in rows]
     assert min(lengths) == 0  # one ends at once
@@ -90,13 +97,10 @@ def test_every_row_equals_the_rollout_of_its_prompt_alone(model, tokenizer):
 
 
 def test_the_cache_grows_past_its_first_room(model, tokenizer, monkeypatch):
-    monkeypatch.setattr(generation, "_ROOM", 3)
+    monkeypatch.setattr(decoding, "_ROOM", 3)
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [5, None, None, 0, 12, 20, None])
-    with torch.inference_mode():
-        assert roll_out(model, ids, 20, ends, Draw(GREEDY, range(len(ids)))) == [
-            alone(model, row, 20, ends) for row in ids
-        ]
+    assert rolled_out(model, tokenizer, ids, 20, ends) == [alone(model, row, 20, ends) for row in ids]
 
 
 def test_sliding_window_layers_keep_their_own_cache(tokenizer):
@@ -104,10 +108,38 @@ def test_sliding_window_layers_keep_their_own_cache(tokenizer):
     model = MistralForCausalLM(MistralConfig(**TINY, sliding_window=8)).eval()
     ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
     ends = ends_of(model, ids, [4, None, None, 0, 9, None, None])
-    with torch.inference_mode():
-        assert roll_out(model, ids, 20, ends, Draw(GREEDY, range(len(ids)))) == [
-            alone(model, row, 20, ends) for row in ids
-        ]
+    assert rolled_out(model, tokenizer, ids, 20, ends) == [alone(model, row, 20, ends) for row in ids]
+
+
+@pytest.fixture
+def recorded_rows(monkeypatch):
+    """Rows at fixed places, which a GPU replays and a CPU computes kernel by kernel; small blocks, so that all is passed."""
+    for name, value in {"BLOCK": 4, "LENGTHS": 16, "FEW": 1, "PROMPT_TOKENS": 200}.items():
+        monkeypatch.setattr(recorded, name, value)
+    monkeypatch.setattr(recorded, "is_recordable", recorded.attends_to_all)
+
+
+def test_rows_at_fixed_places_equal_rows_that_grow(model, tokenizer, recorded_rows):
+    ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
+    ends = ends_of(model, ids, [5, 30, None, 0, 12, 20, None]) | {0}
+    rows = rolled_out(model, tokenizer, ids, 40, ends)
+    assert rows == [alone(model, row, 40, ends) for row in ids]
+
+
+def test_fixed_places_change_no_sample_and_no_stop(model, tokenizer, monkeypatch, request):
+    options = {"max_new_tokens": 21, "batch_size": 7, "sampling": Sampling(1.0, 0.9, 3), "streams": range(7)}
+    grown = generate(model, tokenizer, PROMPTS, **options)
+    stops = (grown[1][5:7], grown[3][-3:])
+    cut = generate(model, tokenizer, PROMPTS, stops=stops, **options)
+    request.getfixturevalue("recorded_rows")
+    assert generate(model, tokenizer, PROMPTS, **options) == grown
+    assert generate(model, tokenizer, PROMPTS, stops=stops, **options) == cut
+
+
+def test_windows_are_not_recorded(model):
+    assert recorded.attends_to_all(model)
+    assert not recorded.is_recordable(model)  # no GPU
+    assert not recorded.attends_to_all(MistralForCausalLM(MistralConfig(**TINY, sliding_window=8)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])

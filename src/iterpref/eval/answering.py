@@ -79,14 +79,14 @@ def answer_all(
 class LocalModel:
     """A folder's model, by transformers, on this machine."""
 
-    def __init__(self, folder: Path, model: Any, tokenizer: Any, sampling: Any, batch_size: int, autocast: Any) -> None:
+    def __init__(self, folder: Path, model: Any, tokenizer: Any, sampling: Any, batch_size: int | None) -> None:
         self._folder, self._model, self._tokenizer = folder, model, tokenizer
-        self._sampling, self._batch_size, self._autocast = sampling, batch_size, autocast
+        self._sampling, self._batch_size = sampling, batch_size
 
     def settings(self) -> dict[str, Any]:
         from iterpref.models.source import tokenizer_key, weights_key
 
-        arithmetic = [str(self._model.dtype), str(self._autocast), self._model.device.type]
+        arithmetic = [str(self._model.dtype), self._model.device.type]
         return {
             "weights": weights_key(self._folder), "tokenizer": tokenizer_key(self._folder), "arithmetic": arithmetic,
             "sampling": vars(self._sampling),
@@ -105,7 +105,6 @@ class LocalModel:
             [render(self._tokenizer, question) for question in questions],
             max_new_tokens=max_new_tokens,
             batch_size=self._batch_size,
-            autocast_dtype=self._autocast,
             sampling=self._sampling,
             streams=[question.stream for question in questions],
             stops=stops,

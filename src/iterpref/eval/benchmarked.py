@@ -38,7 +38,7 @@ def evaluate_models(command: Config) -> dict[str, Any]:
             + (f"; {run} is no run" if is_overridden("paths.run") else "")
         )
     folder = run if is_overridden("paths.run") else Path("runs/evaluate") / _name(command)
-    scores = _evaluate_one(command, benchmark, _model_folder(command), folder, "model")
+    scores = evaluate_one(command, benchmark, _model_folder(command), folder, "model")
     show(score_sheets([(_name(command), scores)]))
     return scores
 
@@ -61,7 +61,7 @@ def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict
     scored = []
     for label, folder in (("before", _model_folder(config)), ("after", run / "export")):
         with record.stage(f"evaluate_{benchmark.name}_{label}"):
-            scored.append((label, _evaluate_one(config, benchmark, folder, run / "evaluation" / label, label)))
+            scored.append((label, evaluate_one(config, benchmark, folder, run / "evaluation" / label, label)))
     sheets = score_sheets(scored)
     both = [read_scores(Path(scores["folder"]), "paths.run")[2] for _, scores in scored]
     found = {p: paired(rate_by_task(both[0], p), rate_by_task(both[1], p)) for p in scored[0][1]["parts"]}
@@ -74,7 +74,7 @@ def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict
     return figures
 
 
-def _evaluate_one(
+def evaluate_one(
     config: Config, benchmark: Benchmark[Any], model: Path | None, parent: Path, label: str
 ) -> dict[str, Any]:
     """Answers, samples and scores of one model, in a folder of `parent` named by all that they depend on."""
@@ -106,10 +106,11 @@ def _local(config: Config, folder: Path) -> Answerer:
 
     device = resolve_device(config.trainer)
     precision = resolve_precision(config.trainer, device)
-    model = load_model(folder, config.model).to(device).eval()
+    # Weights that are only read are better kept in bf16, as the harnesses do, than cast again for every token.
+    dtype = {"bf16-mixed": torch.bfloat16}.get(precision)
+    model = load_model(folder, config.model).to(device, dtype).eval()
     sampling = Sampling(config.evaluate.temperature, config.evaluate.top_p, config.seed)
-    autocast = torch.bfloat16 if precision == "bf16-mixed" else None
-    return LocalModel(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size, autocast)
+    return LocalModel(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size)
 
 
 def _server(config: Config) -> Answerer:

@@ -29,12 +29,16 @@ class Draw:
         self._sampling = sampling
         self._numbers = [np.random.default_rng([sampling.seed, stream]) for stream in streams]
 
-    def __call__(self, logits_SV: Tensor, live: Sequence[int]) -> Tensor:
-        """Token ids [S] of the rows `live`, whose logits these are. One random number a row and a token."""
+    def numbers(self, rows: Sequence[int], n: int) -> Tensor:
+        """The next `n` random numbers of each of the rows, [S, n] fp32 in [0, 1); one is used up by each token."""
+        if self._sampling.temperature == 0:
+            return torch.zeros(len(rows), n)
+        return torch.from_numpy(np.stack([self._numbers[row].random(n, dtype=np.float32) for row in rows]))
+
+    def choose(self, logits_SV: Tensor, uniforms_S: Tensor) -> Tensor:
+        """Token ids [S], by one number of each row. Reads nothing back from the device."""
         if self._sampling.temperature == 0:
             return logits_SV.argmax(dim=-1)
-        uniforms = [self._numbers[row].random() for row in live]
-        uniforms_S = torch.tensor(uniforms, dtype=torch.float32, device=logits_SV.device)
         return inverse(logits_SV, uniforms_S, self._sampling.temperature, self._sampling.top_p)
 
 
