@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -31,19 +30,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("external")
 
 
-@pytest.fixture(scope="module")
-def command(place: Path) -> Command:
+@pytest.fixture
+def command(
+    place: Path, commands_here: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """A command in this process; what it says: its output, or behind `code` its one sentence."""
+
     def run(name: str, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", f"iterpref.{name}", *arguments],
-            cwd=place,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stderr.rpartition("iterpref: ")[2]
+        monkeypatch.chdir(place)
+        main = import_module(f"iterpref.{name}").main
+        if not code:
+            main(list(arguments))
+            return capsys.readouterr().out
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        assert stopped.value.code == code
+        told = capsys.readouterr().err
+        assert "Traceback" not in told
+        return told.rpartition("iterpref: ")[2]
 
     return run
 

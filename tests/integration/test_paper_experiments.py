@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import math
 import shlex
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from iterpref.config import ModelConfig
 from iterpref.config_codeflow import ProblemsConfig
 from iterpref.schema import PreferencePair
 
+pytestmark = pytest.mark.usefixtures("commands_here")
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment" / "paper").glob("*.yaml"))
 STEPS = 2
 SMALL = [
@@ -101,24 +100,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = resolve_model(ModelConfig(source="tiny", hidden=32, layers=1), place / "data", seed=0)
     shutil.copytree(made, place / "DIR")
     return place / "data"
-
-
-@pytest.fixture(autouse=True)
-def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Hydra and Lightning change the process: arguments, folder, log handlers, torch's threads and determinism."""
-    import torch
-
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.chdir(tmp_path)
-    root, threads = logging.getLogger(), torch.get_num_threads()
-    handlers, level = root.handlers[:], root.level
-    torch.set_num_threads(1)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")
