@@ -23,6 +23,9 @@ def check_rules(config: Config) -> None:
          "pairs.source=external needs data: add pairs.path=PATH, or say pairs=PATH"),
         (c.pairs.source != "external" and c.pairs.path is not None,
          f"pairs.path has no effect with pairs.source={c.pairs.source}: say pairs={c.pairs.path}"),
+        (len({c.pairs.columns.prompt, c.pairs.columns.chosen, c.pairs.columns.rejected}) < 3,
+         f"pairs.columns.prompt={c.pairs.columns.prompt}, chosen={c.pairs.columns.chosen} and rejected={c.pairs.columns.rejected} "
+         "name one column twice: a pair needs three"),
         (c.pairs.source == "external" and c.pairs.validation_share + c.pairs.test_share >= 1,
          f"pairs.validation_share={c.pairs.validation_share} and pairs.test_share={c.pairs.test_share} leave nothing to train on: lower them"),
         (c.model.source == "pretrained" and not c.model.path,

@@ -177,6 +177,7 @@ def test_groups_are_the_folders_and_choices_their_files() -> None:
             ["pairs=a/b", "generate.bugs_max=2"],
             "generate.bugs_max has no effect with pairs=a/b, which brings pairs of its own",
         ),
+        (["pairs=a/b", "pairs.columns.rejected=chosen"], "name one column twice: a pair needs three"),
         (["name=${nope}"], "'nope'"),
         (["loss.beta"], "missing EQUAL"),
     ],

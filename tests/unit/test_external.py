@@ -146,6 +146,49 @@ def test_an_option_of_another_kind_of_source_is_refused(tmp_path: Path, kind: st
     assert f"has no effect on {what}" in message
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('{"prompt": "x", "chosen": ' + "[" * 100_000 + "]" * 100_000 + ', "rejected": "a"}', "nested too deep"),
+        (json.dumps(row(41, pair_id="a\ud800")), r"'pair_id' has '\ud800', half of a character"),
+        (json.dumps(row(41, pair_id="a", note="\udfff")), r"'note' has '\udfff', half of a character"),
+        (json.dumps(row(41, pair_id="a", chosen_iter=10**30)), "'chosen_iter' is 1000"),
+        ('{"prompt": "x", "chosen": NaN, "rejected": "a"}', "'chosen' is nan"),
+        ("\ufeff" + json.dumps(row(41)), "BOM"),
+    ],
+    ids=["deep", "id", "note", "number", "nan", "bom"],
+)
+def test_a_row_that_no_table_can_hold_is_named_or_counted(tmp_path: Path, content: str, fault: str) -> None:
+    path = write(tmp_path / "rows.jsonl", lines(ROWS) + content + "\n")
+    message = told(tmp_path, path)
+    assert message.startswith(f"{path}:41: ")
+    assert fault in message
+    assert "pairs.bad_rows=drop" in message
+    assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = [pa.array([text]) for text in ("p", "x = 1", "x = 2", "x = 3")]
+    pq.write_table(pa.Table.from_arrays(texts, ["prompt", "chosen", "rejected", "chosen"]), tmp_path / "rows.parquet")
+    assert "several columns are called 'chosen'" in told(tmp_path, tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-32"])
+def test_other_encodings_are_named_with_the_way_out(tmp_path: Path, code: str) -> None:
+    message = told(tmp_path, write(tmp_path / "rows.jsonl", lines(ROWS).encode(code)))
+    assert f"iconv -f {code.upper()} -t UTF-8" in message
+
+
+def test_a_row_of_ten_megabytes_is_counted_and_its_neighbours_kept(tmp_path: Path) -> None:
+    huge = {"prompt": "x", "chosen": "a\n" * 5_000_000, "rejected": "b\n" * 5_000_000}
+    for text in (lines([*ROWS, huge, row(41)]), json.dumps([*ROWS, huge, row(41)])):
+        counts = stage(tmp_path, write(tmp_path / "rows.json", text)).manifest["counts"]
+        assert (counts["pairs"], counts["dropped"]) == (41, {"filter_max_characters": 1})
+
+
 def test_a_prompt_of_a_held_out_split_is_not_trained_on(tmp_path: Path) -> None:
     rows = [
         row(1, split="train"),

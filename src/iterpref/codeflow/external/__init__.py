@@ -8,7 +8,7 @@ from typing import Any
 
 from iterpref.codeflow.code import of_text
 from iterpref.codeflow.external.files import BadRow
-from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, read_preference
+from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, check_text, read_preference
 from iterpref.codeflow.external.source import Source, Table
 from iterpref.codeflow.pairs import localised
 from iterpref.codeflow.tally import Drop, Tally
@@ -35,7 +35,7 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
             try:
                 if isinstance(row, BadRow):
                     raise NoPair(row.reason)
-                preference = read_preference(row, config.columns)
+                preference, ours = read_preference(row, config.columns), _ours(row)
             except NoPair as fault:
                 if config.bad_rows == "stop":
                     raise UserError(f"{place}: {fault}. Mend the row, or drop and count all such rows with pairs.bad_rows=drop") from None  # fmt: skip
@@ -44,32 +44,52 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
             except Unsuited as reason:
                 tally.drop(place, Drop(str(reason)))
                 continue
-            pair = _pair(preference, row, f"{table.name}:{number}", table, given, ids, source, config)
+            pair = _pair(
+                preference, ours, row.get("split"), f"{table.name}:{number}", table, given, ids, source, config
+            )
             if isinstance(pair, Drop):
                 tally.drop(place, pair)
             else:
                 yield pair
 
 
-def _pair(
-    preference: Preference, row: dict[str, Any], row_id: str, table: Table, given: set[str | None], ids: set[str],
-    source: Source, config: PairsConfig,
-) -> PreferencePair | Drop:  # fmt: skip
-    ours: dict[str, Any] = {"chosen_iter": -1, "rejected_iter": -1, "tests_sha256": "", "category": "", "note": ""}
+def _ours(row: dict[str, Any]) -> dict[str, Any]:
+    """What the columns of our own exports say; empty for rows of others. Raises `NoPair` for what no table can hold."""
     own_id = row.get("pair_id")
-    if isinstance(own_id, str) and own_id:
-        ours |= {n: row[n] for n in _OURS if type(row.get(n)) is (int if n.endswith("_iter") else str)}
-    pair_id = own_id if isinstance(own_id, str) and own_id and own_id not in ids else row_id
+    if not (isinstance(own_id, str) and own_id):
+        return {}
+    found = {n: row[n] for n in _OURS if type(row.get(n)) is (int if n.endswith("_iter") else str)}
+    for name, value in found.items():
+        if isinstance(value, str):
+            check_text(name, value)
+        elif not -1 <= value < 2**31:
+            raise NoPair(f"'{name}' is {value!r:.20}: the number of a version was expected")
+    return found
+
+
+def _pair(
+    preference: Preference, ours: dict[str, Any], own_split: Any, row_id: str, table: Table, given: set[str | None],
+    ids: set[str], source: Source, config: PairsConfig,
+) -> PreferencePair | Drop:  # fmt: skip
+    own_id = ours.get("pair_id", row_id)
+    pair_id = own_id if own_id not in ids else row_id
     ids.add(pair_id)
     return localised(
         of_text(preference.rejected),
         of_text(preference.chosen),
         config,
         **{
-            "task_id": row_id,
+            **{
+                "task_id": row_id,
+                "chosen_iter": -1,
+                "rejected_iter": -1,
+                "tests_sha256": "",
+                "category": "",
+                "note": "",
+            },
             **ours,
             "pair_id": pair_id,
-            "split": _split(table.split, row.get("split"), given, preference.prompt, config),
+            "split": _split(table.split, own_split, given, preference.prompt, config),
             "prompt": preference.prompt,
             "turns": preference.messages,
             "source": source.name,

@@ -37,8 +37,9 @@ def file_format(path: Path, option: str = "pairs.path") -> str:
         return "parquet"
     if head[:2] in (b"PK", b"7z", b"BZ") or head in (b"(\xb5/\xfd", b"\xfd7zX"):
         raise UserError(f"{option}={path}: a packed file; unpack it first: {_FORMATS} is read")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{option}={path}: the file is UTF-16, and UTF-8 was expected: iconv -f UTF-16 -t UTF-8 FILE")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head == b"\0\0\xfe\xff":
+        code = "UTF-32" if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE) else "UTF-16"
+        raise UserError(f"{option}={path}: the file is {code}, and UTF-8 was expected: iconv -f {code} -t UTF-8 FILE")
     with _open(path) as file:
         start = _first_bytes(file, option, path)
     if start[:1] == b"[":
@@ -92,9 +93,12 @@ def parquet_columns(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     try:
-        return list(pq.read_schema(path).names)
+        names = list(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"pairs.path={path}: several columns are called '{twice[0]}': rename all but one")
+    return names
 
 
 def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
@@ -127,6 +131,9 @@ def _lines(path: Path) -> Rows:
             except ValueError as error:
                 hint = "; rows over several lines must stand in a list [...]" if line.strip() == "{" else ""
                 yield number, BadRow(f"not a JSON object ({error}){hint}")
+                continue
+            except RecursionError:
+                yield number, BadRow("nested too deep")
                 continue
             yield number, _object(row)
 

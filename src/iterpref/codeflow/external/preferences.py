@@ -56,7 +56,9 @@ def read_preference(row: dict[str, Any], columns: PairColumnsConfig) -> Preferen
     _check_turns(turns)
     text, messages = _flat(turns)
     for name, value in ((columns.prompt or "prompt", text), (columns.chosen, chosen), (columns.rejected, rejected)):
-        _check_text(name, value)
+        if not value.strip():
+            raise NoPair(f"'{name}' is empty")
+        check_text(name, value)
     return Preference(text, messages, _newlines(chosen, rejected), _newlines(rejected, chosen))
 
 
@@ -167,9 +169,8 @@ def _flat(turns: list[Message]) -> tuple[str, tuple[Message, ...]]:
     return "\n\n".join(f"{t.role}: {t.content}" for t in kept), tuple(kept)
 
 
-def _check_text(name: str, value: str) -> None:
-    if not value.strip():
-        raise NoPair(f"'{name}' is empty")
+def check_text(name: str, value: str) -> None:
+    """Raises `NoPair` for a text that is none: UTF-8 cannot write it."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
