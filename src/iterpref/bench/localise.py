@@ -1,6 +1,6 @@
 """From text to token masks: pairs a second by stage, beside tokenising alone; the whole stage on one and two processes.
 
-    python -m iterpref.bench.localise [--pairs 59000] [--sample 3000] [--out docs/bench/localise.json]
+    python -m iterpref.bench.localise [--pairs 59000] [--sample 300] [--out docs/bench/localise.json]
 
 `tokenise` is what nobody can do without: prompt, chosen and rejected through the tokenizer once, with offsets, in one call each.
 Everything of ours is held against it, in the same process, all taking turns; the texts are functions of the running Python's
@@ -36,7 +36,7 @@ from iterpref.data.diff import localise
 from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
 from iterpref.schema import Example, PreferencePair
 
-ROUNDS = 5
+ROUNDS = 25  # many and short: what else runs on the machine then meets all stages alike
 _PROMPT = (
     "Write the following function of the Python standard library from memory. Answer with one fenced block of Python code and "
     "nothing else; keep the name, the arguments and their defaults, and raise what the original raises. "
@@ -150,6 +150,8 @@ def by_stage(model: Path, sample: int) -> dict[str, Any]:
         tokens = made.tokenise()
     rounds = range(1, ROUNDS + 1)  # the first one warms up
     ours = [sum(seconds[n][i] for n in stages if n != "tokenise") for i in rounds]
+    # Other work on the machine only ever adds: the fastest round of each stage is the nearest to the stage itself.
+    fastest = {n: min(seconds[n][1:]) for n in stages}
     ratios = [total / seconds["tokenise"][i] for total, i in zip(ours, rounds, strict=True)]
     return {
         "pairs": sample,
@@ -157,7 +159,9 @@ def by_stage(model: Path, sample: int) -> dict[str, Any]:
         "us_a_pair": {n: round(statistics.median(seconds[n][1:]) / sample * 1e6, 1) for n in stages},
         "tokenise_pairs_per_s": round(sample / statistics.median(seconds["tokenise"][1:])),
         "ours_pairs_per_s": round(sample / statistics.median(ours)),
-        "ratio": {"median": round(statistics.median(ratios), 3), "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3)},
+        "ratio": {"median": round(statistics.median(ratios), 3), "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3),
+                  "of_fastest": round(sum(fastest.values()) / fastest["tokenise"] - 1, 3)},
+        "us_a_pair_fastest": {n: round(s / sample * 1e6, 1) for n, s in fastest.items()},
     }  # fmt: skip
 
 
@@ -205,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=59_000, help="pairs of the whole stage (0: leave it out)")
-    parser.add_argument("--sample", type=int, default=3_000, help="pairs of the comparison by stage (0: leave it out)")
+    parser.add_argument("--sample", type=int, default=300, help="pairs of the comparison by stage (0: leave it out)")
     parser.add_argument("--data", type=Path, default=Path("data_cache"), help="folder of converted models")
     parser.add_argument("--out", type=Path, help="JSON file; what it holds of a part that is left out stays")
     arguments = parser.parse_args(argv)
