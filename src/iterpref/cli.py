@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,8 +29,14 @@ from iterpref.errors import UserError
 from iterpref.pairs_argument import write_out
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-# Groups that reach into every section, and so have no section of their own.
-_GLOBAL_GROUPS = ("experiment", "reading")
+# Groups that reach into every section, and the commands that know them.
+GLOBAL_GROUPS = {
+    "experiment": ("prepare", "train", "export"),
+    "reading": ("prepare", "train", "export"),
+    "sweep": ("train",),
+    "launcher": ("train",),
+    "debug": ("prepare", "train"),
+}
 
 
 def config_groups() -> dict[str, list[str]]:
@@ -55,8 +62,8 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
             raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
         if root == "hydra":
             continue
-        if key in _GLOBAL_GROUPS:
-            if "problems" not in sections:
+        if key in GLOBAL_GROUPS and not isinstance(override.value(), dict):
+            if command not in GLOBAL_GROUPS[key]:
                 raise UserError(_no_effect(command, override.input_line or key))
             _check_choices(override, groups)
             continue
@@ -83,10 +90,10 @@ def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
         text = choice.text if isinstance(choice, QuotedString) else choice
         if text is None or (isinstance(text, str) and text not in known):
             shown = "null" if text is None else text
-            # The last word alone may be what was meant: target_rpo for paper/target_rpo.
-            hint = next(
-                (f"; did you mean '{k}'?" for k in known if k.rpartition("/")[2] == shown), nearest(shown, known)
-            )
+            # The last word alone may be what was meant: target_rpo for paper/target_rpo; or a choice of another group.
+            meant = [k for k in known if k.rpartition("/")[2] == shown]
+            meant += [f"{g}={shown}" for g in GLOBAL_GROUPS if shown in groups.get(g, [])]
+            hint = f"; did you mean '{meant[0]}'?" if meant else nearest(shown, known)
             raise UserError(f"{group}={shown} is none of {', '.join(known)}{hint}")
 
 
@@ -97,18 +104,20 @@ def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     said = _keys_of(parsed)
-    experiment = next((o.value() for o in parsed if o.key_or_group.lstrip("+") == "experiment"), None)
+    later = [
+        f"{g}={o.value()}" for o in parsed if (g := o.key_or_group.lstrip("+")) in GLOBAL_GROUPS and g != "reading"
+    ]
     for override in parsed:
         group, choice = override.key_or_group.lstrip("+"), override.value()
         path = CONFIG_DIR / group / f"{choice}.yaml"
-        if group in _GLOBAL_GROUPS or not path.is_file():
+        if group in GLOBAL_GROUPS or not path.is_file():
             continue
         made = _leaves(_plain(composed[group]))
         for leaf, stated in _leaves(_plain(OmegaConf.load(path))).items():
             key, found = f"{group}.{leaf}", made[leaf]
             if stated not in ("???", found) and key not in said:
                 raise UserError(
-                    f"{group}={choice} sets {key}={stated}, but experiment={experiment} comes after it and sets {found}: "
+                    f"{group}={choice} sets {key}={stated}, but {' or '.join(later)} comes after it and sets {found}: "
                     f"add {key}={stated}, or leave {group}={choice} out"
                 )
 
@@ -136,20 +145,18 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
 
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=command)
     def under_hydra(composed: DictConfig) -> Any:
-        config = load(composed)
-        check_effects(config, overridden_keys(), command)
-        for experiment, keys in _pair_rules_of_experiment().items():
-            check_effects(config, keys, command, preset=experiment)
-        check_groups(composed, HydraConfig.get().overrides.task)
         hydra_config = HydraConfig.get()
+        config = checked_config(command, composed, hydra_config.overrides.task, hydra_config.runtime.choices.get("experiment"))
         if hydra_config.mode == RunMode.MULTIRUN:
-            config.paths.run = hydra_config.runtime.output_dir
-            _refuse_parallel_spawn(config)
+            become_job(config, hydra_config)
         return task(config)
 
     try:
         if "pairs" in SECTIONS[command]:
-            arguments = write_out(arguments, config_groups()["pairs"], _quoted)
+            arguments = write_out(arguments, config_groups()["pairs"], quoted)
+        # Between overrides, argparse would take what follows for something else.
+        flags = [a for a in arguments if a in ("-m", "--multirun")]
+        arguments = [*flags, *(a for a in arguments if a not in flags)]
         sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
         check_overrides(command, [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))])
@@ -157,11 +164,30 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     except UserError as error:
         _stop(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(" ".join(str(error).split()))
+        _stop(" ".join(str(error).split()) + _missing_launcher(str(error)))
     except KeyboardInterrupt:
         _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
     except OSError as error:
         _stop(explain_os_error(error))
+
+
+def checked_config(command: str, composed: DictConfig, overrides: Sequence[str], experiment: str | None) -> Config:
+    """The config of one run of `command`; raises `UserError` for anything that cannot mean what it says."""
+    config = load(composed)
+    for name, keys in _pair_rules_of_experiment(experiment).items():
+        check_effects(config, keys, command, preset=name)
+    check_effects(config, _keys_of(OverridesParser.create().parse_overrides(list(overrides))), command)
+    check_groups(composed, overrides)
+    return config
+
+
+def become_job(config: Config, hydra_config: Any) -> None:
+    """This process, or this turn of it, is one job of a sweep: its folder, its group in wandb, its GPU."""
+    from iterpref.sweeps.gpus import claim_gpu
+
+    config.paths.run = hydra_config.runtime.output_dir
+    config.logger.group = config.logger.group or f"{config.name}/{Path(str(hydra_config.sweep.dir)).name}"
+    claim_gpu(int(hydra_config.job.num))
 
 
 def folder_argument(argv: list[str] | None, key: str = "paths.run") -> list[str]:
@@ -172,10 +198,11 @@ def folder_argument(argv: list[str] | None, key: str = "paths.run") -> list[str]
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or arguments[0].startswith("-") or ("=" in arguments[0] and not Path(arguments[0]).is_dir()):
         return arguments
-    return [f"{key}={_quoted(arguments[0])}", *arguments[1:]]
+    return [f"{key}={quoted(arguments[0])}", *arguments[1:]]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The text as a value of an override."""
     # Hydra reads backslashes as escapes only where they stand before a quote, and the end of the text is such a place.
     parts = text.split("'")
     return "'" + "\\'".join(part + "\\" * (len(part) - len(part.rstrip("\\"))) for part in parts) + "'"
@@ -206,9 +233,8 @@ def overridden_keys() -> set[str]:
     return _keys_of(OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)))
 
 
-def _pair_rules_of_experiment() -> dict[str, set[str]]:
+def _pair_rules_of_experiment(choice: str | None) -> dict[str, set[str]]:
     """`{"experiment=NAME": keys of pairs}` that the chosen experiment states: it is about them, unlike the sizes that others set."""
-    choice = HydraConfig.get().runtime.choices.get("experiment")
     path = CONFIG_DIR / "experiment" / f"{choice}.yaml"
     stated = _plain(OmegaConf.load(path)).get("pairs", {}) if path.is_file() else {}
     return {f"experiment={choice}": {f"pairs.{leaf}" for leaf in _leaves(stated)}}
@@ -218,6 +244,8 @@ def _keys_of(overrides: Sequence[Override]) -> set[str]:
     keys = set()
     for override in overrides:
         key, value = override.key_or_group.lstrip("+"), override.value()
+        if key in GLOBAL_GROUPS and not isinstance(value, dict):
+            continue  # what a preset sets is no choice of its own, whatever section has its name
         keys |= {f"{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {key}
     return keys
 
@@ -228,14 +256,20 @@ def register_schema() -> None:
     Stored as plain values: `config.load` checks types itself, and names the override where Hydra would name a node.
     """
     ConfigStore.instance().store(name="schema", node=to_dict(Config()))
+    OmegaConf.register_new_resolver("n_gpus", _n_gpus, replace=True)
 
 
-def _refuse_parallel_spawn(config: Config) -> None:
-    if config.trainer.devices > 1:
-        raise UserError(
-            f"--multirun with trainer.devices={config.trainer.devices}: spawned ranks would each draw hyperparameters of "
-            "their own; sweep with trainer.devices=1, or start one run a job"
-        )
+def _missing_launcher(message: str) -> str:
+    """The remedy where a launcher's plugin is not installed."""
+    absent = re.search(r"hydra/launcher[/:]\s*'?(joblib|submitit|ray)", message)
+    return f": pip install 'iterpref[{'ray' if absent[1] == 'ray' else 'sweep'}]'" if absent else ""
+
+
+def _n_gpus() -> int:
+    """For `${n_gpus:}` in YAML: GPUs of this host that may be used, at least 1."""
+    from iterpref.sweeps.gpus import visible_gpus
+
+    return max(len(visible_gpus()), 1)
 
 
 def explain_os_error(error: OSError) -> str:

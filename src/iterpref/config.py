@@ -19,6 +19,7 @@ from iterpref.config_evaluate import BenchmarkConfig, EvaluateConfig
 from iterpref.config_generate import GenerateConfig
 from iterpref.config_option import option
 from iterpref.config_pairs import PairsConfig
+from iterpref.config_sweep import SweepConfig
 from iterpref.errors import UserError
 
 
@@ -217,6 +218,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -227,7 +229,20 @@ class Config:
 _DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "mask", "model", "data")
 SECTIONS = {
     "prepare": _DATA,
-    "train": (*_DATA, "name", "reference", "ops", "resume", "loss", "optim", "trainer", "logger", "evaluate", "report"),
+    "train": (
+        *_DATA,
+        "name",
+        "reference",
+        "ops",
+        "resume",
+        "loss",
+        "optim",
+        "trainer",
+        "logger",
+        "sweep",
+        "evaluate",
+        "report",
+    ),
     "export": ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "export"),
     "evaluate": (
         "seed",

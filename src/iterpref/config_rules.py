@@ -7,6 +7,7 @@ from collections.abc import Collection
 from iterpref.config import Config, PairsConfig
 from iterpref.config_codeflow_rules import codeflow_rules, idle_codeflow
 from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
+from iterpref.config_sweep import idle_sweep
 from iterpref.errors import UserError
 
 
@@ -88,6 +89,7 @@ def check_effects(
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
         *_idle_pairs(config.pairs, command),
         *idle_codeflow(config),
+        *idle_sweep(config.sweep),
     ]  # fmt: skip
     for silent, options, reason in idle:
         for key in sorted(overridden) if silent else ():

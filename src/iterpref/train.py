@@ -6,11 +6,12 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iterpref.cli import run_command
-from iterpref.config import Config, to_dict
+from iterpref.config import Config
 from iterpref.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,29 +21,25 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Config) -> float | None:
-    """One run in `config.paths.run`; returns the last validation loss, or None without validation pairs.
+    """One run in `config.paths.run`; returns `sweep.metric` of the last validation, or None without validation pairs.
 
     A run that is finished with the same configuration is not repeated: its stored metric comes back.
     """
-    from iterpref.artifacts import fingerprint
+    from iterpref.callbacks.run_record import read_done, run_key
 
-    run = Path(config.paths.run)
-    key = fingerprint(
-        "run",
-        {k: v for k, v in to_dict(config).items() if k not in ("paths", "logger", "report", "evaluate", "resume")},
-    )
-    done = run / "done.json"
-    if config.resume and done.is_file():
-        finished = json.loads(done.read_text())
-        if finished["config"] == key:
-            log.info("%s is finished with this configuration; resume=false trains it again", run)
-            return finished["metric"]
-    return _train(config, run, key)
+    run, key = Path(config.paths.run), run_key(config)
+    if config.resume and (done := read_done(run, key)):
+        log.info("%s is finished with this configuration; resume=false trains it again", run)
+    else:
+        done = _train(config, run, key)
+    return done["metrics"].get(config.sweep.metric)
 
 
-def _train(config: Config, run: Path, key: str) -> float | None:
+def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
+    """Trains, exports, and returns what `done.json` then holds."""
     import lightning as L
 
+    from iterpref.callbacks.pruning import build_pruning
     from iterpref.callbacks.run_record import RunRecord, now, write_whole
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.data.stages import prepare
@@ -86,7 +83,8 @@ def _train(config: Config, run: Path, key: str) -> float | None:
     train_pairs = len(datamodule.examples["train"])
     module = FocalDPOModule(config, policy, twin, total_steps=total_steps(config, train_pairs))
     first_step = checkpoint_step(checkpoint) if checkpoint else 0
-    trainer = build_trainer(config, run, device.type, train_pairs, first_step)
+    pruning = build_pruning(config.sweep)
+    trainer = build_trainer(config, run, device.type, train_pairs, first_step, pruning)
     if checkpoint:
         log.info("going on from step %d of %s", first_step, checkpoint)
     try:
@@ -103,19 +101,28 @@ def _train(config: Config, run: Path, key: str) -> float | None:
         finish_wandb()
     if trainer.interrupted:
         raise KeyboardInterrupt
-    metric = trainer.callback_metrics.get("val/loss")
-    value = None if metric is None else float(metric)
+    metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    done = {"config": key, "metrics": metrics, "pruned": pruning[0].pruned_at if pruning else None}
     if not trainer.is_global_zero:
-        return value
-    with record.stage("export"):
-        export(policy, prepared.model, run / "export")
-    write_whole(run / "done.json", json.dumps({"config": key, "metric_name": "val/loss", "metric": value}) + "\n")
+        return done
+    if done["pruned"] is None:
+        with record.stage("export"):
+            export(policy, prepared.model, run / "export")
+    write_whole(run / "done.json", json.dumps(done) + "\n")
     record.update(finished=now())
-    log.info("trained %d steps; the model is in %s", trainer.global_step, run / "export")
-    return value
+    told = f"the model is in {run / 'export'}" if done["pruned"] is None else "pruned by the study"
+    log.info("trained %d steps; %s", trainer.global_step, told)
+    return done
 
 
-def build_trainer(config: Config, run: Path, device: str, train_pairs: int, first_step: int = 0) -> lightning.Trainer:
+def build_trainer(
+    config: Config,
+    run: Path,
+    device: str,
+    train_pairs: int,
+    first_step: int = 0,
+    more: Sequence[lightning.Callback] = (),
+) -> lightning.Trainer:
     """The Lightning Trainer of this config: accumulation to the global batch, best and last checkpoint, loggers."""
     import lightning as L
     from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -135,7 +142,7 @@ def build_trainer(config: Config, run: Path, device: str, train_pairs: int, firs
         dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
         save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
-    callbacks: list[Callback] = [Throughput(), best]
+    callbacks: list[Callback] = [Throughput(), best, *more]
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return L.Trainer(

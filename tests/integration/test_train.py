@@ -108,6 +108,11 @@ def config_of(run: Path, **changes: Any) -> Config:
     return config
 
 
+def metrics_of(run: Path) -> dict[str, float]:
+    """Those of the last validation."""
+    return json.loads((run / "done.json").read_text())["metrics"]
+
+
 def rows(run: Path, *columns: str) -> list[tuple[str, ...]]:
     with (run / "metrics.csv").open(newline="") as handle:
         return [tuple(row[c] for c in columns) for row in csv.DictReader(handle) if all(row[c] for c in columns)]
@@ -132,7 +137,7 @@ def test_a_run_folder_has_all_that_a_reader_needs(finished: Path) -> None:
     validated = rows(finished, "step", "val/loss")
     assert [step for step, _ in validated] == ["1", "3"]
     done = json.loads((finished / "done.json").read_text())
-    assert done["metric"] == pytest.approx(float(validated[-1][1]))
+    assert done["metrics"]["val/loss"] == pytest.approx(float(validated[-1][1]))
 
 
 def test_the_export_loads_as_it_is_and_is_the_trained_policy(finished: Path, work: Path) -> None:
@@ -184,7 +189,8 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_undisturbed_one(finished: Pat
     ][0] == "2"
     metric = in_process(config_of(run))
     assert weights(run) == weights(finished)
-    assert metric == json.loads((finished / "done.json").read_text())["metric"]
+    assert metrics_of(run) == metrics_of(finished)
+    assert metric == metrics_of(finished)["val/focal_accuracy"]
     columns = ("step", "train/loss", "train/grad_norm", "train/lr")
     assert rows(run, *columns) == rows(finished, *columns)
 
@@ -194,7 +200,8 @@ def test_a_run_killed_before_its_last_word_still_has_its_metric(finished: Path, 
     shutil.copytree(finished, run)
     (run / "done.json").unlink()
     shutil.rmtree(run / "export")
-    assert in_process(config_of(run)) == pytest.approx(json.loads((finished / "done.json").read_text())["metric"])
+    in_process(config_of(run))
+    assert metrics_of(run) == pytest.approx(metrics_of(finished))
     assert weights(run) == weights(finished)
     assert len(rows(run, "step", "train/loss")) == 4
 
@@ -202,9 +209,9 @@ def test_a_run_killed_before_its_last_word_still_has_its_metric(finished: Path, 
 def test_the_metric_of_a_run_that_stops_early_is_that_of_its_last_weights(
     finished: Path, work: Path, in_process: Any
 ) -> None:
-    metric = in_process(config_of(work / "short", trainer__max_steps=1))
+    in_process(config_of(work / "short", trainer__max_steps=1))
     assert rows(work / "short", "step", "train/loss")[-1][0] == "0"
-    assert float(rows(work / "short", "val/loss")[-1][0]) == pytest.approx(metric)
+    assert float(rows(work / "short", "val/loss")[-1][0]) == pytest.approx(metrics_of(work / "short")["val/loss"])
 
 
 def test_the_folder_of_another_configuration_is_refused(finished: Path, in_process: Any) -> None:

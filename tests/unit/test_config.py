@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from iterpref.cli import CONFIG_DIR, config_groups, register_schema
+from iterpref.cli import CONFIG_DIR, GLOBAL_GROUPS, config_groups, register_schema
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
 from iterpref.config_rules import check_effects
 from iterpref.errors import UserError
@@ -23,10 +23,8 @@ NEEDS_A_VALUE = {
     ("pairs", "external"): ["pairs.path=some/pairs"],
 }
 CHOICES = [(group, choice) for group, choices in config_groups().items() for choice in choices]
-# Readings and experiments reach into all sections: see test_experiments.py.
-SECTION_GROUPS = {
-    group: choices for group, choices in config_groups().items() if group not in ("experiment", "reading")
-}
+# The others reach into all sections.
+SECTION_GROUPS = {group: choices for group, choices in config_groups().items() if group not in GLOBAL_GROUPS}
 
 
 def composed(command: str, *overrides: str) -> Config:

@@ -98,6 +98,25 @@ def read_config(run: Path) -> Config:
     return load(OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8"))))
 
 
+# What a run computes does not depend on them.
+_NO_PART = ("paths", "logger", "report", "evaluate", "resume", "sweep")
+
+
+def run_key(config: Config) -> str:
+    """Equal for two runs that compute the same; where a folder holds another key, it holds another run."""
+    from iterpref.artifacts import fingerprint
+
+    return fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in _NO_PART})
+
+
+def read_done(run: Path, key: str | None = None) -> dict[str, Any] | None:
+    """`RUN/done.json`: the run's key, its last validation's metrics, and the step at which it was pruned, if it was; None
+    where there is none, or one of another key."""
+    path = run / "done.json"
+    done = json.loads(path.read_text()) if path.is_file() else None
+    return done if done is not None and key in (None, done["config"]) else None
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -1,0 +1,148 @@
+"""The end of a sweep for people: SWEEP/leaderboard.{csv,md,png}, and a table on the terminal. Failed jobs stand in all with their reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from iterpref.callbacks.run_record import write_whole
+from iterpref.config_sweep import direction
+from iterpref.sweeps.record import JobRow, SweepRecord
+
+# Shown beside the metric that the sweep compares by, where a job has them.
+_BESIDE = ("val/loss", "val/accuracy", "val/focal_accuracy", "val/focal_margin", "val/chosen_logps")
+
+
+def publish(record: SweepRecord) -> None:
+    """Writes the three files and prints the table."""
+    write_whole(record.folder / "leaderboard.csv", as_csv(record))
+    write_whole(record.folder / "leaderboard.md", as_markdown(record))
+    draw(record)
+    show(record)
+
+
+def columns(record: SweepRecord) -> list[str]:
+    """Swept keys, the metric of the sweep first among those that some job has, and the rest of a row."""
+    swept = list(dict.fromkeys(key for row in record.rows.values() for key in row.swept))
+    found = {name for row in record.rows.values() for name in row.metrics}
+    beside = [name for name in _BESIDE if name in found and name != record.metric]
+    return [*swept, record.metric, *beside, "state", "reason", "folder"]
+
+
+def rows(record: SweepRecord) -> list[dict[str, Any]]:
+    """A row a job in the order of rank; numbers as they are, `None` for what a job has not."""
+    return [
+        {
+            "rank": rank if row.state == "finished" else None,
+            **{c: row.swept.get(c, row.metrics.get(c)) for c in columns(record)},
+            "state": row.state, "reason": row.reason, "folder": row.folder,
+        }
+        for rank, row in enumerate(record.ranked(), 1)
+    ]  # fmt: skip
+
+
+def as_csv(record: SweepRecord) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["rank", *columns(record)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(record))
+    return text.getvalue()
+
+
+def as_markdown(record: SweepRecord) -> str:
+    """The CSV's rows for reading: numbers to four digits, the reason in the cell of the state, no folder."""
+    names = ["rank", *(c for c in columns(record) if c not in ("reason", "folder"))]
+    better = "lower" if direction(record.metric) == "minimize" else "higher"
+    lines = [
+        f"`{record.command}`", "", f"By `{record.metric}` of the last validation; {better} is better.", "",
+        f"| {' | '.join(names)} |", f"|{'---|' * len(names)}",
+        *(f"| {' | '.join(_cell(row, name).replace('|', chr(92) + '|') for name in names)} |" for row in rows(record)),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def show(record: SweepRecord) -> None:
+    """The table on the terminal, folders included."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{record.folder} by {record.metric} ({direction(record.metric)})", title_justify="left")
+    # A terminal is narrow: the other metrics stand in the files.
+    others = set(_BESIDE) - {record.metric}
+    names = ["rank", *(c for c in columns(record) if c not in ("reason", "folder") and c not in others)]
+    for name in names:
+        table.add_column(name, overflow="fold", style="bold" if name == record.metric else None)
+    for row in rows(record):
+        table.add_row(*(_cell(row, name) for name in names), style="red" if row["state"] == "failed" else None)
+    Console().print(table)
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    if name == "state" and row["reason"]:
+        return f"{value}: {row['reason']}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def draw(record: SweepRecord) -> None:
+    """SWEEP/leaderboard.png: the metric of each job, best on top, and against each swept number; nothing when no job has one."""
+    from matplotlib.figure import Figure
+
+    scored = [row for row in record.ranked() if _finite(record.value(row))]
+    if not scored:
+        return
+    numeric = [key for key in columns(record) if _is_scale([row.swept.get(key) for row in scored])]
+    height = max(2.4, 0.32 * len(scored) + 1.2)
+    figure = Figure(figsize=(7.0 + 3.4 * len(numeric), height), layout="constrained")
+    axes = figure.subplots(1, 1 + len(numeric), squeeze=False, width_ratios=[2.0, *(1.0 for _ in numeric)])[0]
+    _ranking(axes[0], record, scored)
+    for axis, key in zip(axes[1:], numeric, strict=True):
+        _against(axis, record, scored, key)
+    partial = record.folder / ".leaderboard.partial.png"
+    figure.savefig(partial, dpi=120)
+    partial.replace(record.folder / "leaderboard.png")
+
+
+_DOT = {"finished": "#1f6f8b", "pruned": "#b0b7bd"}
+
+
+def _ranking(axis: Any, record: SweepRecord, scored: Sequence[JobRow]) -> None:
+    for place, row in enumerate(scored):
+        axis.plot(record.value(row), place, "o", color=_DOT[row.state], markersize=7)
+    axis.set_yticks(range(len(scored)), [_label(row) for row in scored], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel(record.metric)
+    axis.grid(axis="x", alpha=0.3)
+    axis.set_title("best on top" + ("; grey: pruned" if any(r.state == "pruned" for r in scored) else ""), fontsize=9)
+
+
+def _label(row: JobRow) -> str:
+    # The last part of a key says enough, and a long line would leave no room for the figure.
+    parts = [f"{key.rpartition('.')[2]} {_cell({'v': v, 'reason': ''}, 'v')}" for key, v in row.swept.items()]
+    text = ", ".join(parts) or row.folder
+    return text if len(text) <= 48 else text[:47] + "\u2026"
+
+
+def _against(axis: Any, record: SweepRecord, scored: Sequence[JobRow], key: str) -> None:
+    for row in scored:
+        axis.plot(row.swept[key], record.value(row), "o", color=_DOT[row.state], alpha=0.8)
+    values = [row.swept[key] for row in scored]
+    if min(values) > 0 and max(values) >= 10 * min(values):
+        axis.set_xscale("log")
+    axis.set_xlabel(key)
+    axis.grid(alpha=0.3)
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _is_scale(values: Sequence[Any]) -> bool:
+    """Numbers, and not all the same."""
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    return numbers and len(set(values)) > 1

@@ -1,0 +1,86 @@
+"""Launchers: each composes; those that run here run jobs side by side, in processes of their own, each with a GPU of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from iterpref.cli import config_groups
+
+# A task that trains nothing, so that its worker loads no torch: what it sees of GPUs is what is tested.
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+import iterpref.sweeps.jobs
+from iterpref.cli import run_command
+
+iterpref.sweeps.jobs.prepare_shared = lambda configs: {}
+
+def task(config):
+    from iterpref.callbacks.run_record import run_key
+
+    run = Path(config.paths.run)
+    seen = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "pid": os.getpid(), "torch": "torch" in sys.modules}
+    (run / "seen.json").write_text(json.dumps(seen))
+    # Until the other is under way as well.
+    deadline = time.monotonic() + 60
+    while len(list(run.parent.glob("*/seen.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    done = {"config": run_key(config), "metrics": {"val/focal_accuracy": config.loss.beta}, "pruned": None}
+    (run / "done.json").write_text(json.dumps(done))
+
+run_command("train", task, sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_parallel_jobs_of_one_host_see_a_gpu_each(launcher: str, tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b",
+        "TMPDIR": str(tmp_path / "locks"),
+        "HYDRA_FULL_ERROR": "1",
+    }
+    (tmp_path / "program.py").write_text(PROGRAM)
+    arguments = ["-m", f"launcher={launcher}", "loss.beta=0.1,0.3", "experiment=smoke", "hydra.sweep.dir=sweep"]
+    done = subprocess.run(
+        [sys.executable, "program.py", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = [json.loads(path.read_text()) for path in sorted((tmp_path / "sweep").glob("*/seen.json"))]
+    assert [job["gpu"] for job in seen] == ["GPU-a", "GPU-b"]
+    assert len({job["pid"] for job in seen}) == 2
+    assert not any(job["torch"] for job in seen)
+    assert "| 1 | 0.3 |" in (tmp_path / "sweep" / "leaderboard.md").read_text()
+
+
+PLUGIN = {
+    "joblib": "hydra_joblib_launcher",
+    "submitit": "hydra_submitit_launcher",
+    "submitit_local": "hydra_submitit_launcher",
+    "ray": "hydra_ray_launcher",
+}
+
+
+@pytest.mark.parametrize("launcher", config_groups()["launcher"])
+def test_a_launcher_composes_or_says_what_to_install(launcher: str, tmp_path: Path) -> None:
+    arguments = ["-m", "iterpref.train", f"launcher={launcher}", "--cfg", "hydra", "--package", "hydra.launcher"]
+    shown = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    if launcher in PLUGIN and find_spec(f"hydra_plugins.{PLUGIN[launcher]}") is None:
+        assert shown.returncode == 2
+        assert f"pip install 'iterpref[{'ray' if launcher == 'ray' else 'sweep'}]'" in shown.stderr
+    else:
+        assert shown.returncode == 0, shown.stderr
+        assert "_target_:" in shown.stdout
