@@ -146,8 +146,13 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=command)
     def under_hydra(composed: DictConfig) -> Any:
         hydra_config = HydraConfig.get()
-        config = checked_config(command, composed, hydra_config.overrides.task, hydra_config.runtime.choices.get("experiment"))
+        chosen = hydra_config.runtime.choices
+        config = checked_config(command, composed, hydra_config.overrides.task, chosen.get("experiment"))
+        config.logger.tags += [
+            f"{g}:{chosen[g]}" for g in ("experiment", "debug") if chosen.get(g) not in (None, "null")
+        ]
         if hydra_config.mode == RunMode.MULTIRUN:
+            config.logger.tags.append(f"sweep:{chosen['sweep']}")
             become_job(config, hydra_config)
         return task(config)
 

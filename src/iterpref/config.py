@@ -172,9 +172,16 @@ class LoggerConfig:
     wandb: str = option(
         "auto", "auto: online when logged in, else offline", choices=("auto", "online", "offline", "disabled")
     )
-    project: str = option("iterpref", "wandb project")
-    group: str | None = option(None, "wandb group")
-    tags: list[str] = option([], "wandb tags")
+    project: str = option("iterpref", "project in wandb, experiment in MLflow")
+    group: str | None = option(None, "group of runs; null: the sweep's")
+    tags: list[str] = option([], "tags; those of experiment and sweep are added")
+    pairs: int = option(8, "validation pairs in wandb, token by token", low=0)
+    artifacts: str = option(
+        "reference", "data, model and evaluation in wandb: where they are, copies of them, or nothing",
+        choices=("reference", "upload", "none"),
+    )  # fmt: skip
+    tensorboard: bool = option(False, "TensorBoard files in RUN/tensorboard")
+    mlflow: str | None = option(None, "MLflow tracking URI: a server, or sqlite:///FILE; null: no MLflow")
 
 
 @dataclass

@@ -44,6 +44,7 @@ def evaluate_run(command: Config) -> dict[str, Any]:
     """
     from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
     from iterpref.errors import UserError
+    from iterpref.tracking import track_evaluation
 
     run = Path(command.paths.run)
     trained = read_config(run)
@@ -70,6 +71,7 @@ def evaluate_run(command: Config) -> dict[str, Any]:
         after = {"settings": settings, **scorer.score(run / "export", "after")}
     write_whole(folder / "after.json", json.dumps(after, indent=1) + "\n")
     write_whole(folder / "pairs.jsonl", "".join(json.dumps(row) + "\n" for row in scorer.highlighted))
+    track_evaluation(trained, run)
     show(before, after)
     return after
 

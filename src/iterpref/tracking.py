@@ -1,9 +1,10 @@
-"""Loggers of a run: CSV always, wandb when it is wanted. wandb never asks: without a login it writes offline."""
+"""Loggers of a run: CSV always, wandb, TensorBoard and MLflow by `logger=`. wandb never asks: without a login it writes offline."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import warnings
 from pathlib import Path
@@ -13,11 +14,12 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from iterpref.config import Config, to_dict
+from iterpref.config_sweep import METRICS
 from iterpref.errors import UserError
 
 
 def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
-    """`RUN/metrics.csv`, and a wandb run whose id comes from the run folder, so that a resumed run continues it.
+    """`RUN/metrics.csv`, and the trackers that `logger` names; a resumed run continues its own in each.
 
     Rows of the optimizer steps before `first_step`, the step that a resumed run goes on from, are kept.
     """
@@ -25,7 +27,18 @@ def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
     mode = wandb_mode(config.logger.wandb)
     if mode != "disabled":
         loggers.append(_wandb(config, run, mode))
+    if config.logger.tensorboard:
+        loggers.append(_tensorboard(run))
+    if config.logger.mlflow is not None:
+        loggers.append(_mlflow(config, run))
     return loggers
+
+
+def run_id(run: Path) -> str:
+    """A run's id in its trackers: that of its folder, so that a resumed run continues; under a wandb agent, the agent's."""
+    if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"):
+        return os.environ["WANDB_RUN_ID"]
+    return hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:12]
 
 
 def _csv(run: Path, first_step: int) -> CSVLogger:
@@ -89,20 +102,58 @@ def _wandb_host() -> str:
     return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0].split(":")[0]
 
 
+def wandb_settings(config: Config, run: Path, mode: str) -> dict[str, Any]:
+    """What every wandb run of this run folder is opened with, in the words of `wandb.init`."""
+    # A quiet client: its banner and its summary would tear the progress bar.
+    os.environ.setdefault("WANDB_SILENT", "true")
+    return {
+        "name": run.name, "project": config.logger.project, "group": config.logger.group, "tags": config.logger.tags or None,
+        "config": to_dict(config), "resume": "allow" if mode == "online" else None,
+    }  # fmt: skip
+
+
 def _wandb(config: Config, run: Path, mode: str) -> Logger:
     from lightning.pytorch.loggers import WandbLogger
 
-    # A quiet client: its banner and its summary would tear the progress bar.
-    os.environ.setdefault("WANDB_SILENT", "true")
-    run_id = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:12]
-    settings: dict[str, Any] = {"group": config.logger.group, "tags": config.logger.tags or None}
-    return WandbLogger(
-        name=run.name, save_dir=run, id=run_id, project=config.logger.project, offline=mode == "offline",
-        config=to_dict(config), resume="allow" if mode == "online" else None, **settings,
-    )  # fmt: skip
+    settings = wandb_settings(config, run, mode)
+    return WandbLogger(save_dir=run, id=run_id(run), offline=mode == "offline", job_type="train", **settings)
 
 
-def finish_wandb() -> None:
+def wandb_run(loggers: list[Logger]) -> Any | None:
+    """The open wandb run of rank 0 among these loggers, or None."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    found = next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
+    return found.experiment if found is not None and _is_first() else None
+
+
+def track_evaluation(config: Config, run: Path) -> None:
+    """A wandb run of its own for the evaluation of a run folder, in the group of its training, made from its model."""
+    mode, record = wandb_mode(config.logger.wandb), run / "run.json"
+    if mode == "disabled" or config.logger.artifacts == "none" or "tracker_id" not in json.loads(record.read_text()):
+        return
+    import wandb
+
+    from iterpref.lineage import log_evaluation
+
+    settings = wandb_settings(config, run, mode)
+    identity = f"{json.loads(record.read_text())['tracker_id']}-evaluation"
+    settings["mode"] = mode
+    with wandb.init(id=identity, dir=run, job_type="evaluation", **settings) as tracked:
+        log_evaluation(tracked, run, config.logger.artifacts)
+
+
+def _is_first() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def define_metrics(run: Any) -> None:
+    """Best values beside the last ones in the summary, for the metrics that have a better side; the axis of all is the optimizer step."""
+    for name, direction in METRICS.items():
+        run.define_metric(name, step_metric="trainer/global_step", summary=f"{direction[:3]},last")
+
+
+def finish_wandb(failed: bool = False) -> None:
     """Ends the wandb run, so that the next job of a multirun gets its own."""
     import sys
 
@@ -110,4 +161,31 @@ def finish_wandb() -> None:
         import wandb
 
         if wandb.run is not None:
-            wandb.finish()
+            wandb.finish(exit_code=1 if failed else 0)
+
+
+def _tensorboard(run: Path) -> Logger:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(save_dir=run, name="tensorboard", version="")
+    except ModuleNotFoundError:
+        raise UserError("logger=tensorboard needs TensorBoard: pip install 'iterpref[tracking]'") from None
+
+
+def _mlflow(config: Config, run: Path) -> Logger:
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    # MLflow gives ids of its own: a resumed run finds the one that it had.
+    kept = run / "mlflow_run_id"
+    try:
+        logger = MLFlowLogger(
+            experiment_name=config.logger.project, run_name=run.name, tracking_uri=config.logger.mlflow,
+            run_id=kept.read_text() if kept.is_file() else None,
+            tags={"group": config.logger.group or "", "tags": ",".join(config.logger.tags)},
+        )  # fmt: skip
+    except ModuleNotFoundError:
+        raise UserError("logger=mlflow needs MLflow: pip install 'iterpref[tracking]'") from None
+    if _is_first():
+        kept.write_text(str(logger.run_id))
+    return logger

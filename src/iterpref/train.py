@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iterpref.cli import run_command
 from iterpref.config import Config
 from iterpref.errors import UserError
+from iterpref.rerun import rerun, rerun_argument
 
 if TYPE_CHECKING:
     import lightning
@@ -40,15 +41,13 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     import lightning as L
 
     from iterpref.callbacks.pruning import build_pruning
-    from iterpref.callbacks.run_record import RunRecord, now, write_whole
+    from iterpref.callbacks.run_record import RunRecord
+    from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
-    from iterpref.models.module import FocalDPOModule
-    from iterpref.models.optim import total_steps
-    from iterpref.models.policy import check_head, check_model, compile_layers, export, load_model, resolve_attention
     from iterpref.ops import resolve_backend
-    from iterpref.tracking import finish_wandb
+    from iterpref.tracking import finish_wandb, run_id
 
     device = resolve_device(config.trainer)
     checkpoint = last_checkpoint(run, key) if config.resume else None
@@ -58,7 +57,12 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
     L.seed_everything(config.seed, workers=True, verbose=False)
     record = RunRecord.start(run, config)
-    record.update(reference=config.reference, ops=resolve_backend(config.ops, device), config_fingerprint=key)
+    record.update(
+        reference=config.reference,
+        ops=resolve_backend(config.ops, device),
+        config_fingerprint=key,
+        tracker_id=run_id(run),
+    )
 
     datamodule = CodeFlowDataModule(config)
     with record.stage("prepare"):
@@ -67,52 +71,73 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         prepared = prepare(config)
     record.update(data=prepared.fingerprints(), pairs={split: len(e) for split, e in datamodule.examples.items()})
 
-    attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
-    policy = load_model(prepared.model, config.model, attention)
+    module = _build_module(config, datamodule, prepared.model, device)
+    first_step = checkpoint_step(checkpoint) if checkpoint else 0
+    pruning = build_pruning(config.sweep)
+    callbacks = [*pruning, *wandb_callbacks(config, prepared, datamodule)]
+    trainer = build_trainer(config, run, device.type, len(datamodule.examples["train"]), first_step, callbacks)
+    if checkpoint:
+        log.info("going on from step %d of %s", first_step, checkpoint)
+    finished = False
+    try:
+        with record.stage("train"):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
+            if trainer.interrupted:
+                raise KeyboardInterrupt
+            if datamodule.examples["validation"] and module.validated_step != trainer.global_step:
+                # The metric belongs to the weights that are exported.
+                trainer.validate(module, datamodule=datamodule, verbose=False)
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        done = {"config": key, "metrics": metrics, "pruned": pruning[0].pruned_at if pruning else None}
+        if trainer.is_global_zero:
+            _finish(config, run, record, trainer, module, prepared.model, done)
+        finished = True
+    finally:
+        finish_wandb(failed=not finished)
+    return done
+
+
+def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> Any:
+    """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
+    from iterpref.models.module import FocalDPOModule
+    from iterpref.models.optim import total_steps
+    from iterpref.models.policy import check_head, check_model, compile_layers, load_model, resolve_attention
+
+    attention = resolve_attention(config.model, config.data.packing, device, model)
+    policy = load_model(model, config.model, attention)
     check_model(policy, config.model, config.data.packing, datamodule.longest())
     check_head(policy, config.model.name)
-    twin = load_model(prepared.model, config.model, attention) if config.reference == "live" else None
+    twin = load_model(model, config.model, attention) if config.reference == "live" else None
     if config.trainer.compile == "graphs" and device.type != "cuda":
         raise UserError(
             f"trainer.compile=graphs records CUDA graphs, and this run is on the {device.type}: set trainer.compile=layers"
         )
     if config.trainer.compile != "none":
-        for model in (policy, twin):
-            if model is not None:
-                compile_layers(model, by_length=config.trainer.compile == "graphs")
-    train_pairs = len(datamodule.examples["train"])
-    module = FocalDPOModule(config, policy, twin, total_steps=total_steps(config, train_pairs))
-    first_step = checkpoint_step(checkpoint) if checkpoint else 0
-    pruning = build_pruning(config.sweep)
-    trainer = build_trainer(config, run, device.type, train_pairs, first_step, pruning)
-    if checkpoint:
-        log.info("going on from step %d of %s", first_step, checkpoint)
-    try:
-        with record.stage("train"):
-            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
-            if (
-                datamodule.examples["validation"]
-                and not trainer.interrupted
-                and module.validated_step != trainer.global_step
-            ):
-                # The metric belongs to the weights that are exported.
-                trainer.validate(module, datamodule=datamodule, verbose=False)
-    finally:
-        finish_wandb()
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-    done = {"config": key, "metrics": metrics, "pruned": pruning[0].pruned_at if pruning else None}
-    if not trainer.is_global_zero:
-        return done
+        for compiled in (policy, twin):
+            if compiled is not None:
+                compile_layers(compiled, by_length=config.trainer.compile == "graphs")
+    return FocalDPOModule(config, policy, twin, total_steps=total_steps(config, len(datamodule.examples["train"])))
+
+
+def _finish(
+    config: Config, run: Path, record: Any, trainer: lightning.Trainer, module: Any, start: Path, done: dict[str, Any]
+) -> None:
+    """Export, `done.json`, and the model's artifact; a pruned trial is not exported."""
+    from iterpref.callbacks.run_record import now, write_whole
+    from iterpref.lineage import log_model
+    from iterpref.models.policy import export
+    from iterpref.tracking import wandb_run
+
     if done["pruned"] is None:
         with record.stage("export"):
-            export(policy, prepared.model, run / "export")
+            export(module.policy, start, run / "export")
     write_whole(run / "done.json", json.dumps(done) + "\n")
+    tracked = wandb_run(trainer.loggers)
+    if tracked is not None and config.logger.artifacts != "none" and done["pruned"] is None:
+        log_model(tracked, run, config.logger.artifacts)
     record.update(finished=now())
     told = f"the model is in {run / 'export'}" if done["pruned"] is None else "pruned by the study"
     log.info("trained %d steps; %s", trainer.global_step, told)
-    return done
 
 
 def build_trainer(
@@ -180,7 +205,11 @@ def checkpoint_step(checkpoint: Path) -> int:
 
 
 def main(argv: list[str] | None = None) -> Any:
-    run_command("train", train, argv)
+    """The command; `--rerun RUN` repeats a run."""
+    run, arguments = rerun_argument(sys.argv[1:] if argv is None else argv)
+    if run is not None:
+        return rerun(run, arguments)
+    return run_command("train", train, arguments)
 
 
 if __name__ == "__main__":

@@ -253,3 +253,29 @@ def test_help_waits_for_no_heavy_import(tmp_path: Path) -> None:
     shown = python("-c", LOADED, "--help", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "LOADED []" in shown.stdout
+
+
+def test_a_rerun_repeats_a_run_to_the_bit_in_a_new_folder(finished: Path, work: Path) -> None:
+    again = python("-m", "iterpref.train", "--rerun", str(finished), cwd=work)
+    assert again.returncode == 0, again.stderr
+    run = work / "run-rerun"
+    assert "same code, versions, data and metrics" in again.stdout + again.stderr
+    assert weights(run) == weights(finished)
+    assert metrics_of(run) == metrics_of(finished)
+    old, new = (json.loads((folder / "run.json").read_text()) for folder in (finished, run))
+    assert (new["rerun_of"], new["differs"], new["data"]) == (str(finished), [], old["data"])
+    assert new["tracker_id"] != old["tracker_id"]
+    assert "data.global_batch=2" in old["overrides"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--rerun", "RUN", "loss.beta=0.3"], "loss.beta would make another run of it"),
+        (["--rerun=nowhere"], "nowhere is no run"),
+    ],
+)
+def test_a_rerun_of_something_else_is_refused(arguments: list[str], expected: str, finished: Path, work: Path) -> None:
+    refused = python("-m", "iterpref.train", *(str(finished) if a == "RUN" else a for a in arguments), cwd=work)
+    assert refused.returncode == 2
+    assert expected in refused.stderr

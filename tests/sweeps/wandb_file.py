@@ -57,7 +57,7 @@ class OfflineRun:
             elif kind == "history":
                 self.history.append(_items(record.history.item))
             elif kind == "summary":
-                self.summary |= _items(record.summary.update)
+                self.summary |= _items(record.summary.update)  # of a nested value the last record has all
             elif kind == "artifact":
                 self.artifacts.append(record.artifact)
             elif kind == "exit":
@@ -65,7 +65,14 @@ class OfflineRun:
 
 
 def _items(items: Any) -> dict[str, Any]:
-    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
+    found: dict[str, Any] = {}
+    for item in items:
+        *path, last = [item.key] if item.key else item.nested_key
+        place = found
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = json.loads(item.value_json)
+    return found
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from iterpref.config import Config
 from iterpref.errors import UserError
-from iterpref.tracking import build_loggers, finish_wandb, wandb_mode
+from iterpref.tracking import build_loggers, finish_wandb, run_id, wandb_mode
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +108,40 @@ def test_the_wandb_id_belongs_to_the_run_folder(tmp_path: Path) -> None:
         assert isinstance(logger, WandbLogger)
         ids.append(logger._id)
     assert ids[0] == ids[2] != ids[1]
+
+
+def test_tensorboard_files_stand_in_the_run_folder(tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = settings("disabled")
+    config.logger.tensorboard = True
+    for step in (0, 1):  # a resumed run adds to them
+        _, logger = build_loggers(config, tmp_path, step)
+        logger.log_metrics({"train/loss": 1.5 - step}, step)
+        logger.finalize("success")
+    events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(0, 1.5), (1, 0.5)]
+
+
+def test_mlflow_keeps_a_resumed_run_in_one(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    config = settings("disabled")
+    config.logger.mlflow, config.logger.group, config.logger.tags = f"sqlite:///{tmp_path / 'mlflow.db'}", "g", ["a"]
+    for step in (0, 1):
+        _, logger = build_loggers(config, tmp_path / "run", step)
+        logger.log_metrics({"train/loss": 1.5 - step}, step)
+        logger.finalize("success")
+    client = mlflow.MlflowClient(config.logger.mlflow)
+    (run,) = client.search_runs([client.get_experiment_by_name("iterpref").experiment_id])
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "train/loss")] == [(0, 1.5), (1, 0.5)]
+    assert (run.info.run_name, run.data.tags["group"], run.data.tags["tags"]) == ("run", "g", "a")
+
+
+def test_an_agents_run_keeps_the_id_that_its_sweep_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = run_id(tmp_path)
+    monkeypatch.setenv("WANDB_RUN_ID", "by-hand")
+    assert run_id(tmp_path) == own
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    assert run_id(tmp_path) == "by-hand"
 
 
 def rows(run: Path) -> list[dict[str, str]]:

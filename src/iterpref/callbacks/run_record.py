@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
@@ -48,14 +49,18 @@ class RunRecord:
         run.mkdir(parents=True, exist_ok=True)
         write_whole(run / "config.yaml", yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
         record = cls(run)
+        git = git_state()
         fresh = {
             "command": shlex.join(sys.argv),
-            "git": git_state(),
+            "overrides": _overrides(),
+            "cwd": os.getcwd(),
+            "git": git,
             "versions": package_versions(),
             "hardware": hardware(),
             "seed": config.seed,
             "finished": None,
         }
+        _keep_changes(run, git)
         record.update(
             **fresh,
             started=record.content.get("started") or now(),
@@ -136,6 +141,22 @@ def git_state() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _keep_changes(run: Path, git: dict[str, Any] | None) -> None:
+    """`RUN/uncommitted.patch`: what the commit alone does not say of the code."""
+    patch = run / "uncommitted.patch"
+    patch.unlink(missing_ok=True)
+    if git is not None and git["dirty"]:
+        changes = subprocess.run(
+            ["git", "diff", "HEAD", "--binary"], cwd=Path(__file__).resolve().parent, capture_output=True, timeout=60
+        )
+        patch.write_bytes(changes.stdout)
+
+
+def _overrides() -> list[str] | None:
+    """Those of this run: in a sweep, of this job; None where no command line made it."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
 
 
 def package_versions() -> dict[str, str]:

@@ -40,6 +40,11 @@ class FocalDPOModule(L.LightningModule):
         self._begins = True  # the next micro-batch is the first of its step
         self.validated_step: int | None = None  # optimizer steps done at the last validation
 
+    @property
+    def reference(self) -> Any | None:
+        """The frozen second model, or None where its log-probs come with the batches."""
+        return self._reference[0] if self._reference else None
+
     def on_fit_start(self) -> None:
         if self.config.trainer.compile == "graphs":
             self._graphs = StepGraphs(self._whole_pass, self.policy.parameters())

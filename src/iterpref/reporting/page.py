@@ -115,6 +115,15 @@ def _pair(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def side_pages(row: dict[str, Any]) -> dict[str, str]:
+    """Either side of a pair with its tokens shaded, as a small page of its own: what a tracker shows in a cell."""
+    css = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    return {
+        side: f'<style>{css}</style><figure class="code {side}"><pre class="tokens">{shown.html}</pre></figure>'
+        for side, _, _, shown in _pair(row)["sides"]
+    }
+
+
 def answers(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
     """A few tasks with both answers: newly solved and no longer solved in turn, then any."""
     first, second = ({t["task_id"]: t for t in side.get("tasks") or []} for side in (before, after))
