@@ -148,6 +148,10 @@ class OptimConfig:
     schedule: str = option("cosine", "learning rate after the warm-up", choices=("cosine", "constant"))
     warmup_ratio: float = option(0.03, "share of the steps that warm up linearly (paper: 0.03)", low=0, high=1)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0: no clipping", low=0)
+    rounding: str = option(
+        "nearest", "of bf16 weights and their averages, whose small steps rounding to nearest loses; stochastic keeps them on average",
+        choices=("nearest", "stochastic"),
+    )  # fmt: skip
 
 
 @dataclass

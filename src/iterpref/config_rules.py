@@ -55,6 +55,8 @@ def check_rules(config: Config) -> None:
          f"trainer.compile=graphs needs rows of few lengths, which data.packing={c.data.packing} does not give: set data.packing=shared"),
         (max(c.optim.beta1, c.optim.beta2) >= 1,
          f"optim.beta1={c.optim.beta1} and optim.beta2={c.optim.beta2}: an average that never moves; choose values below 1"),
+        (c.optim.rounding == "stochastic" and c.model.dtype != "bfloat16",
+         f"optim.rounding=stochastic has no effect with model.dtype={c.model.dtype}: set model.dtype=bfloat16 trainer.precision=bf16-true, or leave it out"),
         (c.trainer.precision == "bf16-true" and c.model.dtype != "bfloat16",
          f"trainer.precision=bf16-true trains bf16 weights, but model.dtype={c.model.dtype}: set model.dtype=bfloat16, "
          "or trainer.precision=bf16-mixed to keep fp32 master weights"),

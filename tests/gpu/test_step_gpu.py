@@ -213,15 +213,16 @@ def test_two_deterministic_runs_are_equal_to_the_bit(build: Any, make_examples: 
         assert torch.equal(runs[0][name], runs[1][name]), name
 
 
+@pytest.mark.parametrize("micro_batch", [2, 4])  # gradients add up in a place of their own, or lie in a graph's memory
 @pytest.mark.parametrize(("precision", "near"), [("32-true", 1e-4), ("bf16-mixed", 2e-2)])
 def test_compiled_layers_and_graphs_train_as_plain_layers_do(
-    precision: str, near: float, build: Any, make_examples: Any, tmp_path: Path
+    precision: str, near: float, micro_batch: int, build: Any, make_examples: Any, tmp_path: Path
 ) -> None:
     torch._dynamo.reset()
     curves = {}
     for compiled in ("none", "layers", "graphs"):
-        # Two micro-batches a step: gradients add up in the graphs' own place.
-        fit(config_of(compile=compiled, precision=precision, micro_batch=2), build, make_examples, tmp_path / compiled)
+        config = config_of(compile=compiled, precision=precision, micro_batch=micro_batch)
+        fit(config, build, make_examples, tmp_path / compiled)
         with (tmp_path / compiled / "metrics.csv").open(newline="") as handle:
             curves[compiled] = [(float(r["train/loss"]), float(r["train/grad_norm"])) for r in csv.DictReader(handle)]
     for compiled in ("layers", "graphs"):

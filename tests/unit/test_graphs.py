@@ -29,7 +29,7 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
     plain, model = tiny_model(), tiny_model()
     unused = torch.nn.Parameter(torch.ones(3))
     batches = [collate(make_examples(3, seed=s), packing="shared", pad_id=0, step_pairs=6) for s in range(3)]
-    graphs = StepGraphs(steps(model), [*model.parameters(), unused])
+    graphs = StepGraphs(steps(model), [*model.parameters(), unused], adds_up=True)
     places = [p.grad for p in model.parameters()]
     graphs.run(batches[2], begins=True)  # of an earlier step
     first = graphs.run(batches[0], begins=True)
@@ -43,6 +43,20 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
         assert torch.equal(p.grad, wanted.grad)
         assert torch.equal(p.grad, kept)
     assert torch.equal(unused.grad, torch.zeros(3))
+
+
+def test_a_step_of_one_pass_keeps_no_memory_for_gradients(tiny_model: Any, make_examples: Any) -> None:
+    plain, model = tiny_model(), tiny_model()
+    unused = torch.nn.Parameter(torch.ones(3))
+    batches = [collate(make_examples(3, seed=s), packing="shared", pad_id=0) for s in range(2)]
+    graphs = StepGraphs(steps(model), [*model.parameters(), unused], adds_up=False)
+    assert all(p.grad is None for p in model.parameters())
+    graphs.run(batches[1], begins=True)
+    graphs.run(batches[0], begins=True)
+    steps(plain)(batches[0])
+    for p, wanted in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(p.grad, wanted.grad)
+    assert unused.grad is None
 
 
 def test_batches_share_a_graph_exactly_when_only_numbers_differ(make_examples: Any) -> None:

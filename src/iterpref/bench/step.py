@@ -1,6 +1,6 @@
 """How many pairs a second does a whole training step take in, beside TRL's DPOTrainer, and where does its time go?
 
-    python -m iterpref.bench.step --tokenizer DIR [--shapes 1.5B,0.5B,7B] [--pairs 8] [--steps 20] [--out docs/figures/step.json]
+    python -m iterpref.bench.step --tokenizer DIR [--shapes 1.5B,0.5B,7B] [--pairs 8] [--steps 20] [--out docs/bench/step.json]
 
 Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
 `bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
@@ -33,6 +33,7 @@ import torch
 from iterpref.bench.code_pairs import code_pairs, tokenised
 from iterpref.bench.facts import machine_facts
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
+from iterpref.bench.step_plot import draw
 from iterpref.errors import UserError
 from iterpref.models.policy import load_tokenizer
 from iterpref.schema import Example
@@ -108,6 +109,7 @@ def bench_shape(
         best = max((r for t, r in rows.items() if t in peers and "pairs_per_s" in r), key=lambda r: r["pairs_per_s"])
         for row in (rows["ours"], rows["ours, again"]):
             row["speedup"], row["memory"] = row["pairs_per_s"] / best["pairs_per_s"], row["peak_gib"] / best["peak_gib"]
+            row["speedup_over_first_epoch"] = row["pairs_per_s"] / best["first_epoch_pairs_per_s"]
     for row in rows.values():
         if "loss_rows" in row:
             row["floor_share"] = floor_s(shape, row, rate) / row["step_s"]
@@ -154,6 +156,7 @@ def main(argv: list[str] | None = None) -> None:
             report["runs"].append(bench_shape(name, a.tokenizer, a.pairs, a.steps, rate, chosen, alike))
             a.out.parent.mkdir(parents=True, exist_ok=True)
             a.out.write_text(json.dumps(report, indent=1) + "\n")
+            draw(report, a.out.with_suffix(".png"))
             show(report["runs"][-1])
 
 
@@ -166,7 +169,15 @@ def show(run: dict[str, Any]) -> None:
             continue
         extra = "".join(
             f"  {k} {row[k]:.2f}"
-            for k in ("free_pairs_per_s", "first_epoch_pairs_per_s", "reserved_gib", "speedup", "memory", "floor_share")
+            for k in (
+                "free_pairs_per_s",
+                "first_epoch_pairs_per_s",
+                "reserved_gib",
+                "speedup",
+                "speedup_over_first_epoch",
+                "memory",
+                "floor_share",
+            )
             if row.get(k)
         )
         print(

@@ -25,6 +25,7 @@ from iterpref.data.reference_cache import batch_logps
 from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.module import FocalDPOModule
+from iterpref.models.optim import clip
 from iterpref.models.policy import compile_layers, hidden_states, output_head
 from iterpref.models.shared_prefix import register_flex
 from iterpref.ops import linear_logratio
@@ -201,7 +202,7 @@ def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, 
         loss_of(hidden_states(policy, batch)).backward()
         return ()
 
-    graphs = StepGraphs(whole_pass, policy.parameters())
+    graphs = StepGraphs(whole_pass, policy.parameters(), adds_up=False)
     hidden_TH = hidden_states(policy, batch).detach().requires_grad_()
     alone = {
         "layers forward": lambda: hidden_states(policy, batch),
@@ -214,7 +215,7 @@ def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, 
         "layers forward": layers,
         "head and loss, forward and backward": heads,
         "layers backward": whole - layers - heads,
-        "clip": _eager_ms(lambda: torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)),
+        "clip": _eager_ms(lambda: clip(optimizer, 1.0)),
         "optimizer": _eager_ms(optimizer.step),
     }
 

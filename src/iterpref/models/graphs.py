@@ -8,7 +8,7 @@ shape are numbers in tensors, the block mask's lists included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ class _Recorded(NamedTuple):
     graph: torch.cuda.CUDAGraph
     batch: Batch  # whose tensors the graph reads
     outputs: tuple[Tensor, ...]  # which it writes
+    gradients: list[Tensor | None]  # likewise, unless passes add up
 
 
 class StepGraphs:
@@ -33,19 +34,26 @@ class StepGraphs:
     Args:
         step: computes the loss of a batch on the device, calls its backward, and returns tensors that need no gradient. It
             may not wait for the device, draw random numbers, or depend on anything but the batch and the parameters.
+        adds_up: a step may have several passes. Gradients then have one place for all graphs, and `p.grad` must stay what it
+            is; else they lie where the pass had its activations, and are gone with the next call.
 
     The outputs are overwritten by the next call of the same shape. All graphs share one pool of memory, as large as the
-    largest needs, and one place for gradients: `p.grad` must stay what it is.
+    largest needs.
     """
 
-    def __init__(self, step: Callable[[Batch], tuple[Tensor, ...]], parameters: Iterable[torch.nn.Parameter]) -> None:
+    def __init__(
+        self, step: Callable[[Batch], tuple[Tensor, ...]], parameters: Iterable[torch.nn.Parameter], adds_up: bool
+    ) -> None:
         self._step = step
         self._parameters = [p for p in parameters if p.requires_grad]
-        self._gradients = [torch.zeros_like(p) for p in self._parameters]
-        for p, gradient in zip(self._parameters, self._gradients, strict=True):
-            p.grad = gradient
+        self._places = [torch.zeros_like(p) for p in self._parameters] if adds_up else []
+        self._set_gradients(self._places)
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._pool: Any = None
+
+    def _set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        for p, gradient in zip(self._parameters, gradients or [None] * len(self._parameters), strict=True):
+            p.grad = gradient
 
     def __call__(self, batch: Batch, begins: bool) -> tuple[Tensor, ...]:
         key = (begins, *_shape(batch))
@@ -53,22 +61,24 @@ class StepGraphs:
             if len(self._recorded) >= MOST_GRAPHS:
                 return self.run(batch, begins)
             self._recorded[key] = self._record(batch, begins)
-        graph, buffers, outputs = self._recorded[key]
+        graph, buffers, outputs, gradients = self._recorded[key]
         for name, tensor in _tensors(batch):
             getattr(buffers, name).copy_(tensor, non_blocking=True)
         graph.replay()
+        if not self._places:
+            self._set_gradients(gradients)
         return outputs
 
     def run(self, batch: Batch, begins: bool, keep: bool = True) -> tuple[Tensor, ...]:
-        """The same, kernel by kernel; without `keep`, gradients stay as they are."""
+        """The same, kernel by kernel; without `keep`, sums of gradients stay as they are."""
         # New ones each time: autograd then takes over what backward writes, instead of adding it up parameter by parameter.
-        for p in self._parameters:
-            p.grad = None
+        self._set_gradients([])
         outputs = self._step(batch)
+        if not self._places:
+            return outputs
         fresh = [p.grad for p in self._parameters]
-        for p, gradient in zip(self._parameters, self._gradients, strict=True):
-            p.grad = gradient
-        pairs = [(own, new) for own, new in zip(self._gradients, fresh, strict=True) if new is not None]
+        self._set_gradients(self._places)
+        pairs = [(own, new) for own, new in zip(self._places, fresh, strict=True) if new is not None]
         if keep and pairs:
             places, values = [own for own, _ in pairs], [new for _, new in pairs]
             if begins:
@@ -91,7 +101,26 @@ class StepGraphs:
         with torch.cuda.graph(graph, pool=self._pool):
             outputs = self.run(buffers, begins)
         self._pool = self._pool or graph.pool()
-        return _Recorded(graph, buffers, outputs)
+        gradients = [] if self._places else [_place_of(p.grad) for p in self._parameters]
+        return _Recorded(graph, buffers, outputs, gradients)
+
+
+class _Memory:
+    """Memory of a GPU that somebody else owns, as `torch.as_tensor` takes it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        size = tensor.element_size()
+        self.__cuda_array_interface__ = {
+            "shape": tuple(tensor.shape), "strides": tuple(size * n for n in tensor.stride()), "typestr": f"<i{size}",
+            "data": (tensor.data_ptr(), False), "version": 3,
+        }  # fmt: skip
+
+
+def _place_of(tensor: Tensor | None) -> Tensor | None:
+    """A tensor in the same memory, which does not keep it: the next graph recorded may use it for its own pass."""
+    if tensor is None:
+        return None
+    return torch.as_tensor(_Memory(tensor), device=tensor.device).view(tensor.dtype)
 
 
 def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:

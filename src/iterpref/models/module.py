@@ -12,7 +12,7 @@ from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.graphs import StepGraphs
-from iterpref.models.optim import build_optimizer, build_schedule
+from iterpref.models.optim import build_optimizer, build_schedule, clip
 from iterpref.models.policy import score_rows
 from iterpref.models.step_log import StepLog, Value
 from iterpref.ops import TokenLogRatio, resolve_backend
@@ -47,7 +47,8 @@ class FocalDPOModule(L.LightningModule):
 
     def on_fit_start(self) -> None:
         if self.config.trainer.compile == "graphs":
-            self._graphs = StepGraphs(self._whole_pass, self.policy.parameters())
+            adds_up = self.trainer.accumulate_grad_batches > 1
+            self._graphs = StepGraphs(self._whole_pass, self.policy.parameters(), adds_up)
         for model in self._reference:
             model.to(self.device)
         backend = resolve_backend(self.config.ops, self.device)
@@ -133,6 +134,11 @@ class FocalDPOModule(L.LightningModule):
     def on_exception(self, exception: BaseException) -> None:
         self._log.flush()
 
+    def on_fit_end(self) -> None:
+        if self._graphs is not None:
+            self.policy.zero_grad()  # gradients lie in the graphs' memory
+            self._graphs = None
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, self._val_meter)
 
@@ -144,12 +150,10 @@ class FocalDPOModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping."""
-        limit = self.config.optim.clip_norm or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), limit)
-        self.line["train/grad_norm"] = norm
+        self.line["train/grad_norm"] = clip(optimizer, self.config.optim.clip_norm or float("inf"))
 
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.policy, self.config.optim)
+        optimizer = build_optimizer(self.policy, self.config.optim, self.config.ops)
         # Not the trainer's estimate: asking for it here opens the loader before its place in the epoch is restored.
         schedule = build_schedule(optimizer, self.config.optim, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -10,16 +10,45 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from iterpref.config import Config, OptimConfig
+from iterpref.errors import UserError
+from iterpref.ops import resolve_backend
 
 
-def build_optimizer(model: torch.nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW over the parameters that train; weight decay only on matrices, not on norms and biases."""
+def build_optimizer(model: torch.nn.Module, config: OptimConfig, ops: str = "auto") -> AdamW:
+    """AdamW over the parameters that train; weight decay only on matrices, not on norms and biases.
+
+    With the Triton backend it is `ops.adamw.TritonAdamW`, else torch's fused one; their state dicts are alike. Raises
+    `UserError` for stochastic rounding without Triton.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+    groups = [g for g in groups if g["params"]]
+    betas = config.beta1, config.beta2
+    if _kernel_fits(trained, ops):
+        from iterpref.ops.adamw import TritonAdamW  # late: needs triton, which may be absent
+
+        return TritonAdamW(groups, lr=config.lr, betas=betas, stochastic=config.rounding == "stochastic")
+    if config.rounding == "stochastic":
+        raise UserError("optim.rounding=stochastic needs a GPU and Triton: set optim.rounding=nearest")
+    return AdamW(groups, lr=config.lr, betas=betas, fused=True)
+
+
+def _kernel_fits(parameters: list[torch.nn.Parameter], ops: str) -> bool:
+    return (
+        bool(parameters)
+        and resolve_backend(ops, parameters[0].device) == "triton"
+        and all(p.is_contiguous() and p.dtype in (torch.float32, torch.bfloat16) for p in parameters)
+    )
+
+
+def clip(optimizer: AdamW, limit: float) -> torch.Tensor:
+    """The norm of all gradients, which are scaled to at most `limit`: in place, or by the optimizer's next step."""
+    if hasattr(optimizer, "clip"):
+        return optimizer.clip(limit)
+    return torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], limit)
 
 
 def total_steps(config: Config, train_pairs: int) -> int:

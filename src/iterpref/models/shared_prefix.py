@@ -106,7 +106,8 @@ def flex_attention(
 ) -> tuple[Tensor, None]:  # fmt: skip
     """FlexAttention behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out.
 
-    Beside transformers' own version keys stay grouped whatever the number of heads, and no logsumexp is kept.
+    Beside transformers' own version keys stay grouped in a forward pass alone, whatever the number of heads, and no
+    logsumexp is kept.
     """
     # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
     query, key = query.to(value.dtype), key.to(value.dtype)
@@ -124,6 +125,10 @@ def _attend(
         assert softcap is not None
         return softcap * torch.tanh(score / softcap)
 
+    if torch.is_grad_enabled() and (group := query.shape[1] // key.shape[1]) > 1:
+        # Backward goes through the queries of a block of keys one after the other: with a program for each head instead of
+        # each group there are enough programs for the GPU.
+        key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
     return flex(
         query, key, value, score_mod=capped if softcap is not None else None, block_mask=mask, scale=scaling,
         enable_gqa=query.shape[1] != key.shape[1],
