@@ -300,24 +300,26 @@ def test_packing_keeps_each_pair_whole_and_fills_rows_no_longer_than_the_longest
 ) -> None:
     costs = [trie_tokens(e) for e in examples]
     batch = collate(examples, packing="shared", pad_id=PAD, bucketed=bucketed)
-    assert batch.input_ids_ST.shape[1] == (bucket(max(costs)) if bucketed else max(costs))
+    assert batch.input_ids_ST.shape[1] == (bucket(max(costs), 16) if bucketed else max(costs))
     assert sum(batch.lengths) == sum(costs) == batch.n_tokens
     assert len(batch.lengths) <= len(examples)
     one = collate(examples, packing="shared", pad_id=PAD, one_row=True, bucketed=bucketed)
-    assert one.input_ids_ST.shape == (1, bucket(sum(costs)) if bucketed else sum(costs))
+    assert one.input_ids_ST.shape == (1, bucket(sum(costs), 16) if bucketed else sum(costs))
 
 
-@given(st.integers(0, 200_000))
-def test_lengths_are_rounded_up_to_a_few_and_by_little(n: int) -> None:
-    found = bucket(n)
+@given(st.integers(0, 200_000), st.sampled_from([1, 8, 16]))
+def test_lengths_are_rounded_up_to_a_few_and_by_little(n: int, parts: int) -> None:
+    found = bucket(n, parts)
     assert found >= n
     assert found % 128 == 0
-    assert found - n < max(128, n / 8 + 1)
-    assert bucket(found) == found
+    assert found - n < max(128, n / parts + 1)
+    assert bucket(found, parts) == found
 
 
 def test_there_are_few_lengths() -> None:
-    assert len({bucket(n) for n in range(1, 32_768)}) == 8 + 8 * 5
+    # Multiples of 128 as long as these are the coarser ones, then as many as asked for in each doubling.
+    assert len({bucket(n, 8) for n in range(1, 32_769)}) == 8 + 8 * 5
+    assert len({bucket(n, 16) for n in range(1, 32_769)}) == 16 + 16 * 4
 
 
 def test_what_fills_up_scored_rows_belongs_to_no_sequence() -> None:

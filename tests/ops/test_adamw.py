@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 GPU = pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(INTERPRETED, reason="needs a GPU")])
 CPU = pytest.param("cpu", marks=pytest.mark.skipif(not INTERPRETED, reason="needs the interpreter"))
-SIZES = [(1,), (7,), (4096,), (4097,), (3, 2731), (64, 64), (0,)]
+SIZES = [(1,), (7,), (4096,), (4097,), (3, 2731), (64, 64), (0,), (16_384,), (16_391,)]
 OPTIONS = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-8}
 
 

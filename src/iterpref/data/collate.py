@@ -118,11 +118,11 @@ def collate(
     far[nothing], far_end[nothing] = 0, 0
     entry, columns = np.concatenate(entries), _columns(pieces)
     if bucketed:
-        filler = bucket(n_rows) - n_rows
+        filler = bucket(n_rows, 8) - n_rows
         rows.append(np.zeros(filler, np.int64))
         columns["labels"] = np.pad(columns["labels"], (0, filler))
         columns["refs"] = np.pad(columns["refs"], (0, filler))
-        filler = bucket(len(entry)) - len(entry)
+        filler = bucket(len(entry), 1) - len(entry)
         entry = np.concatenate([entry, np.tile([[0, 2 * len(examples)]], (filler, 1))])
         columns["weights"] = np.pad(columns["weights"], (0, filler))
         columns["focal"] = np.pad(columns["focal"], (0, filler))
@@ -239,7 +239,7 @@ def _place(
     """(row, first position) of each piece, and the shape [S, T] that holds them."""
 
     def up(tokens: int) -> int:
-        return bucket(tokens) if bucketed else tokens
+        return bucket(tokens, 16) if bucketed else tokens
 
     if packing == "padded":
         return [(s, 0) for s in range(len(lengths))], (len(lengths), up(max(lengths)))
@@ -269,7 +269,11 @@ def _columns(pieces: Sequence[tuple[int, _Piece]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
-def bucket(n: int) -> int:
-    """The next of a few lengths: multiples of 128, and above 1,024 of an eighth of the power of two below."""
-    step = max(128, (1 << max(n - 1, 1).bit_length() - 1) // 8)
+def bucket(n: int, parts: int) -> int:
+    """The next of a few lengths: multiples of 128, and beyond of so many parts of the power of two below.
+
+    More parts waste less and make more shapes, each of which is a graph: positions, which go through the whole model, have
+    16, scored rows, which go through the head, 8, and entries, which are a handful of numbers each, one.
+    """
+    step = max(128, (1 << max(n - 1, 1).bit_length() - 1) // parts)
     return -(-n // step) * step

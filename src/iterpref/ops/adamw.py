@@ -26,7 +26,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.optim import AdamW
 
-_BLOCK = 4096  # numbers of a program
+# Numbers of a program: of the step, which holds four of each, and of the norm, which holds one.
+_BLOCK, _NORM_BLOCK = 4096, 16_384
 _WARPS = 8
 _TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}
 
@@ -48,9 +49,8 @@ class TritonAdamW(AdamW):
     @torch.no_grad()
     def clip(self, limit: float) -> Tensor:
         """The norm of all gradients, fp32 and on their device; the next `step` scales them to at most `limit`."""
-        parts = [
-            _norm_parts(table) for group in self.param_groups for table in _tables([p.grad for p in group["params"]])
-        ]
+        groups = [[p.grad for p in group["params"]] for group in self.param_groups]
+        parts = [_norm_parts(table) for gradients in groups for table in _tables(_NORM_BLOCK, gradients)]
         norm = torch.cat(parts).sum().sqrt()
         self._factor = (limit / (norm + 1e-6)).clamp(max=1.0) if limit < float("inf") else None
         return norm
@@ -86,7 +86,7 @@ class TritonAdamW(AdamW):
         (beta1, beta2), lr = group["betas"], float(group["lr"])
         states = [self.state[p] for p in parameters]
         columns = [parameters, [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]]
-        for table in _tables([p.grad for p in parameters], *columns):
+        for table in _tables(_BLOCK, [p.grad for p in parameters], *columns):
             _adamw_kernel[(table.blocks,)](
                 *table.arguments, self._factor if self._factor is not None else table.pointers,
                 1 - lr * group["weight_decay"], lr / (1 - beta1**t), (1 - beta2**t) ** -0.5, 1 - beta1, 1 - beta2, group["eps"],
@@ -99,10 +99,11 @@ class _Table:
     """Where tensors of one dtype lie, and which block of which tensor each program has.
 
     Args:
+        block: numbers of a program.
         columns: gradients first, and as many tensors of the same shapes in each other column.
     """
 
-    def __init__(self, columns: list[list[Tensor]]) -> None:
+    def __init__(self, block: int, columns: list[list[Tensor]]) -> None:
         for tensors in columns:
             for tensor, first in zip(tensors, columns[0], strict=True):
                 if not tensor.is_contiguous() or tensor.device != first.device or tensor.shape != first.shape:
@@ -117,7 +118,7 @@ class _Table:
         device = columns[0][0].device
         table = torch.tensor(rows, dtype=torch.int64)
         self.pointers = table.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else table
-        self.owners, self.starts, self.sizes = _layout(tuple(t.numel() for t in columns[0]), device)
+        self.owners, self.starts, self.sizes = _layout(block, tuple(t.numel() for t in columns[0]), device)
         self.blocks = len(self.owners)
 
     @property
@@ -125,7 +126,7 @@ class _Table:
         return self.pointers, self.owners, self.starts, self.sizes
 
 
-def _tables(gradients: Iterable[Tensor | None], *columns: list[Tensor]) -> list[_Table]:
+def _tables(block: int, gradients: Iterable[Tensor | None], *columns: list[Tensor]) -> list[_Table]:
     """A table for each pair of dtypes (gradient, parameter); tensors without a gradient or a number in them are left out."""
     by_dtype: dict[tuple[torch.dtype, ...], list[tuple[Tensor, ...]]] = {}
     for gradient, *own in zip(gradients, *columns, strict=True):
@@ -134,16 +135,16 @@ def _tables(gradients: Iterable[Tensor | None], *columns: list[Tensor]) -> list[
             if unknown := {t.dtype for t in row} - set(_TYPES):
                 raise ValueError(f"AdamW's kernel takes fp32 and bf16, got {unknown}")
             by_dtype.setdefault(tuple(t.dtype for t in row), []).append(row)
-    return [_Table([list(column) for column in zip(*rows, strict=True)]) for rows in by_dtype.values()]
+    return [_Table(block, [list(column) for column in zip(*rows, strict=True)]) for rows in by_dtype.values()]
 
 
 @functools.lru_cache(maxsize=16)
-def _layout(sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _layout(block: int, sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """(tensor of each block, its first number there, number of numbers of each tensor)"""
     size_N = torch.tensor(sizes)
-    blocks_N = -(-size_N // _BLOCK)
+    blocks_N = -(-size_N // block)
     owner_B = torch.arange(len(sizes)).repeat_interleave(blocks_N)
-    start_B = (torch.arange(len(owner_B)) - (blocks_N.cumsum(0) - blocks_N)[owner_B]) * _BLOCK
+    start_B = (torch.arange(len(owner_B)) - (blocks_N.cumsum(0) - blocks_N)[owner_B]) * block
     return owner_B.to(device, torch.int32), start_B.to(device), size_N.to(device)
 
 
@@ -151,7 +152,7 @@ def _norm_parts(table: _Table) -> Tensor:
     """Sum of the squares of each block, [B] fp32."""
     parts_B = torch.empty(table.blocks, dtype=torch.float32, device=table.pointers.device)
     _squares_kernel[(table.blocks,)](
-        *table.arguments, parts_B, ALIGNED=table.aligned, GRAD=table.dtypes[0], BLOCK=_BLOCK, num_warps=_WARPS
+        *table.arguments, parts_B, ALIGNED=table.aligned, GRAD=table.dtypes[0], BLOCK=_NORM_BLOCK, num_warps=_WARPS
     )
     return parts_B
 
