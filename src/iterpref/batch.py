@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Held by the thread that page-locks memory, and by the one that records a CUDA graph: torch's allocator of page-locked
+# memory has pools for graphs since 2.11, and nothing says that two threads may be in it during a recording.
+PAGE_LOCKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory."""
-        return self._each(lambda tensor: tensor.pin_memory())
+        with PAGE_LOCKING:
+            return self._each(lambda tensor: tensor.pin_memory())
 
     def clone(self) -> Batch:
         """A copy with memory of its own."""

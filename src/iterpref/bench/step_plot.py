@@ -14,11 +14,11 @@ def draw(record: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     runs = record["runs"]
-    figure, axes = plt.subplots(2, len(runs), figsize=(4.5 * len(runs), 7), squeeze=False)
+    figure, axes = plt.subplots(2, len(runs), figsize=(6.5 * len(runs), 7), squeeze=False)
     for column, run in enumerate(runs):
         rows = {title: row for title, row in run["rows"].items() if "error" not in row}
         colours = ["#1f6f8b" if title.startswith("ours") else "#b0b7bd" for title in rows]
-        titles = [title.replace("TRL, ", "TRL\n").replace(" + ", "\n+ ") for title in rows]
+        titles = [title.replace(", ", "\n").replace(" + ", "\n+ ") for title in rows]
         for axis, key, unit in ((axes[0, column], "pairs_per_s", "pairs/s"), (axes[1, column], "peak_gib", "peak GiB")):
             bars = axis.bar(range(len(rows)), [row[key] for row in rows.values()], color=colours)
             axis.bar_label(bars, fmt="%.1f", fontsize=8)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from iterpref.batch import Batch
+from iterpref.batch import PAGE_LOCKING, Batch
 
 MOST_GRAPHS = 128  # a batch of a further shape runs without one
 _WARM_UPS = 2  # runs before the recording: kernels are compiled, workspaces taken
@@ -98,7 +98,7 @@ class StepGraphs:
         # What these runs left in the other pool is as large as what the graph is about to take.
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with PAGE_LOCKING, torch.cuda.graph(graph, pool=self._pool):
             outputs = self.run(buffers, begins)
         self._pool = self._pool or graph.pool()
         gradients = [] if self._places else [_place_of(p.grad) for p in self._parameters]
