@@ -31,6 +31,7 @@ from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
 from iterpref.config_evaluate import BENCHMARKS
 from iterpref.errors import UserError
+from iterpref.eval.packages import environment
 from iterpref.eval.references import judged_references
 from iterpref.eval.samples import Sample
 from iterpref.eval.scoring import Judged, judge_samples
@@ -95,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         figures = {
             "machine": facts,
             "benchmark": benchmark.settings(),
+            "environment": environment(benchmark.packages),
             "outcomes": [vars(outcome) for outcome in outcomes],
         }
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
