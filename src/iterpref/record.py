@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Self, get_args, get_type_hints
@@ -12,7 +12,7 @@ class Record:
     """Round trip between a frozen dataclass and plain JSON types: `T.from_dict(t.to_dict()) == t`."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload]
+        return {name: _plain(getattr(self, name)) for name in _names(type(self))}  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Self:
@@ -26,6 +26,18 @@ class Record:
         if missing:
             raise KeyError(f"{cls.__name__} needs the field(s) {', '.join(missing)}; the row has {sorted(row)}")
         return cls(**known)
+
+
+@lru_cache
+def _names(record: type[Any]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(record))
+
+
+def _plain(value: Any) -> Any:
+    """What `dataclasses.asdict` makes of a field, without its deep copies: nothing in a record can be changed."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    return type(value)(map(_plain, value)) if type(value) in (tuple, list) else value
 
 
 @lru_cache

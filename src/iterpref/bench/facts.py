@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -37,3 +38,9 @@ def cpu_model() -> str:
         rows = path.read_text().splitlines() if path.is_file() else []
         name = next((row.partition(":")[2].strip() for row in rows if row.startswith("model name")), "")
     return name or platform.machine()
+
+
+def peak_mib(who: int) -> int:
+    """Peak memory of this process (`resource.RUSAGE_SELF`) or of the largest child that has ended (`RUSAGE_CHILDREN`), MiB."""
+    # Linux counts kB, macOS bytes.
+    return round(resource.getrusage(who).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))

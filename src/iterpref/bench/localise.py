@@ -30,7 +30,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from iterpref.artifacts import publish, records
-from iterpref.bench.facts import machine_facts
+from iterpref.bench.facts import machine_facts, peak_mib
 from iterpref.config import Config, DataConfig, MaskConfig
 from iterpref.data.diff import localise
 from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
@@ -173,23 +173,18 @@ def whole_stage(model: Path, n: int, workers: int) -> dict[str, Any]:
         data = Path(folder)
         pairs = publish(data / "pairs", "bench", {"pairs": (PreferencePair, pairs_of(islice(texts(), n)))}, {})
         config = Config()
-        before = _peak_mib(resource.RUSAGE_SELF)
+        before = peak_mib(resource.RUSAGE_SELF)
         begin = time.perf_counter()
         tokens = tokens_stage(data, pairs, model, config, workers=workers)
         seconds = time.perf_counter() - begin
         size = tokens.table("tokens").stat().st_size
     return {
         "pairs": n, "workers": workers, "seconds": round(seconds, 1), "pairs_per_s": round(n / seconds),
-        "peak_mib_before": before, "peak_mib": _peak_mib(resource.RUSAGE_SELF),
-        "peak_mib_worker": _peak_mib(resource.RUSAGE_CHILDREN) if workers > 1 else None,
+        "peak_mib_before": before, "peak_mib": peak_mib(resource.RUSAGE_SELF),
+        "peak_mib_worker": peak_mib(resource.RUSAGE_CHILDREN) if workers > 1 else None,
         "tokens": tokens.manifest["counts"]["tokens"], "dropped": tokens.manifest["counts"]["dropped"],
         "table_mib": round(size / 2**20, 1),
     }  # fmt: skip
-
-
-def _peak_mib(who: int) -> int:
-    # Linux counts kB, macOS bytes.
-    return round(resource.getrusage(who).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _apart(model: Path, n: int, workers: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import builtins
 import json
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 
 from iterpref.codeflow.generate.answer import BadAnswer, defined, parse_quietly
 from iterpref.codeflow.sandbox.cases import split
@@ -69,6 +70,7 @@ def for_coverage(suite: TestSuite, solution: Sequence[SourceFile]) -> TestSuite 
     return TestSuite((SourceFile("test_coverage_of_checks.py", code),), "unittest", 1)
 
 
+@lru_cache(maxsize=1024)  # each answer to a task asks again
 def module_of(suite: TestSuite) -> str | None:
     """The file that the tests import, where they import one that is not Python's own: `solution.py`."""
     own = {file.name.removesuffix(".py") for file in suite.files}
@@ -80,6 +82,7 @@ def module_of(suite: TestSuite) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def wanted_names(suite: TestSuite) -> tuple[str, ...]:
     """Names that the tests take from the solution, as far as their text shows it."""
     names: set[str] = set()

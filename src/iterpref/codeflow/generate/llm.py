@@ -84,6 +84,7 @@ class LlmGenerator:
         self.author, self.debugger, self.unreadable = author, debugger, unreadable
         self.concurrency, self.answer_retries, self.packages = concurrency, answer_retries, tuple(packages)
         self.test_judge = test_judge
+        self._offered = frozenset(name.lower() for name in (*packages, *sys.stdlib_module_names))
         self.lines: Lines | None = None
         self._connect = connect
 
@@ -160,13 +161,14 @@ class LlmGenerator:
         return Draft(files, tests=tests, preload=self._preload(files))
 
     def _check_packages(self, parsed: Answer) -> None:
-        offered = {name.lower() for name in (*self.packages, *sys.stdlib_module_names)}
         own = {f.name.split("/")[0].removesuffix(".py").lower() for f in (*parsed.files, *parsed.tests)}
         for package in parsed.packages:
-            if package not in offered and package not in own:
+            if package not in self._offered and package not in own:
                 raise BadAnswer("package_not_offered", package)
 
     def _preload(self, files: Sequence[SourceFile]) -> tuple[str, ...]:
+        if not self.packages:
+            return ()
         used = {name.split(".")[0] for f in files if f.name.endswith(".py") for name in imported(parse_quietly(f.text))}
         return tuple(sorted(used & set(self.packages)))
 
