@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -37,42 +38,35 @@ class Flow(Generic[J, R]):
         self._jobs, self._work, self._width = iter(jobs), work, width
         self._stop, self._abandon, self._finish = stop, abandon, finish
         self._done: queue.SimpleQueue[tuple[J, R | BaseException] | BaseException | None] = queue.SimpleQueue()
-        self._ended = False
         self._thread = threading.Thread(target=self._run, name="flow", daemon=True)
 
     def __enter__(self) -> Flow[J, R]:
-        self._thread.start()
+        try:
+            with interrupts_held():  # a thread that may or may not have begun could not be waited for
+                self._thread.start()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __iter__(self) -> Iterator[tuple[J, R | BaseException]]:
-        while (item := self._next()) is not None:
+        while isinstance(item := self._done.get(), tuple):
             yield item
-
-    def _next(self) -> tuple[J, R | BaseException] | None:
-        if self._ended:
-            return None
-        item = self._done.get()
-        if isinstance(item, tuple):
-            return item
-        self._ended = True
         if item is not None:
             raise item
-        return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None:
-            self._stop.set(error)
-        if error is not None and not isinstance(error, KeyboardInterrupt):
-            # A defect of ours, or a full disk: nothing that is in flight could be kept.
-            self._abandon()
         try:
-            while not self._ended:
-                with contextlib.suppress(Exception):
-                    self._next()
+            if error is not None:
+                self._stop.set(error)
+            if error is not None and not isinstance(error, KeyboardInterrupt):
+                # A defect of ours, or a full disk: nothing that is in flight could be kept.
+                self._abandon()
+            if self._thread.ident is not None:
+                self._thread.join()
         except KeyboardInterrupt:
             self._abandon()
             raise
-        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -99,3 +93,19 @@ class Flow(Generic[J, R]):
             except BaseException as error:
                 result = error
             self._done.put((job, result))
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C during the block comes at its end."""
+    if threading.current_thread() is not threading.main_thread():  # where Python never raises it
+        yield
+        return
+    came: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if previous is None else previous)
+    if came and callable(previous):
+        previous(signal.SIGINT, None)
