@@ -155,5 +155,9 @@ class Debugging:
 
     async def _run(self, request: RunRequest) -> RunResult:
         """In one of as many threads as the sandbox runs programs at once: what waits here holds up no call of a model."""
-        self._stop.check()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._sandbox.run, request)
+
+        def begin() -> RunResult:
+            self._stop.check()  # it may have waited for its thread
+            return self._sandbox.run(request)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, begin)

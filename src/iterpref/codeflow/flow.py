@@ -15,6 +15,8 @@ from iterpref.codeflow.generate.limits import Stop, Stopped
 
 J = TypeVar("J")
 R = TypeVar("R")
+# A signal that comes just before its thread begins to wait is seen when the wait ends: no wait is longer.
+_LOOK_S = 0.2
 
 
 class Flow(Generic[J, R]):
@@ -50,10 +52,17 @@ class Flow(Generic[J, R]):
         return self
 
     def __iter__(self) -> Iterator[tuple[J, R | BaseException]]:
-        while isinstance(item := self._done.get(), tuple):
+        while isinstance(item := self._next(), tuple):
             yield item
         if item is not None:
             raise item
+
+    def _next(self) -> tuple[J, R | BaseException] | BaseException | None:
+        while True:
+            try:
+                return self._done.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
@@ -62,8 +71,8 @@ class Flow(Generic[J, R]):
             if error is not None and not isinstance(error, KeyboardInterrupt):
                 # A defect of ours, or a full disk: nothing that is in flight could be kept.
                 self._abandon()
-            if self._thread.ident is not None:
-                self._thread.join()
+            while self._thread.is_alive():
+                self._thread.join(_LOOK_S)
         except KeyboardInterrupt:
             self._abandon()
             raise
