@@ -201,6 +201,10 @@ class ExportConfig:
         "auto", "prompt, chosen, rejected as texts or as turns; auto: texts unless a prompt has several turns",
         choices=("auto", "plain", "conversational"),
     )  # fmt: skip
+    push_to_hub: str | None = option(
+        None, "data set on the Hugging Face hub, OWNER/NAME, that the finished folder is uploaded to"
+    )
+    private: bool = option(True, "whether a data set that the upload creates can be seen by its owner alone")
 
 
 @dataclass

@@ -90,6 +90,7 @@ def check_effects(
         (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
         *_idle_pairs(config.pairs, command),
+        (config.export.push_to_hub is None, ("export.private",), "export.push_to_hub=null: add export.push_to_hub=OWNER/NAME"),
         *idle_codeflow(config),
         *idle_sweep(config.sweep),
     ]  # fmt: skip

@@ -209,7 +209,9 @@ class Trajectory(Record):
 class Statistic(Record):
     """How often something was seen in the trajectories of a data set."""
 
-    name: str  # verdict | error (its type) | refused (its reason) | coverage (lower bound of a tenth) | category
+    # verdict | error (its type) | refused (its reason) | answers, tokens (by role) | solved (by then, trajectories) | coverage
+    # (lower bound of a tenth) | category | feature (the first two names of its path)
+    name: str
     i: int  # the iteration; -1 for what belongs to the whole trajectory
     value: str
     count: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from iterpref.codeflow.statistic_tables import costs, tables
 from iterpref.codeflow.statistics import Counts
-from iterpref.reporting.codeflow import costs, tables
+from iterpref.reporting.charts import charts
 from iterpref.schema import Attempt, LlmCall, RefusedAnswer, SourceFile, Statistic, TestSuite, Trajectory, Verdict
 
 CALL = LlmCall("author", "m", "{}", "k", 10, 5, 0.5)
@@ -53,10 +54,13 @@ def test_statistics_by_hand() -> None:
     counts = counted(*ROWS)
     assert counts.pass_rate() == [0.25, 0.5, 0.5]
     assert list(counts.statistics()) == [
+        Statistic("answers", 0, "author", 4), Statistic("answers", 1, "author", 2), Statistic("answers", 2, "author", 1),
         Statistic("category", -1, "lists", 4),
         Statistic("coverage", -1, "0.4", 1), Statistic("coverage", -1, "0.9", 2),
         Statistic("error", 0, "CPU time", 1), Statistic("error", 0, "TypeError", 1),
         Statistic("refused", 0, "context_length", 1), Statistic("refused", 0, "no_code", 1),
+        *(Statistic("solved", i, "by then", n) for i, n in enumerate((1, 2, 2))),
+        *(Statistic("tokens", i, "author", 15 * n) for i, n in enumerate((4, 2, 1))),
         Statistic("verdict", 0, "ERROR", 1), Statistic("verdict", 0, "PASS", 1), Statistic("verdict", 0, "TIMEOUT", 1),
         Statistic("verdict", 1, "FAIL", 1), Statistic("verdict", 1, "PASS", 1), Statistic("verdict", 2, "FAIL", 1),
     ]  # fmt: skip
@@ -85,3 +89,23 @@ def test_the_reports_tables() -> None:
         costs(counts)
         == "7 answers of the model, 70 tokens in and 35 out, cost 3.5; 7 answers for each of 1 mended programs."
     )
+    assert costs(counts, 2).endswith(" mended programs, 3.5 answers and a cost of 1.75 for each of 2 pairs.")
+
+
+def test_features_are_counted_once_a_trajectory_by_the_first_names_of_their_path() -> None:
+    paths = ("text/parsing/dates", "text/parsing/csv", "graphs/search")
+    counts = counted(replace(ROWS[0], features=paths), replace(ROWS[1], features=paths[:1]))
+    found = [s for s in counts.statistics() if s.name == "feature"]
+    assert found == [Statistic("feature", -1, "graphs/search", 1), Statistic("feature", -1, "text/parsing", 2)]
+
+
+def test_the_reports_figures_hold_what_the_tables_hold() -> None:
+    rows = [Statistic("verdict", i, v, 10 * i + n) for i in (0, 1) for n, v in enumerate("ABCDEF", 1)]
+    rows += [Statistic("coverage", -1, "0.9", 7), Statistic("category", -1, "lists <b>", 3)]
+    verdicts, coverage, category = charts(rows)
+    # The three commonest in colours of their own; the other three together.
+    assert [(k.name, k.colour, k.said) for k in verdicts.lines] == [("F", 1, "22"), ("E", 2, "20"), ("D", 3, "18"), ("others", 4, "42")]  # fmt: skip
+    assert verdicts.summary == "Verdicts by iteration: F 22; E 20; D 18; others 42"
+    assert coverage.summary.endswith("90 % and more 7")
+    assert "lists &lt;b&gt;" in category.svg
+    assert charts([]) == []

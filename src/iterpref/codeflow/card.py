@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from iterpref.artifacts import Artifact
+from iterpref.codeflow.statistic_tables import costs, tables
+from iterpref.schema import Statistic
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LICENSES = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "unknown"}
@@ -48,8 +52,9 @@ class Statistics:
 
 
 def card(
-    name: str, manifest: dict[str, Any], trajectories: Artifact | None, statistics: Statistics, conversational: bool
-) -> str:
+    name: str, manifest: dict[str, Any], trajectories: Artifact | None, statistics: Statistics, conversational: bool,
+    hub: str | None = None,
+) -> str:  # fmt: skip
     """The text of README.md."""
     n = sum(statistics.splits.values())
     licenses = _licenses(trajectories)
@@ -68,13 +73,19 @@ def card(
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {name}",
         f"{n} preference pairs over {len(statistics.tasks)} tasks, written by IterPref {_version()}. Licence: {', '.join(licenses)}.",
-        "```python\nfrom datasets import load_dataset\n\npairs = load_dataset(FOLDER)  # and TRL's DPOTrainer takes them as they are\n```",
+        "## How to load",
+        f"```python\nfrom datasets import load_dataset\n\npairs = load_dataset({json.dumps(hub) if hub else 'FOLDER'})  # TRL's DPOTrainer takes them as they are\n```",
         "## How it was made",
         _made(manifest, trajectories),
+        "## Provenance and licences",
+        _provenance(manifest, trajectories),
         "## What was dropped",
         _table(("step", "count"), _funnel(manifest, trajectories)),
         "## Statistics",
         _table(("", "value"), _figures(statistics, n)),
+        *_histories(manifest, trajectories),
+        "## Limitations",
+        _limitations(manifest, trajectories),
         "## Columns",
         ("`prompt`, `chosen` and `rejected` are lists of `{role, content}`.\n\n" if conversational else "")
         + _table(("column", "what it holds"), [(f"`{k.replace(', ', '`, `')}`", v) for k, v in COLUMNS.items()]),
@@ -91,6 +102,76 @@ def _licenses(trajectories: Artifact | None) -> list[str]:
         return ["unknown"]  # of whoever wrote the pairs: their card says it
     names = pc.unique(pq.read_table(trajectories.table("trajectories"), columns=["license"])["license"]).to_pylist()
     return sorted({n.lower() if n.lower() in _LICENSES else n for n in names}) or ["unknown"]
+
+
+def _provenance(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
+    """Whose tasks, whose programs, and the names under which the stages can be made again."""
+    rows: list[tuple[str, Any]] = [("pairs", f"`{manifest['fingerprint']}`")]
+    if trajectories is None:
+        text = "Who wrote the pairs, and under which licence, is for their source to say; what is added here is Apache-2.0."
+        return f"{text}\n\n{_table(('stage', 'fingerprint'), rows)}"
+    rows.insert(0, ("trajectories", f"`{trajectories.fingerprint}`"))
+    generator = trajectories.manifest["config"]["generator"]
+    for role, options in generator.items():
+        if isinstance(options, dict) and options.get("model"):
+            rows.append((role, f"`{options['model']}`"))
+    table = pq.read_table(trajectories.table("trajectories"), columns=["source", "license", "task_id"])
+    groups = table.group_by(["source", "license"]).aggregate([("task_id", "count_distinct")]).to_pylist()
+    sources = sorted((g["source"], g["license"], g["task_id_count_distinct"]) for g in groups)
+    whose = "\n".join(
+        ["| tasks of | licence | tasks |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in sources)]
+    )
+    words = (
+        "The programs were written by the models named here, whose terms apply to what they write."
+        if len(rows) > 2
+        else "The programs are the tasks' own solutions with bugs put in; no model wrote any."
+    )
+    return f"{whose}\n\n{words}\n\n{_table(('', ''), rows)}"
+
+
+def _histories(manifest: dict[str, Any], trajectories: Artifact | None) -> Iterator[str]:
+    """The debugging histories in tables, for those who have them."""
+    if trajectories is None or not trajectories.table("statistics").is_file():
+        return
+    yield "### Debugging histories"
+    if said := costs(trajectories.manifest["counts"], manifest["counts"]["pairs"]):
+        yield said
+    for table in tables(trajectories.read("statistics", Statistic)):
+        yield f"**{table.title}**"
+        head = ["", *(map(str, table.columns) if table.columns else ["trajectories"])]
+        lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head))]
+        lines += ["| " + " | ".join([_cell(value), *map(str, numbers)]) + " |" for value, numbers in table.rows]
+        yield "\n".join(lines) + (f"\n\nand {table.left_out} rarer ones" if table.left_out else "")
+
+
+def _cell(text: str) -> str:
+    """A word of a model in a table of ours: no markup, one line."""
+    return " ".join(text.replace("|", "/").replace("<", "&lt;").split()) or "-"
+
+
+def _limitations(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
+    if trajectories is None:
+        points = [
+            "No program of these pairs was run here: that the chosen answer is right and the other wrong is their author's word."
+        ]
+    else:
+        made = trajectories.manifest["config"]
+        points = [
+            "A program that passes its tests is as right as its tests ask for; coverage says how far they reach, not how much they check.",
+            "Verdicts hold for the limits of time and memory above: a program that was stopped may be right on a faster machine.",
+        ]
+        if made["generator"].get("name") == "mutate":
+            points.append("Bugs that were put in are not those that models make.")
+        else:
+            points.append(
+                "The programs are one model's, with its habits, its languages of thought and what it may remember of public code."
+            )
+        if manifest["config"]["pairs"]["near_duplicate"] is None:
+            points.append("Near-duplicates were not looked for.")
+    if not manifest["config"]["pairs"]["contamination"]:
+        points.append("Tasks of public benchmarks were not looked for: measure their overlap before you report one.")
+    points.append("D- says which lines changed, not that each of them was wrong.")
+    return "\n".join(f"- {point}" for point in points)
 
 
 def _made(manifest: dict[str, Any], trajectories: Artifact | None) -> str:

@@ -24,11 +24,13 @@ MARKER = ".iterpref.json"
 _TURNS = pa.list_(pa.struct(arrow_schema(Message)))
 
 
-def export_pairs(pairs: Artifact, trajectories: Artifact | None, folder: Path, form: str) -> Path:
+def export_pairs(
+    pairs: Artifact, trajectories: Artifact | None, folder: Path, form: str, hub: str | None = None
+) -> Path:
     """Writes the pairs to `folder`, renamed into place when complete; raises `UserError` rather than touch what is not ours.
 
     `form` is `plain` (prompt, chosen, rejected are texts), `conversational` (lists of role and content), or `auto`: plain
-    unless a prompt has several turns, which no text can say.
+    unless a prompt has several turns, which no text can say. `hub` is where the card says that it can be found.
     """
     check_folder(folder)
     several = _has_turns(pairs)
@@ -41,7 +43,7 @@ def export_pairs(pairs: Artifact, trajectories: Artifact | None, folder: Path, f
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "data").mkdir(parents=True)
     statistics = _write_splits(pairs, partial / "data", conversational)
-    text = card(folder.name, pairs.manifest, trajectories, statistics, conversational)
+    text = card(folder.name, pairs.manifest, trajectories, statistics, conversational, hub)
     (partial / "README.md").write_text(text, encoding="utf-8")
     files = {str(p.relative_to(partial)): _sha256(p) for p in sorted(partial.rglob("*")) if p.is_file()}
     (partial / MARKER).write_text(json.dumps({"pairs": pairs.fingerprint, "files": files}, indent=1) + "\n")

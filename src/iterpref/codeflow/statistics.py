@@ -9,6 +9,7 @@ from typing import Any
 from iterpref.codeflow.debug import SOLVED
 from iterpref.schema import Statistic, Trajectory, Verdict
 
+_FEATURE_DEPTH = 2  # of a feature's path: its domain, and what it is about there
 _NO_ERROR_TYPE = (Verdict.PASS, Verdict.FLAKY, Verdict.FAIL)
 
 
@@ -51,6 +52,8 @@ class Counts:
             self._rows["coverage", -1, f"{min(int(trajectory.tests.coverage * 10), 9) / 10:.1f}"] += 1
         if trajectory.category:
             self._rows["category", -1, trajectory.category] += 1
+        for feature in {"/".join(path.split("/")[:_FEATURE_DEPTH]) for path in trajectory.features}:
+            self._rows["feature", -1, feature] += 1
         return trajectory
 
     def _see_answers(self, trajectory: Trajectory) -> None:
@@ -58,8 +61,10 @@ class Counts:
         for answer in refused:
             self._refused[answer.reason] += 1
             self._rows["refused", answer.i, answer.reason] += 1
-        for call in [a.llm for a in trajectory.iterations] + [r.llm for r in refused]:
+        for i, call in [(a.i, a.llm) for a in trajectory.iterations] + [(r.i, r.llm) for r in refused]:
             if call is not None:
+                self._rows["answers", i, call.role] += 1
+                self._rows["tokens", i, call.role] += call.tokens_in + call.tokens_out
                 self._answers.update(answers=1, tokens_in=call.tokens_in, tokens_out=call.tokens_out)
                 self._cost += call.cost
 
@@ -81,5 +86,6 @@ class Counts:
 
     def statistics(self) -> Iterator[Statistic]:
         """Sorted by name, iteration and value."""
+        self._rows.update({("solved", i, "by then"): n for i, n in enumerate(self._solved_by)})
         for (name, i, value), count in sorted(self._rows.items()):
             yield Statistic(name, i, value, count)

@@ -20,9 +20,11 @@ from iterpref.reporting.gather import Series
 
 # Drawn in colours that stand for CSS variables: matplotlib knows nothing of the reader's theme.
 _CSS = {"#000001": "var(--muted)", "#000002": "var(--line)", **{f"#00010{i}": f"var(--c{i})" for i in range(1, 5)}}
-_TEXT, _GRID = "#000001", "#000002"
+COLOURS = tuple(f"#00010{i}" for i in range(1, 5))
+TEXT, _GRID = "#000001", "#000002"
 _SIZE = (4.4, 2.3)  # inches; small, so that the letters stay readable on a phone
 _AXES = (0.14, 0.19, 0.84, 0.72)  # fixed, so that neighbouring figures line up
+_WIDE_AXES = (0.36, 0.19, 0.6, 0.77)
 _MOST_POINTS = 300
 _SMOOTH_FROM = 60  # points
 
@@ -48,18 +50,13 @@ _PANELS: tuple[tuple[str, str, tuple[str, ...], tuple[float, float] | None], ...
 
 @dataclass(frozen=True)
 class Line:
-    """One curve's entry in the legend."""
+    """An entry of the legend: a curve with its first and last value, or a kind of bar with its total."""
 
     name: str
     colour: int  # 1..4
-    dashed: bool
-    first: float
-    last: float
-    not_finite: int  # values that are NaN or infinite, and so not drawn
-
-    @property
-    def ends(self) -> str:
-        return f"{_short(self.first)} \u2192 {_short(self.last)}"
+    said: str
+    dashed: bool = False
+    not_finite: int = 0  # values that are NaN or infinite, and so not drawn
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def panels(metrics: dict[str, Series]) -> list[Panel]:
 
 
 def _panel(title: str, unit: str, metrics: dict[str, Series], bounds: tuple[float, float] | None) -> Panel:
-    figure, axes = _figure()
+    drawing, axes = figure()
     lines = []
     colours: dict[str, int] = {}
     for name, series in metrics.items():
@@ -103,15 +100,15 @@ def _panel(title: str, unit: str, metrics: dict[str, Series], bounds: tuple[floa
         finite = [(x, y) for x, y in series if math.isfinite(y)]
         _draw(axes, finite, f"#00010{colour}", dashed)
         ends = (finite[0][1], finite[-1][1]) if finite else (math.nan, math.nan)
-        lines.append(Line(name, colour, dashed, *ends, not_finite=len(series) - len(finite)))
+        lines.append(Line(name, colour, " \u2192 ".join(map(_short, ends)), dashed, len(series) - len(finite)))
     axes.set_xlabel("optimizer step")
     axes.set_ylabel(unit)
     if bounds:
         axes.set_ylim(bounds[0] - 0.03, bounds[1] + 0.03)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
-    said = "; ".join(f"{line.name} {line.ends}" for line in lines)
-    return Panel(title, _svg(figure, title), f"{title} by optimizer step: {said}", tuple(lines))
+    said = "; ".join(f"{line.name} {line.said}" for line in lines)
+    return Panel(title, svg(drawing, title), f"{title} by optimizer step: {said}", tuple(lines))
 
 
 def _draw(axes: Axes, series: Series, colour: str, dashed: bool) -> None:
@@ -137,37 +134,38 @@ def _thinned(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def pass_rate(rates: Sequence[float]) -> Panel:
     """Bars: share of trajectories solved by version 0, 1, ..., each in [0, 1]."""
-    figure, axes = _figure()
+    drawing, axes = figure()
     bars = axes.bar(range(len(rates)), [100 * rate for rate in rates], color="#000101", width=0.7)
-    axes.bar_label(bars, [f"{100 * rate:.0f} %" for rate in rates], color=_TEXT, fontsize=8, padding=2)
+    axes.bar_label(bars, [f"{100 * rate:.0f} %" for rate in rates], color=TEXT, fontsize=8, padding=2)
     axes.set_xlabel("refinements allowed")
     axes.set_xticks(range(len(rates)))
     axes.set_ylabel("solved, %")
     axes.set_ylim(0, 110)
     axes.grid(visible=False)
     said = ", ".join(f"{100 * rate:.0f} % by version {i}" for i, rate in enumerate(rates))
-    return Panel("Solved by iteration", _svg(figure, "pass-rate"), f"Share of trajectories solved: {said}")
+    return Panel("Solved by iteration", svg(drawing, "pass-rate"), f"Share of trajectories solved: {said}")
 
 
-def _figure() -> tuple[Figure, Axes]:
+def figure(wide_labels: bool = False) -> tuple[Figure, Axes]:
+    """An empty figure in the page's style; `wide_labels` leaves room for words on the left."""
     # No pyplot: a report made inside a training process must not touch its backend or its figures.
-    figure = Figure(figsize=_SIZE)
-    axes = figure.add_axes(_AXES)
+    drawing = Figure(figsize=_SIZE)
+    axes = drawing.add_axes(_WIDE_AXES if wide_labels else _AXES)
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
-    axes.tick_params(colors=_TEXT, labelsize=8, length=0)
+    axes.tick_params(colors=TEXT, labelsize=8, length=0)
     for text in (axes.xaxis.label, axes.yaxis.label, axes.yaxis.get_offset_text()):
-        text.set(color=_TEXT, fontsize=8)
+        text.set(color=TEXT, fontsize=8)
     for side, spine in axes.spines.items():
         spine.set(visible=side == "bottom", color=_GRID)
     axes.set_axisbelow(True)
-    return figure, axes
+    return drawing, axes
 
 
-def _svg(figure: Figure, name: str) -> Markup:
+def svg(drawing: Figure, name: str) -> Markup:
     """The figure as an element: ids unique in the page, theme colours, the page's font, no size of its own."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)

@@ -10,8 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from iterpref.codeflow.statistic_tables import costs, tables
 from iterpref.config import ReportConfig
-from iterpref.reporting.codeflow import costs, tables
+from iterpref.reporting.charts import charts
 from iterpref.reporting.curves import panels, pass_rate
 from iterpref.reporting.gather import Run, gather
 from iterpref.reporting.highlight import LEVELS, diff_lines, token_side, visible
@@ -40,6 +41,10 @@ def render(run: Run, config: ReportConfig) -> str:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
+
+    def counts(stage: str) -> dict[str, Any]:
+        return run.manifests.get(stage, {}).get("counts") or {}
+
     rates = run.manifests.get("trajectories", {}).get("pass_rate_by_iteration")
     return environment.get_template("page.html.j2").render(
         run=run,
@@ -47,8 +52,9 @@ def render(run: Run, config: ReportConfig) -> str:
         measures=measures(run.before, run.after, per_token=bool(run.option("loss.length_normalised"))),
         pass_rate=pass_rate(rates) if rates else None,
         funnel=funnel(run),
+        charts=charts(run.statistics),
         statistics=tables(run.statistics),
-        costs=costs(run.manifests.get("trajectories", {}).get("counts") or {}),
+        costs=costs(counts("trajectories"), counts("pairs").get("pairs")),
         trajectories=[_trajectory(t) for t in varied(run.trajectories, config.trajectories)],
         pairs=[_pair(row) for row in run.pairs[: config.pairs]],
         levels=LEVELS,

@@ -1,4 +1,4 @@
-"""What the statistics of a data set say: outcomes by iteration, coverage, kinds of tasks, and what its answers cost."""
+"""The statistics of a data set as tables, for its card and for the report: outcomes by iteration, coverage, kinds of tasks, costs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from iterpref.schema import Statistic
 
 _MOST_ROWS = 12
 _TITLES = {
+    "solved": "Trajectories that pass their tests by iteration",
     "verdict": "Verdicts by iteration",
     "error": "Errors by iteration",
     "refused": "Unusable answers by iteration",
+    "answers": "Answers of the model by iteration",
+    "tokens": "Tokens of questions and answers by iteration",
     "coverage": "Coverage of programs by their tests",
     "category": "Kinds of tasks",
+    "feature": "Features that tasks were written about",
 }
 
 
@@ -51,8 +55,8 @@ def _table(name: str, rows: Sequence[Statistic]) -> Table | None:
     )
 
 
-def costs(counts: dict[str, Any]) -> str:
-    """A sentence on the model's answers; empty where none was asked."""
+def costs(counts: dict[str, Any], n_pairs: int | None = None) -> str:
+    """A sentence on the model's answers, and what each of `n_pairs` has taken; empty where none was asked."""
     llm = counts.get("llm")
     if not llm:
         return ""
@@ -60,8 +64,13 @@ def costs(counts: dict[str, Any]) -> str:
     if llm.get("cost"):
         text += f", cost {llm['cost']:g}"
     mended = (counts.get("status") or {}).get("solved", 0)
-    return (
-        f"{text}; {llm['answers_a_mended_program']:g} answers for each of {mended} mended programs."
+    text += (
+        f"; {llm['answers_a_mended_program']:g} answers for each of {mended} mended programs"
         if mended
-        else f"{text}; no program was mended."
+        else "; no program was mended"
     )
+    if n_pairs:
+        each = f"{llm.get('answers', 0) / n_pairs:.3g} answers"
+        each += f" and a cost of {llm['cost'] / n_pairs:.3g}" if llm.get("cost") else ""
+        text += f", {each} for each of {n_pairs} pairs"
+    return f"{text}."
