@@ -166,9 +166,9 @@ def _limitations(manifest: dict[str, Any], trajectories: Artifact | None) -> str
             points.append(
                 "The programs are one model's, with its habits, its languages of thought and what it may remember of public code."
             )
-        if manifest["config"]["pairs"]["near_duplicate"] is None:
+        if manifest["config"]["pairs"].get("near_duplicate") is None:
             points.append("Near-duplicates were not looked for.")
-    if not manifest["config"]["pairs"]["contamination"]:
+    if not manifest["config"]["pairs"].get("contamination"):
         points.append("Tasks of public benchmarks were not looked for: measure their overlap before you report one.")
     points.append("D- says which lines changed, not that each of them was wrong.")
     return "\n".join(f"- {point}" for point in points)
