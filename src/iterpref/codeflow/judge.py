@@ -22,8 +22,12 @@ from iterpref.codeflow.generate.chat import Message, RequestRefused
 from iterpref.codeflow.generate.llm import Connect, Lines, Role
 from iterpref.schema import SourceFile, TestScores, TestSuite
 
-VERSION = 1  # grows with every change of what the judge is shown, or of how it is read
+VERSION = 2  # grows with every change of what the judge is shown, or of how it is read
 LONGEST_TEXT = 60  # characters of a string that is shown as it is
+# String literals, open ones too, and comments: what looks like the one inside of the other is part of it.
+_TEXT_OR_COMMENT = re.compile(
+    r"""(\"{3}|'{3}).*?(?:\1|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*""", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ class Judge:
         )  # fmt: skip
 
     async def _opinion(self, lines: Lines, rejected: str, chosen: str) -> Opinion:
-        first, second = neutral(rejected), neutral(chosen)
-        if first == second:
-            return Opinion(False, "equal without comments, docstrings and format")
-        mark = mark_of(first, second)
-        messages = self._role.prompt.render(first=first, second=second, mark=mark)
         try:
+            first, second = neutral(rejected), neutral(chosen)
+            if first == second:
+                return Opinion(False, "equal without comments, docstrings and format")
+            mark = mark_of(first, second)
+            messages = self._role.prompt.render(first=first, second=second, mark=mark)
             verdict = await ask(lines, self._role, messages, mark)
             value = verdict.get("logical_difference")
             if not isinstance(value, bool):
@@ -106,14 +110,28 @@ def neutral(completion: str) -> str:
 
 
 def neutral_code(text: str) -> str:
+    """Raises `BadAnswer` for a program nested too deep to print, which is shown to nobody."""
     tree = parse_quietly(text)
     if tree is None:
-        # Not even Python: shown without what follows a `#`, and without fences and tags.
-        return "\n".join(re.sub(r"#.*|`{3,}|</?\w+>", "", line).rstrip() for line in text.splitlines())
+        # Not even Python: shown without comments, fences and tags, and with the hash of long texts.
+        text = _TEXT_OR_COMMENT.sub(lambda match: _shown(match[0]), text)
+        return "\n".join(re.sub(r"`{3,}|</?\w+>", "", line).rstrip() for line in text.splitlines())
     try:
         return ast.unparse(ast.fix_missing_locations(_Neutral().visit(tree)))
     except RecursionError:
+        raise BadAnswer("judge_unasked", "a program is nested too deep to be shown") from None
+
+
+def _shown(literal: str) -> str:
+    return "" if literal.startswith("#") else _by_hash(literal)
+
+
+def _by_hash(text: str) -> str:
+    """A text of some length by its hash."""
+    if len(text) <= LONGEST_TEXT:
         return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"<text {digest}, {len(text)} characters>"
 
 
 class _Neutral(ast.NodeTransformer):
@@ -125,7 +143,4 @@ class _Neutral(ast.NodeTransformer):
         return node
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        if isinstance(node.value, str) and len(node.value) > LONGEST_TEXT:
-            digest = hashlib.sha256(node.value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            return ast.Constant(f"<text {digest}, {len(node.value)} characters>")
-        return node
+        return ast.Constant(_by_hash(node.value)) if isinstance(node.value, str) else node
