@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits, RunResult
+from iterpref.codeflow.suites import NO_TESTS, asserts_suite
 from iterpref.config import EvaluateConfig
 from iterpref.errors import UserError
 from iterpref.eval import bank
@@ -129,3 +131,17 @@ def test_the_tasks_of_the_split_are_asked_and_scored(monkeypatch):
 def test_a_split_without_tasks_is_refused():
     with pytest.raises(UserError, match=r"evaluate\.split=validation"):
         evaluate_bank(None, None, str, [problem("a")], FakeSandbox(), LIMITS, EvaluateConfig(split="validation"), None)
+
+
+def test_tasks_with_checks_of_any_kind_are_scored_and_those_without_are_left_out():
+    with_asserts = Problem("a", "Add.", asserts_suite("assert add(1) == 2"), split="test")
+    sandbox = PooledSandbox(1)
+    try:
+        answers = ["```python\ndef add(x):\n    return x + 1\n```", "```python\ndef add(x):\n    return 0\n```"]
+        result = score_bank([with_asserts, with_asserts], answers, sandbox, Limits(cpu_s=2))
+    finally:
+        sandbox.close()
+    assert [task["verdict"] for task in result["tasks"]] == ["PASS", "FAIL"]
+    bare = Problem("b", "Add.", NO_TESTS, split="test")
+    with pytest.raises(UserError, match=r"none of its 1 tasks brings tests: add evaluate\.pass_at_1=false"):
+        evaluate_bank(None, None, str, [bare], FakeSandbox(), LIMITS, EvaluateConfig(), None)

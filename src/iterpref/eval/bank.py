@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, Sandbox
+from iterpref.codeflow.suites import as_tests
 from iterpref.config import EvaluateConfig
 from iterpref.errors import UserError
 from iterpref.eval.answers import extract_code
@@ -37,10 +38,16 @@ def evaluate_bank(
     `render` turns a task's prompt into the text that the model reads, chat template included. Raises `UserError` when
     the split holds no task, and as `generate` and `score_bank` do.
     """
-    chosen = take_spread([p for p in problems if p.split == config.split], config.max_tasks)
-    if not chosen:
+    held_out = [p for p in problems if p.split == config.split]
+    if not held_out:
         raise UserError(
             f"evaluate.split={config.split}: none of {len(problems)} tasks is of this split; at least one was expected"
+        )
+    # Tests that an author wrote belong to its own answer, and judge nobody else's.
+    chosen = take_spread([p for p in held_out if p.tests.files], config.max_tasks)
+    if not chosen:
+        raise UserError(
+            f"evaluate.split={config.split}: none of its {len(held_out)} tasks brings tests: add evaluate.pass_at_1=false"
         )
     counts: list[int] = []
     start = time.perf_counter()
@@ -75,7 +82,7 @@ def score_bank(problems: Sequence[Problem], answers: Sequence[str], sandbox: San
     if not problems:
         raise UserError("evaluation: there is no task to score; at least one was expected")
     requests = (
-        RunRequest((SourceFile("solution.py", extract_code(answer)),), problem.tests, limits)
+        RunRequest((SourceFile("solution.py", extract_code(answer)),), as_tests(problem.tests), limits)
         for problem, answer in zip(problems, answers, strict=True)
     )
     results = track(sandbox.run_many(requests), len(problems), "run answers")
