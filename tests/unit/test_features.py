@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 
 from iterpref.artifacts import find
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
+from iterpref.build import build_generator
 from iterpref.codeflow.features.stage import Refused, parse_children, parse_task, written_tasks
 from iterpref.codeflow.features.tree import FeatureTree, read_tree
 from iterpref.codeflow.generate.answer import BadAnswer
 from iterpref.codeflow.generate.chat import Completion
 from iterpref.codeflow.generate.local import LocalModels
-from iterpref.config_codeflow import FeaturesConfig, ProblemsConfig
+from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.codeflow.sandbox.protocol import Limits
+from iterpref.codeflow.stages import trajectories_stage
+from iterpref.config_codeflow import DebugConfig, FeaturesConfig, ProblemsConfig
 from iterpref.config_generate import GenerateConfig
 from iterpref.errors import UserError
-from iterpref.schema import Problem
+from iterpref.schema import Problem, Trajectory
 
 SMALL = "domains:\n  a: [a1, a2]\n  b:\n    deep: [b1, {b2: [b21, b22]}]\naspects:\n  x: [x1, x2]\n  y: [y1]\n"
 
@@ -216,6 +220,34 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again_and_then_counted(tmp_p
         r for r in server.requests if "> a1" in r["messages"][-1]["content"] or " a2" in r["messages"][-1]["content"]
     ]
     assert len({r["seed"] for r in unread}) == len(unread) == 3 * told["counts"]["refused"]["task_unreadable"]
+
+
+def test_a_task_that_was_written_is_solved_with_tests_of_its_authors(tmp_path) -> None:
+    program = "<file>solution.py</file>\n```python\ndef add(x):\n    return x + 1\n```\n"
+    tests = (
+        "<file>test_solution.py</file>\n```python\nimport unittest\nfrom solution import add\nclass T(unittest.TestCase):\n"
+        "    def test_a(self):\n        self.assertEqual(add(1), 2)\n```\n"
+    )
+
+    def respond(request: Request, n: int) -> Reply:
+        return (
+            answer(program + tests)
+            if "Write the program and its tests" in request["messages"][-1]["content"]
+            else author(request, n)
+        )
+
+    with ChatServer(respond) as server:
+        tasks = write(tmp_path, server, tasks=3, each=2)
+        config = GenerateConfig(name="openai", model="m", base_url=server.url, concurrency=4)
+        made = trajectories_stage(
+            tmp_path / "data", tasks, build_generator(config, tmp_path / "data"), lambda: PooledSandbox(1), Limits(cpu_s=2),
+            DebugConfig(samples=1, max_refinements=1, repeat=1), 0,
+        )  # fmt: skip
+    found = {t.task_id: t for t in made.iterate("trajectories", Trajectory)}
+    assert {t.task_id: t.features for t in tasks} == {task_id: t.features for task_id, t in found.items()}
+    assert {(t.status, t.tests.framework, t.source) for t in found.values()} == {
+        ("solved_at_once", "unittest", "features")
+    }
 
 
 def test_equal_tasks_are_one(tmp_path) -> None:

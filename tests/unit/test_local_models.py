@@ -106,7 +106,9 @@ def test_what_this_model_cannot_be_asked_is_refused_and_nothing_else(tiny: Local
 
 def test_a_name_tells_weights_and_arithmetic_apart(models: LocalModels, tiny: LocalModel) -> None:
     assert tiny.name.startswith("tiny@")
-    assert models.of(HERE).name == tiny.name
+    assert (
+        models.of(HERE).name == tiny.name == replace(tiny, config=replace(tiny.config, dtype="bfloat16")).name
+    )  # auto, elsewhere
     others = [
         models.of(replace(HERE, dtype="bfloat16")),
         replace(models, seed=1).of(HERE),

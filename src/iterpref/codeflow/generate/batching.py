@@ -46,7 +46,7 @@ class OutOfMemory(Exception):
 class Engine(Protocol):
     """What runs batches. `encode` is called on the event loop, all else on the model's thread."""
 
-    model: str  # names weights, template and arithmetic: answers are kept under it
+    model: str  # names weights and template: answers are kept under it
 
     def encode(self, messages: Sequence[Message], params: ChatParams) -> tuple[int, ...]:
         """Token ids of the prompt; raises `RequestRefused` for what this model cannot be asked."""

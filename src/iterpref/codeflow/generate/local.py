@@ -17,19 +17,22 @@ from iterpref.errors import UserError
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A folder with weights and tokenizer. `name` tells it from any other: weights, template and arithmetic are in it."""
+    """A folder with weights and tokenizer."""
 
     config: ModelConfig  # with the dtype that it computes in
     folder: Path
+    dtype: str = "auto"  # as `generate.dtype` has it
     longest: int | None = None  # prompt and answer together, tokens; None: the model's own limit
 
     @cached_property
     def name(self) -> str:
+        """Tells the model from any other by weights, template and the dtype that was asked for.
+
+        What `auto` means here is not in it: a data set made on a GPU is found again where there is none.
+        """
         from iterpref.models.source import tokenizer_key, weights_key
 
-        key = fingerprint(
-            weights_key(self.folder), tokenizer_key(self.folder), self.config.dtype, self.config.prompt_format
-        )
+        key = fingerprint(weights_key(self.folder), tokenizer_key(self.folder), self.dtype, self.config.prompt_format)
         return f"{self.config.name}@{key[:12]}"
 
     @cached_property
@@ -98,7 +101,7 @@ class LocalModels:
         # What is for training says nothing here: a block mask would have nothing to skip.
         attention = "auto" if config.attention == "flex" else config.attention
         config = replace(config, dtype=resolve_dtype(role), attention=attention, gradient_checkpointing=False)
-        return LocalModel(config, resolve_model(config, self.data, self.seed), role.max_context)
+        return LocalModel(config, resolve_model(config, self.data, self.seed), role.dtype, role.max_context)
 
 
 def resolve_device(role: GenerateConfig) -> Any:
