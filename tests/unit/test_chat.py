@@ -114,6 +114,12 @@ def test_a_seed_can_be_kept_from_a_server_that_refuses_it(serve) -> None:
     assert "seed" not in server.requests[0]
 
 
+def test_a_call_leaves_no_line_in_the_log(tmp_path, serve, caplog) -> None:
+    caplog.set_level("INFO")
+    talk(tmp_path, serve(said()))
+    assert caplog.records == []
+
+
 def test_a_second_run_makes_no_call(tmp_path, serve) -> None:
     server = serve(lambda request, n: answer(f"answer {n}"))
     first, _ = talk(tmp_path, server, questions=5)

@@ -65,7 +65,8 @@ class OpenAIBackend:
     def _connect(self) -> Any:
         """On the event loop that uses it: connections belong to a loop."""
         if self._client is None:
-            logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of many thousand calls
+            for transport in ("httpx", "httpx2"):  # of older and of newer openai clients
+                logging.getLogger(transport).setLevel(logging.WARNING)  # a line for each of many thousand calls
             key = os.environ.get(self._key_env, "")
             if not key and self.base_url is None:
                 raise Unrecoverable(
