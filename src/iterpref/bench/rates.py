@@ -117,10 +117,10 @@ def measure(tier: str, seconds: float, workers: tuple[int, ...]) -> tuple[list[R
     """All figures, the bare interpreter's first; `seconds` for each. Raises `UserError` for a run that does not pass."""
     kinds = workloads()
     with ExitStack() as stack:
-        contenders = [Contender(BARE, n, _bare_python, bare=True) for n in workers]
+        contenders = [Contender(BARE, n, bare_python, bare=True) for n in workers]
         for workload, n in itertools.product((w for w in kinds if not w.lacks), workers):
             sandbox = _opened(stack, tier, n, workload.preload)
-            contenders.append(Contender(workload.name, n, _calls(sandbox, workload.requests), bare=False))
+            contenders.append(Contender(workload.name, n, calls(sandbox, workload.requests), bare=False))
         output = OutputPairs(_opened(stack, tier, 1, ()))
         turns = [contender.round for contender in contenders] + [output.round]
         for turn in track(turns * ROUNDS, len(turns) * ROUNDS, f"rates, {tier}"):
@@ -134,7 +134,7 @@ class OutputPairs:
     """A program that prints 1 MiB, and at once after it the one that prints nothing."""
 
     def __init__(self, sandbox: PooledSandbox) -> None:
-        self._calls = [_calls(sandbox, (request,)) for request in (QUIET, LOUD)]
+        self._calls = [calls(sandbox, (request,)) for request in (QUIET, LOUD)]
         self._ms: list[tuple[float, ...]] = []
 
     def round(self, seconds: float) -> None:
@@ -164,7 +164,7 @@ def _opened(stack: ExitStack, tier: str, workers: int, preload: tuple[str, ...])
     return sandbox
 
 
-def _calls(sandbox: PooledSandbox, requests: tuple[RunRequest, ...]) -> Callable[[], float]:
+def calls(sandbox: PooledSandbox, requests: tuple[RunRequest, ...]) -> Callable[[], float]:
     turns: Iterator[RunRequest] = itertools.cycle(requests)
 
     def call() -> float:
@@ -184,7 +184,7 @@ def _must_pass(result: RunResult) -> None:
         )
 
 
-def _bare_python() -> float:
+def bare_python() -> float:
     subprocess.run([interpreter(), "-I", "-S", "-c", "pass"], check=True, env={}, stdin=subprocess.DEVNULL)
     return 0.0
 
