@@ -44,6 +44,7 @@ def evaluate_run(command: Config) -> dict[str, Any]:
     """
     from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
     from iterpref.errors import UserError
+    from iterpref.eval.plots import draw_calibration
     from iterpref.tracking import track_evaluation
 
     run = Path(command.paths.run)
@@ -71,6 +72,10 @@ def evaluate_run(command: Config) -> dict[str, Any]:
         after = {"settings": settings, **scorer.score(run / "export", "after")}
     write_whole(folder / "after.json", json.dumps(after, indent=1) + "\n")
     write_whole(folder / "pairs.jsonl", "".join(json.dumps(row) + "\n" for row in scorer.highlighted))
+    if "calibration" in after:
+        draw_calibration(
+            [("before", before["calibration"]), ("after", after["calibration"])], folder / "calibration.svg"
+        )
     track_evaluation(trained, run)
     show(before, after)
     return after
@@ -105,7 +110,7 @@ class Scorer:
         return {
             "evaluate": evaluation, "precision": self.precision, "device": self.device.type,
             "pairs": len(self.examples), "problems": len(self.problems), "tokens": self.prepared.tokens.fingerprint,
-            "length_normalised": self.config.loss.length_normalised,
+            "length_normalised": self.config.loss.length_normalised, "beta": self.config.loss.beta,
         }  # fmt: skip
 
     def score(self, folder: Path, label: str) -> dict[str, Any]:
@@ -118,13 +123,13 @@ class Scorer:
         model = load_model(folder, self.config.model, attention).to(self.device).eval()
         tokenizer = load_tokenizer(folder)
         begin = time.perf_counter()
-        preference = self._preference(model, tokenizer, label) if self.examples else None
+        measured = self._preference(model, tokenizer, label) if self.examples else {"preference": None}
         seconds = {"preference": round(time.perf_counter() - begin, 1)}
         result: dict[str, Any] = {"pass_at_1": None, "verdicts": {}, "tasks": []}
         if self.config.evaluate.pass_at_1:
             result = self._bank(model, tokenizer)
         result["seconds"] = {**seconds, **result.get("seconds", {})}
-        return {"model": str(folder), "split": self.config.evaluate.split, "preference": preference, **result}
+        return {"model": str(folder), "split": self.config.evaluate.split, **measured, **result}
 
     def _bank(self, model: Any, tokenizer: Any) -> dict[str, Any]:
         import torch
@@ -147,6 +152,7 @@ class Scorer:
     def _preference(self, model: Any, tokenizer: Any, label: str) -> dict[str, Any]:
         from iterpref.data.reference_cache import ReferenceLogps, batch_logps
         from iterpref.devices import autocast
+        from iterpref.eval.calibration import calibration
         from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
         from iterpref.progress import track
         from iterpref.schema import PreferencePair
@@ -184,8 +190,11 @@ class Scorer:
                     "rejected": completion_spans(tokenizer, pair.rejected),
                 }
                 self.highlighted.append(token_table(pair, example, row, spans, length_normalised=normalised))
-        rows = zip(self.examples, logps, strict=True)
-        return summarise([preference_row(e, row, length_normalised=normalised) for e, row in rows])
+        rows = [
+            preference_row(e, row, length_normalised=normalised) for e, row in zip(self.examples, logps, strict=True)
+        ]
+        trust = calibration([row["margin"] for row in rows], self.config.loss.beta)
+        return {"preference": summarise(rows), "calibration": trust}
 
 
 def show(before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -207,6 +216,9 @@ def show(before: dict[str, Any], after: dict[str, Any]) -> None:
                 for m in (before["preference"][name], after["preference"][name])
             ]
             table.add_row(name.replace("_", " "), *cells)
+    if before.get("calibration") and after.get("calibration"):
+        for name, value in (("calibration error", lambda c: c["ece"]), ("Brier score", lambda c: c["brier"]["mean"])):
+            table.add_row(name, *(f"{value(side['calibration']):.3f}" for side in (before, after)))
     Console().print(table)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.config import LossConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import ReferenceLogps
+from iterpref.errors import UserError
+from iterpref.eval.calibration import calibration
 from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
 from iterpref.losses import TIE_NATS, pair_sums, preference_metrics
 from iterpref.ops import TokenLogRatio
@@ -34,10 +38,16 @@ def test_a_pair_has_the_numbers_that_a_hand_adds_up() -> None:
         "focal_margin": 1 - (-1 - 4),
         "chosen_logps": -5.5,
         "rejected_logps": -7.5,
+        "focal_chosen_logps": -1.0,
+        "focal_rejected_logps": -7.0,
+        "elsewhere_chosen_logps": -4.5,
+        "elsewhere_rejected_logps": -0.5,
         "chosen_logratio": 0.5,
         "rejected_logratio": -4.5,
         "focal_chosen_logratio": 1.0,
         "focal_rejected_logratio": -5.0,
+        "elsewhere_chosen_logratio": -0.5,
+        "elsewhere_rejected_logratio": 0.5,
     })  # fmt: skip
 
 
@@ -64,7 +74,10 @@ def test_evaluation_and_training_measure_the_same(normalised: bool, values: list
     refs_R[batch.entry_row_E] = torch.tensor([*example.chosen_ref_logps, *example.rejected_ref_logps])
     loss = LossConfig(beta=1.0, length_normalised=normalised)
     trained = preference_metrics(pair_sums(TokenLogRatio(logps_R - refs_R, logps_R, refs_R), batch), loss)
-    for name, value in preference_row(example, policy, length_normalised=normalised).items():
+    row = preference_row(example, policy, length_normalised=normalised)
+    only_here = {name for name in row if name.startswith("elsewhere") or (name.startswith("focal") and "logps" in name)}
+    for name in row.keys() - only_here:
+        value = row[name]
         assert trained[name].item() == pytest.approx(value, abs=1e-4), name
 
 
@@ -131,3 +144,37 @@ def test_the_spans_of_a_completion_are_its_tokens_and_an_empty_end(tmp_path: Any
     assert "".join(text[s.start : s.end] for s in spans) == text
     assert spans[-1] == Span(len(text), len(text))
     assert len(spans) == len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
+
+
+def test_calibration_by_hand() -> None:
+    # p = sigmoid(m ln 3): 3/4, 3/4, 1/4 and 27/28.
+    found = calibration([1.0, 1.0, -1.0, 3.0], beta=math.log(3))
+    assert found["brier"]["mean"] == pytest.approx((2 / 16 + 9 / 16 + 1 / 28**2) / 4)
+    first, second = found["bins"]
+    assert (first["n"], first["low"], first["confidence"], first["accuracy"]) == pytest.approx((3, 0.75, 0.75, 2 / 3))
+    assert (second["n"], second["low"], second["accuracy"]) == pytest.approx((1, 0.95, 1.0))
+    assert found["ece"] == pytest.approx((3 * (0.75 - 2 / 3) + 1 / 28) / 4)
+
+
+def test_an_untrained_policy_is_calibrated_and_knows_nothing() -> None:
+    found = calibration([0.0, TIE_NATS / 2, -TIE_NATS / 2], beta=0.1)
+    assert found["ece"] == pytest.approx(0, abs=1e-4)
+    assert found["brier"]["mean"] == pytest.approx(0.25, abs=1e-4)
+    assert len(found["bins"]) == 1
+
+
+def test_large_margins_neither_overflow_nor_leave_the_last_bin() -> None:
+    found = calibration([1e6, -1e6], beta=1.0)
+    assert (found["ece"], found["brier"]["mean"]) == (0.5, 0.5)
+    assert found["bins"][0]["high"] == 1.0
+    with pytest.raises(UserError, match="all of them finite, got 0 margins"):
+        calibration([], beta=1.0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000))
+def test_probabilities_that_are_true_are_calibrated(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    sizes = draw.exponential(2.0, 4000)
+    signs = np.where(draw.random(4000) < 1 / (1 + np.exp(-sizes)), 1, -1)
+    assert calibration((sizes * signs).tolist(), beta=1.0)["ece"] < 0.06

@@ -1,4 +1,4 @@
-"""Figures of a benchmark, as SVG: pass rates with their intervals, and what went wrong."""
+"""Figures of an evaluation, as SVG: pass rates with their intervals, what went wrong, and how far margins can be trusted."""
 
 from __future__ import annotations
 
@@ -51,6 +51,22 @@ def draw_errors(scored: Scored, path: Path) -> None:
     axes.set_xlabel("failed samples (one may have several kinds)")
     if len(scored) > 1:
         axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def draw_calibration(scored: Scored, path: Path) -> None:
+    """How often y+ is ahead against how sure the policy is of it, bin by bin; points are as large as their bins."""
+    figure, axes = _figure(7)
+    axes.plot([50, 100], [50, 100], "--", color="#9aa5b1", linewidth=1)
+    for name, found in scored:
+        n = sum(row["n"] for row in found["bins"])
+        sure, right = ([100 * row[key] for row in found["bins"]] for key in ("confidence", "accuracy"))
+        axes.scatter(sure, right, s=[20 + 400 * row["n"] / n for row in found["bins"]], alpha=0.6, label=name)
+    axes.set_xlim(48, 102)
+    axes.set_ylim(-5, 105)
+    axes.set_xlabel("confidence, %: sigmoid(beta |K+ - K-|)")
+    axes.set_ylabel("pairs where y+ is ahead, %")
+    axes.legend(frameon=False)
     _save(figure, path)
 
 

@@ -18,10 +18,15 @@ def preference_row(example: Example, policy: ReferenceLogps, *, length_normalise
     """Metrics of one pair, in nats; `example` carries the reference log-probs, `policy` those of the evaluated model.
 
     margin = K+ - K- with the masks of training, and its normalisation; focal_margin = log-ratio over D+ minus log-ratio over D-.
+    Log-probs (`logps`) and log-ratios are sums over the whole completion, over the tokens of D+ or D- (`focal`), and over
+    all others (`elsewhere`).
     """
     chosen, rejected = _ratios(example, policy)
     k_plus, k_minus = _scores(example, policy, length_normalised)
     focal_chosen, focal_rejected = _dot(example.chosen_focal, chosen), _dot(example.rejected_focal, rejected)
+    chosen_logps, rejected_logps = sum(policy.chosen_ref_logps), sum(policy.rejected_ref_logps)
+    focal_chosen_logps = _dot(example.chosen_focal, policy.chosen_ref_logps)
+    focal_rejected_logps = _dot(example.rejected_focal, policy.rejected_ref_logps)
     # As in training: a mean over w tokens has one w-th of its sum's rounding error.
     shortest = max(min(float(sum(example.chosen_mask)), float(sum(example.rejected_mask))), 1)
     return {
@@ -29,12 +34,18 @@ def preference_row(example: Example, policy: ReferenceLogps, *, length_normalise
         "margin": k_plus - k_minus,
         "focal_accuracy": _win(focal_chosen - focal_rejected, TIE_NATS),
         "focal_margin": focal_chosen - focal_rejected,
-        "chosen_logps": sum(policy.chosen_ref_logps),
-        "rejected_logps": sum(policy.rejected_ref_logps),
+        "chosen_logps": chosen_logps,
+        "rejected_logps": rejected_logps,
+        "focal_chosen_logps": focal_chosen_logps,
+        "focal_rejected_logps": focal_rejected_logps,
+        "elsewhere_chosen_logps": chosen_logps - focal_chosen_logps,
+        "elsewhere_rejected_logps": rejected_logps - focal_rejected_logps,
         "chosen_logratio": sum(chosen),
         "rejected_logratio": sum(rejected),
         "focal_chosen_logratio": focal_chosen,
         "focal_rejected_logratio": focal_rejected,
+        "elsewhere_chosen_logratio": sum(chosen) - focal_chosen,
+        "elsewhere_rejected_logratio": sum(rejected) - focal_rejected,
     }
 
 

@@ -109,7 +109,16 @@ _PREFERENCE = (
      "Change on the tokens of D+ alone: above 0, the mended lines became more likely.", False, 0.0),
     ("focal_rejected_logratio", "Focal log-ratio, wrong lines",
      "Change on the tokens of D\u2212 alone: below 0, the wrong lines became less likely.", False, 0.0),
+    ("elsewhere_chosen_logratio", "Log-ratio elsewhere, correct answer", "Change on all its other tokens.", False, 0.0),
+    ("elsewhere_rejected_logratio", "Log-ratio elsewhere, wrong answer", "The same for the wrong answer.", False, 0.0),
 )  # fmt: skip
+
+
+_CALIBRATION = (
+    "How far sigmoid(\u03b2 margin), the probability that the correct answer is preferred, is from how often it is ahead: a mean "
+    "over ten bins."
+)
+_BRIER = "Mean square of what that probability lacks to 1. An untrained policy has 0.25; less is better."
 
 
 def measures(before: dict[str, Any] | None, after: dict[str, Any] | None, *, per_token: bool = False) -> list[Measure]:
@@ -121,6 +130,11 @@ def measures(before: dict[str, Any] | None, after: dict[str, Any] | None, *, per
         first, second = (Interval.from_row(side.get(key)) for side in sides)
         sentence += " Here a mean per token, as in the loss." if per_token and key == "margin" else ""
         rows.append(Measure(name, sentence, first, second, share, neutral))
+    trust = [(side or {}).get("calibration") or {} for side in (before, after)]
+    first, second = (Interval.from_row(side, "ece") for side in trust)
+    rows.append(Measure("Calibration error", _CALIBRATION, first, second, True))
+    first, second = (Interval.from_row(side.get("brier")) for side in trust)
+    rows.append(Measure("Brier score", _BRIER, first, second, False, 0.25))
     return [row for row in rows if row.before or row.after]
 
 
