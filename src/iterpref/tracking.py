@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from iterpref.config import Config, to_dict
 from iterpref.config_sweep import METRICS
 from iterpref.errors import UserError
+
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, rows
 
 
 def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
@@ -129,18 +133,44 @@ def wandb_run(loggers: list[Logger]) -> Any | None:
 
 def track_evaluation(config: Config, run: Path) -> None:
     """A wandb run of its own for the evaluation of a run folder, in the group of its training, made from its model."""
-    mode, record = wandb_mode(config.logger.wandb), run / "run.json"
-    if mode == "disabled" or config.logger.artifacts == "none" or "tracker_id" not in json.loads(record.read_text()):
+    from iterpref.lineage import log_evaluation
+
+    with _evaluation_run(config, run, "evaluation") as tracked:
+        if tracked is not None and config.logger.artifacts != "none":
+            log_evaluation(tracked, run, config.logger.artifacts)
+
+
+def track_benchmark(
+    config: Config, run: Path, name: str, figures: dict[str, float], tables: dict[str, Table], plots: dict[str, Path]
+) -> None:
+    """A wandb run of its own for a benchmark of a run folder: figures in its summary, tables, and SVG files as panels."""
+    with _evaluation_run(config, run, name) as tracked:
+        if tracked is None:
+            return
+        import wandb
+
+        tracked.summary.update(figures)
+        shown = {f"{name}/{title}": wandb.Table(list(columns), [list(row) for row in rows])
+                 for title, (columns, rows) in tables.items()}  # fmt: skip
+        pages = {
+            f"{name}/{title}": wandb.Html(path.read_text(encoding="utf-8"), inject=False)
+            for title, path in plots.items()
+        }
+        tracked.log({**shown, **pages})
+
+
+@contextmanager
+def _evaluation_run(config: Config, run: Path, what: str) -> Iterator[Any | None]:
+    """An open wandb run in the group of the training; None where wandb is off, or the training had no tracker."""
+    mode, record = wandb_mode(config.logger.wandb), json.loads((run / "run.json").read_text())
+    if mode == "disabled" or "tracker_id" not in record:
+        yield None
         return
     import wandb
 
-    from iterpref.lineage import log_evaluation
-
-    settings = wandb_settings(config, run, mode)
-    identity = f"{json.loads(record.read_text())['tracker_id']}-evaluation"
-    settings["mode"] = mode
-    with wandb.init(id=identity, dir=run, job_type="evaluation", **settings) as tracked:
-        log_evaluation(tracked, run, config.logger.artifacts)
+    settings = wandb_settings(config, run, mode) | {"mode": mode, "id": f"{record['tracker_id']}-{what}"}
+    with wandb.init(dir=run, job_type="evaluation", **settings) as tracked:
+        yield tracked
 
 
 def _is_first() -> bool:

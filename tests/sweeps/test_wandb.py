@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.test_eval_tasks import humaneval_row, written
 
 from iterpref.config_sweep import METRICS
 
@@ -103,6 +104,38 @@ def test_artifacts_lead_from_trajectories_to_the_evaluation(
     assert {a.name for a in run.artifacts if a.use_after_commit} == {trajectories, pairs, tokens}
     assert [(a.name, a.use_after_commit) for a in evaluation.artifacts] == [(model, True), (scores, False)]
     assert (evaluation.group, evaluation.job_type, evaluation.exit_code) == (run.group, "evaluation", 0)
+
+
+def test_a_benchmark_has_a_run_of_its_own_with_tables_and_plots_and_a_section_in_the_report(
+    run: OfflineRun, folder: Path
+) -> None:
+    from iterpref.evaluate import main as evaluate
+    from iterpref.report import main as report
+
+    tasks = written(folder.parent / "he.jsonl", [humaneval_row(n) for n in range(2)])
+    options = ["evaluate.max_new_tokens=4", "sandbox.allow_unsafe=true"]
+    evaluate([str(folder), "benchmark=humaneval", f"benchmark.path={tasks}", *options])
+    (tracked,) = [r for r in offline_runs(folder.parent) if r.id == f"{run.id}-humaneval"]
+    assert (tracked.group, tracked.job_type, tracked.exit_code) == (run.group, "evaluation", 0)
+    assert (tracked.summary["before/base/pass@1"], tracked.summary["after/base/pass@1"]) == (0.0, 0.0)
+    shown = {key for row in tracked.history for key in row}
+    assert {"humaneval/humaneval", "humaneval/samples by verdict", "humaneval/tasks", "humaneval/pass"} <= shown
+    tables = {
+        entry.path: json.loads(Path(entry.local_path).read_text())
+        for artifact in tracked.artifacts
+        for entry in artifact.manifest.contents
+        if entry.path.endswith("tasks.table.json")
+    }
+    (table,) = tables.values()
+    assert table["columns"] == ["task", "model", "base: passed", "base: verdict", "base: detail"]
+    assert [row[:3] for row in table["data"]] == [
+        [f"HumanEval/{n}", model, False] for model in ("before", "after") for n in range(2)
+    ]
+    report([str(folder)])
+    page = (folder / "report.html").read_text()
+    assert "humaneval (unknown, 2 tasks)" in page
+    assert "Of 2 tasks 0 gained, 0 lost; p = 1 (McNemar" in page.replace("&#39;", "'")
+    assert "Calibration error" in page
 
 
 def test_the_agents_command_is_one_of_ours(in_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

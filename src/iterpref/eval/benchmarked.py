@@ -14,12 +14,14 @@ from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.eval.answering import Answerer, ChatServer, LocalModel, answer_all
 from iterpref.eval.compare import paired
+from iterpref.eval.plots import draw_errors, draw_rates
 from iterpref.eval.samples import write_samples
 from iterpref.eval.scored import score
 from iterpref.eval.scores import rate_by_task, read_scores
-from iterpref.eval.tables import comparison_sheets, markdown, score_sheets, show
+from iterpref.eval.tables import comparison_sheets, markdown, score_sheets, show, task_table
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.tracking import Table, track_benchmark
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +64,35 @@ def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict
     for label, folder in (("before", _model_folder(config)), ("after", run / "export")):
         with record.stage(f"evaluate_{benchmark.name}_{label}"):
             scored.append((label, evaluate_one(config, benchmark, folder, run / "evaluation" / label, label)))
-    sheets = score_sheets(scored)
     both = [read_scores(Path(scores["folder"]), "paths.run")[2] for _, scores in scored]
     found = {p: paired(rate_by_task(both[0], p), rate_by_task(both[1], p)) for p in scored[0][1]["parts"]}
-    sheets += comparison_sheets(("before", "after"), found)
+    sheets = [*score_sheets(scored), *comparison_sheets(("before", "after"), found)]
     show(sheets)
-    name = f"{benchmark.name}{'-' + benchmark.variant if hasattr(benchmark, 'variant') else ''}"
+    stem = run / "evaluation" / f"benchmark-{_benchmark_name(benchmark)}"
     figures = {"benchmark": scored[0][1]["benchmark"], "scores": dict(scored), "after_against_before": found}
-    write_whole(run / "evaluation" / f"benchmark-{name}.json", json.dumps(figures, indent=1) + "\n")
-    write_whole(run / "evaluation" / f"benchmark-{name}.md", markdown(sheets))
+    write_whole(stem.with_suffix(".json"), json.dumps(figures, indent=1) + "\n")
+    write_whole(stem.with_suffix(".md"), markdown(sheets))
+    plots = {"pass": Path(f"{stem}-pass.svg"), "errors": Path(f"{stem}-errors.svg")}
+    draw_rates(scored, plots["pass"])
+    draw_errors(scored, plots["errors"])
+    tables: dict[str, Table] = {sheet.title.partition(",")[0]: (sheet.columns, sheet.rows) for sheet in sheets}
+    tables["tasks"] = task_table(scored, both)
+    plots = {title: path for title, path in plots.items() if path.is_file()}
+    track_benchmark(trained, run, _benchmark_name(benchmark), _means(scored), tables, plots)
     return figures
+
+
+def _benchmark_name(benchmark: Benchmark[Any]) -> str:
+    return f"{benchmark.name}{'-' + benchmark.variant if hasattr(benchmark, 'variant') else ''}"
+
+
+def _means(scored: list[tuple[str, dict[str, Any]]]) -> dict[str, float]:
+    return {
+        f"{label}/{part}/{k}": found["mean"]
+        for label, scores in scored
+        for part, rates in scores["parts"].items()
+        for k, found in rates.items()
+    }
 
 
 def evaluate_one(

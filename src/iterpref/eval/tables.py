@@ -103,5 +103,22 @@ def comparison_sheets(names: tuple[str, str], parts: dict[str, dict[str, Any]]) 
     return [Sheet(f"{names[1]} against {names[0]}, task by task", columns, tuple(rows))]
 
 
+def task_table(
+    scored: Sequence[tuple[str, dict[str, Any]]], results: Sequence[Sequence[dict[str, Any]]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of all samples of all that is scored: task, model, and of each part whether it passed, and why not."""
+    parts = list(scored[0][1]["parts"])
+    columns = ["task", "model", *(f"{part}: {what}" for part in parts for what in ("passed", "verdict", "detail"))]
+    rows = []
+    for (name, _), samples in zip(scored, results, strict=True):
+        for sample in samples:
+            told = (sample["parts"][part] for part in parts)
+            cells = [
+                cell for part in told for cell in (part["passed"], part.get("verdict", ""), part.get("detail", ""))
+            ]
+            rows.append([sample["task_id"], name, *cells])
+    return columns, rows
+
+
 def markdown(sheets: Sequence[Sheet]) -> str:
     return "\n".join(sheet.markdown() for sheet in sheets)

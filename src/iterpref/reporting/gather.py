@@ -42,6 +42,7 @@ class Run:
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     pairs: list[dict[str, Any]] = field(default_factory=list)
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)  # evaluation/benchmark-*.json
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)  # by stage: trajectories, pairs, tokens
     trajectories: list[Trajectory] = field(default_factory=list)  # the first few thousand
     statistics: list[Statistic] = field(default_factory=list)
@@ -81,6 +82,9 @@ def gather(folder: Path, data: Path) -> Run:
     run.before = _piece(run, "evaluation/before.json", evaluate, _read_object, None)
     run.after = _piece(run, "evaluation/after.json", evaluate, _read_object, None)
     run.pairs = _piece(run, "evaluation/pairs.jsonl", evaluate, _read_lines, [])
+    for path in sorted((folder / "evaluation").glob("benchmark-*.json")):
+        if found := _piece(run, f"evaluation/{path.name}", f"{evaluate} benchmark=NAME", _read_object, None):
+            run.benchmarks.append(found)
     if run.record and not run.record.get("finished"):
         run.missing.append(Missing("the end of the training: it is under way, or was stopped", train))
     _gather_stages(run, data, train)

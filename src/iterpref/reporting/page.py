@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from iterpref.codeflow.statistic_tables import costs, tables
 from iterpref.config import ReportConfig
+from iterpref.reporting.benchmarks import sections
 from iterpref.reporting.charts import charts
 from iterpref.reporting.curves import panels, pass_rate
 from iterpref.reporting.gather import Run, gather
@@ -50,6 +51,7 @@ def render(run: Run, config: ReportConfig) -> str:
         run=run,
         headline=headline(run),
         measures=measures(run.before, run.after, per_token=bool(run.option("loss.length_normalised"))),
+        benchmarks=sections(run.benchmarks),
         pass_rate=pass_rate(rates) if rates else None,
         funnel=funnel(run),
         charts=charts(run.statistics),
