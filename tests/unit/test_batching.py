@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from iterpref.codeflow.generate.batching import BatchingBackend, BatchLimits, Generated, OutOfMemory, Request
+from iterpref.codeflow.generate.batching import BatchingBackend, BatchLimits, Generated, OutOfMemory, Request, Tell
 from iterpref.codeflow.generate.chat import ChatParams, Completion, Message, ServerFault, request_key
 from iterpref.codeflow.generate.limits import Stop, Stopped
 
@@ -34,7 +34,7 @@ class Echo:
     def kind(self, params: ChatParams) -> Any:
         return params.temperature, params.max_tokens
 
-    def answer(self, batch: Sequence[Request]) -> list[Generated]:
+    def answer(self, batch: Sequence[Request], tell: Tell) -> None:
         self.threads.add(threading.get_ident())
         self.batches.append(list(batch))
         time.sleep(self.seconds)
@@ -42,7 +42,8 @@ class Echo:
             raise self.fails
         if len(batch) * max(len(r.ids) + r.params.max_tokens for r in batch) > self.fits:
             raise OutOfMemory("no room")
-        return [Generated(f"{len(r.ids)} {r.stream}", r.params.max_tokens, "stop") for r in batch]
+        for i, r in enumerate(batch):
+            tell(i, Generated(f"{len(r.ids)} {r.stream}", r.params.max_tokens, "stop"))
 
     def close(self) -> None:
         self.closed += 1
@@ -169,6 +170,47 @@ def test_a_batch_that_does_not_fit_is_halved_and_nobody_loses_an_answer(caplog: 
     assert sizes(engine) == [16, 8, 4, 4, 4, 4]
     assert "out of memory with 16 answers at once of up to 15 tokens each" in caplog.text
     assert "generate.batch_tokens=60" in caplog.text
+
+
+def test_who_is_answered_moves_on_while_the_rest_of_the_batch_is_at_work() -> None:
+    class Uneven(Echo):
+        def answer(self, batch: Sequence[Request], tell: Tell) -> None:
+            tell(0, Generated("short", 1, "stop"))
+            time.sleep(0.3)
+            tell(1, Generated("long", 9, "stop"))
+
+    async def work(backend: BatchingBackend) -> tuple[str, bool]:
+        short, long = (asyncio.ensure_future(backend.complete(ask(k), PARAMS)) for k in (1, 2))
+        text = (await short).text
+        waited = long.done()
+        await long
+        return text, waited
+
+    assert talk(Uneven(), work) == ("short", False)
+
+
+def test_a_batch_that_breaks_off_keeps_what_was_told_and_asks_for_the_rest_again() -> None:
+    class Breaking(Echo):
+        def answer(self, batch: Sequence[Request], tell: Tell) -> None:
+            self.batches.append(list(batch))
+            tell(0, Generated(f"{len(batch[0].ids)}", 1, "stop"))
+            if len(batch) > 1:
+                raise OutOfMemory("no room")
+
+    engine = Breaking()
+    found = talk(engine, at_once(*[(k, PARAMS) for k in (5, 6, 7, 8)]))
+    assert [answer.text for answer in found] == ["5", "6", "7", "8"]
+    assert sizes(engine) == [4, 1, 1, 1]
+
+
+def test_an_engine_that_forgets_an_answer_is_a_defect_that_is_heard() -> None:
+    class Forgetful(Echo):
+        def answer(self, batch: Sequence[Request], tell: Tell) -> None:
+            tell(0, Generated("only", 1, "stop"))
+
+    first, second = talk(Forgetful(), at_once((1, PARAMS), (2, PARAMS)))
+    assert first.text == "only"
+    assert "without this answer" in str(second)
 
 
 def test_one_answer_that_does_not_fit_is_a_fault_of_the_machine_and_no_other_suffers() -> None:

@@ -89,8 +89,9 @@ class Hostile:
     def kind(self, params: ChatParams) -> None:
         return None
 
-    def answer(self, batch: Sequence[batching.Request]) -> list[Generated]:
-        return [Generated(self.asked[request.ids], 5, "stop") for request in batch]
+    def answer(self, batch: Sequence[batching.Request], tell: batching.Tell) -> None:
+        for i, request in enumerate(batch):
+            tell(i, Generated(self.asked[request.ids], 5, "stop"))
 
     def close(self) -> None:
         self.asked.clear()

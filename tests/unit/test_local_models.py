@@ -121,7 +121,9 @@ def test_a_name_tells_weights_and_arithmetic_apart(models: LocalModels, tiny: Lo
 def test_out_of_memory_is_said_and_what_the_batch_took_is_given_back(tiny: LocalModel, monkeypatch) -> None:
     engine = TransformersEngine(tiny, torch.device("cpu"))
     request = Request(tiny.encode(ASKED[0], 4), ChatParams(max_tokens=4), 1)
-    assert engine.answer([request])[0].tokens == 4
+    told: list[Any] = []
+    engine.answer([request], lambda i, answer: told.append((i, answer.tokens)))
+    assert told == [(0, 4)]
     for error in (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
@@ -132,14 +134,14 @@ def test_out_of_memory_is_said_and_what_the_batch_took_is_given_back(tiny: Local
 
         monkeypatch.setattr("iterpref.eval.generation.roll_out", full)
         with pytest.raises(OutOfMemory):
-            engine.answer([request])
+            engine.answer([request], lambda i, answer: None)
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a device-side assert was triggered")
 
     monkeypatch.setattr("iterpref.eval.generation.roll_out", broken)
     with pytest.raises(RuntimeError, match="device-side"):
-        engine.answer([request])
+        engine.answer([request], lambda i, answer: None)
 
 
 def test_no_weights_are_read_before_the_first_question(tiny: LocalModel, monkeypatch) -> None:

@@ -1,7 +1,8 @@
 """A model on this machine behind the chat protocol: whoever waits is answered together, in batches.
 
-Tasks move on their own and ask one at a time. A worker takes the request that has waited longest and those like it, runs them
-as one batch on a thread of its own, and wakes who asked; meanwhile the next batch gathers, and programs run in the sandbox.
+Tasks move on their own and ask one at a time. A worker takes the request that has waited longest and those like it, and runs them
+as one batch on a thread of its own; each answer goes to who asked as soon as it has ended. Meanwhile the next batch gathers, and
+programs run in the sandbox.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Generated:
 
 
 class OutOfMemory(Exception):
-    """A batch did not fit; nothing of it was answered."""
+    """A batch did not fit; what was not told yet has no answer."""
+
+
+Tell = Callable[[int, Generated], None]
 
 
 class Engine(Protocol):
@@ -54,8 +58,8 @@ class Engine(Protocol):
     def kind(self, params: ChatParams) -> Hashable:
         """Requests of one kind may share a batch."""
 
-    def answer(self, batch: Sequence[Request]) -> list[Generated]:
-        """In the order of the batch; raises `OutOfMemory`."""
+    def answer(self, batch: Sequence[Request], tell: Tell) -> None:
+        """Tells each answer with its place in the batch, as soon as it has ended; raises `OutOfMemory`."""
 
     def close(self) -> None:
         """Gives the memory back."""
@@ -121,16 +125,24 @@ class BatchingBackend:
             thread.end()
 
     async def _answer(self, batch: list[_Waiting], thread: _Thread) -> None:
+        loop = asyncio.get_running_loop()
+
+        def settle(i: int, answer: Generated) -> None:
+            if not batch[i].answer.done():
+                batch[i].answer.set_result(answer)
+
+        def tell(i: int, answer: Generated) -> None:
+            # Who asked moves on at once, whatever the rest of the batch still has to say.
+            loop.call_soon_threadsafe(settle, i, answer)
+
         try:
-            found = await thread.run(lambda: self._engine.answer([w.request for w in batch]))
+            await thread.run(lambda: self._engine.answer([w.request for w in batch], tell))
         except OutOfMemory as error:
-            self._shrink(batch, str(error))
+            self._shrink([w for w in batch if not w.answer.done()], str(error))
         except Exception as error:
             _tell(batch, error)
         else:
-            for waiting, answer in zip(batch, found, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
+            _tell(batch, RuntimeError("the model ended its batch without this answer"))
 
     async def _gather(self) -> None:
         """Waits for a request, and then a little for others to fill its batch."""
@@ -167,7 +179,9 @@ class BatchingBackend:
         return batch
 
     def _shrink(self, batch: Sequence[_Waiting], error: str) -> None:
-        """The batch goes back to be answered by halves; a single request that does not fit is a fault."""
+        """What is left of a batch goes back to be answered by halves; a single request that does not fit is a fault."""
+        if not batch:
+            return
         if len(batch) == 1:
             _tell(
                 batch, ServerFault("out_of_memory", f"one answer of up to {batch[0].size} tokens does not fit: {error}")

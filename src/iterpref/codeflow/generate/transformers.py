@@ -6,7 +6,7 @@ import gc
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from iterpref.codeflow.generate.batching import Generated, OutOfMemory, Request
+from iterpref.codeflow.generate.batching import Generated, OutOfMemory, Request, Tell
 from iterpref.codeflow.generate.chat import ChatParams, Message
 from iterpref.codeflow.generate.local import LocalModel
 
@@ -29,12 +29,13 @@ class TransformersEngine:
     def kind(self, params: ChatParams) -> Hashable:
         return (params.temperature, params.top_p, params.max_tokens, params.stop)
 
-    def answer(self, batch: Sequence[Request]) -> list[Generated]:
+    def answer(self, batch: Sequence[Request], tell: Tell) -> None:
         import torch
 
         failure = ""
         try:
-            return self._generate(batch)
+            self._generate(batch, tell)
+            return
         except (torch.OutOfMemoryError, MemoryError) as error:
             failure = str(error)
         except RuntimeError as error:
@@ -46,22 +47,17 @@ class TransformersEngine:
         self._collect()
         raise OutOfMemory(" ".join(failure.split())[:200])
 
-    def _generate(self, batch: Sequence[Request]) -> list[Generated]:
+    def _generate(self, batch: Sequence[Request], tell: Tell) -> None:
         from iterpref.eval.generation import generate
         from iterpref.eval.sampling import Sampling
 
         params = batch[0].params
-        counts = [0] * len(batch)
-
-        def count(i: int, answer: str, tokens: int) -> None:
-            counts[i] = tokens
-
-        texts = generate(
+        generate(
             self._load(), self._local.tokenizer, [request.ids for request in batch],
             max_new_tokens=params.max_tokens, batch_size=len(batch), sampling=Sampling(params.temperature, params.top_p),
-            streams=[request.stream for request in batch], stops=params.stop, on_answer=count, progress=False,
+            streams=[request.stream for request in batch], stops=params.stop, progress=False,
+            on_answer=lambda i, text, tokens: tell(i, _generated(text, tokens, params)),
         )  # fmt: skip
-        return [_generated(text, n, params) for text, n in zip(texts, counts, strict=True)]
 
     def _load(self) -> Any:
         if self._loaded is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from iterpref.codeflow.generate.batching import Generated, Request
+from iterpref.codeflow.generate.batching import Generated, Request, Tell
 from iterpref.codeflow.generate.chat import ChatParams, Message
 from iterpref.codeflow.generate.local import LocalModel
 from iterpref.errors import UserError
@@ -41,10 +41,11 @@ class VllmEngine:
     def kind(self, params: ChatParams) -> Hashable:
         return None
 
-    def answer(self, batch: Sequence[Request]) -> list[Generated]:
+    def answer(self, batch: Sequence[Request], tell: Tell) -> None:
         prompts = [{"prompt_token_ids": list(request.ids)} for request in batch]
         outputs = self._load().generate(prompts, [self._sampling(request) for request in batch], use_tqdm=False)
-        return [_generated(output.outputs[0]) for output in outputs]
+        for i, output in enumerate(outputs):
+            tell(i, _generated(output.outputs[0]))
 
     def _sampling(self, request: Request) -> Any:
         params = request.params
