@@ -1,0 +1,145 @@
+"""One job of a study: train, evaluate, and a record of a few kilobytes that the tables are made of.
+
+    OUT/records/NAME.json    what came out; the job is done when it is there
+    OUT/work/NAME/           the run and its scores while it lasts: weights go when the record is written
+
+Every step is one of the commands, called in this process: a start of Python and torch for each would take as long as the
+training. What a kill leaves is taken up by the commands themselves.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from iterpref.cli import quoted
+from iterpref.errors import UserError
+from iterpref.study.plan import Job
+
+log = logging.getLogger(__name__)
+
+
+class StepFailed(Exception):
+    """A command ended with an error; it has said why."""
+
+
+def run_job(job: Job, out: Path) -> dict[str, Any]:
+    """The job's record: read, or made."""
+    file = record_file(out, job.name)
+    if file.is_file():
+        return read_record(file)
+    work = out / "work" / job.name
+    work.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+
+    def step(name: str, command: Callable[[list[str]], Any], *arguments: str) -> None:
+        begin = time.perf_counter()
+        _command(command, arguments, f"{job.name}, {name}")
+        seconds[name] = round(time.perf_counter() - begin, 1)
+
+    model: tuple[str, ...] = job.model
+    record: dict[str, Any] = {"name": job.name, "phase": job.phase, "arm": job.arm, "seed": job.seed, "lr": job.lr}
+    if job.train:
+        from iterpref.evaluate import main as evaluate
+        from iterpref.train import main as train
+
+        run = work / "run"
+        step("train", train, *job.train, f"paths.run={quoted(str(run))}")
+        model = ("model=pretrained", f"model.path={quoted(str(run / 'export'))}")
+        if job.phase == "main":
+            step("held-out pairs", evaluate, quoted_folder(run), "evaluate.pass_at_1=false")
+            record["held_out"] = _held_out(run)
+        record["curve"] = _curve(run / "metrics.csv")
+        record["run"] = json.loads((run / "run.json").read_text())
+    record["benchmarks"] = {}
+    for name, overrides in job.evaluations.items():
+        from iterpref.evaluate import main as evaluate
+
+        folder = work / "scores" / name
+        step(name, evaluate, *model, *overrides, f"paths.run={quoted(str(folder))}")
+        record["benchmarks"][name] = _scores(folder)
+    record["seconds"] = seconds
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
+    shutil.rmtree(work)
+    return record
+
+
+def record_file(out: Path, name: str) -> Path:
+    return out / "records" / f"{name}.json"
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Raises `UserError` for a file that holds no record."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file}: no record of a job ({error}); delete it, and the job runs again") from None
+
+
+def records(out: Path) -> list[dict[str, Any]]:
+    """All records of a study, by name."""
+    return [read_record(file) for file in sorted((out / "records").glob("*.json"))]
+
+
+def quoted_folder(run: Path) -> str:
+    return f"paths.run={quoted(str(run))}"
+
+
+def _command(command: Callable[[list[str]], Any], arguments: Sequence[str], what: str) -> None:
+    from hydra.core.global_hydra import GlobalHydra
+
+    log.info("%s", what)
+    GlobalHydra.instance().clear()
+    try:
+        command(list(arguments))
+    except SystemExit as end:
+        if end.code:
+            raise StepFailed(f"{what}: the command ended with {end.code}: {' '.join(arguments)}") from None
+    finally:
+        gc.collect()
+        _release_gpu()
+
+
+def _release_gpu() -> None:
+    import torch
+
+    torch.compiler.reset()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    from iterpref.eval.scores import rate_by_task, read_scores
+
+    _, scores, rows = read_scores(folder, "paths.run")
+    part = list(scores["parts"])[-1]
+    return {
+        **{key: scores[key] for key in ("benchmark", "n_samples", "samples_a_task", "n_tasks_run", "not_run", "verdicts", "errors")},
+        "rates": scores["parts"][part],
+        "tasks": {task: round(rate, 4) for task, rate in rate_by_task(rows, part).items()},
+    }  # fmt: skip
+
+
+def _held_out(run: Path) -> dict[str, Any]:
+    evaluation = run / "evaluation"
+    return {when: json.loads((evaluation / f"{when}.json").read_text())["preference"] for when in ("before", "after")}
+
+
+def _curve(path: Path) -> list[dict[str, float]]:
+    """Rows of the log that hold a validation."""
+    with path.open(newline="", encoding="utf-8") as handle:
+        rows = [
+            {k: float(v) for k, v in row.items() if v and (k == "step" or k.startswith("val/"))}
+            for row in csv.DictReader(handle)
+        ]
+    return [row for row in rows if len(row) > 1]
