@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import iterpref
-from iterpref.codeflow.generate import Generator
+from iterpref.codeflow.generate import Generator, NoDraft
 from iterpref.codeflow.generate.bugs import KINDS
 from iterpref.codeflow.generate.mutate import MAX_WRONG_REPAIRS, VERSION, MutateGenerator, mutants
 from iterpref.errors import UserError
@@ -272,12 +272,12 @@ def test_options_that_make_no_sense_are_refused(options: dict, message: str) -> 
         MutateGenerator(**options)
 
 
-def test_a_task_without_a_place_for_a_bug_is_refused_by_name() -> None:
+def test_a_task_without_a_place_for_a_bug_has_no_draft_and_stops_no_other() -> None:
     for text, kinds in (("X = None\n", None), (SOLUTION, ["wrong_jump", "mutable_default"])):
         task = problem(text.replace("continue", "pass"), task_id="bank/empty")
-        with pytest.raises(UserError, match=r"bank/empty.*found none"):
+        with pytest.raises(NoDraft, match=r"no_room_for_a_bug: .*reference solution, of 1 file"):
             MutateGenerator(kinds=kinds).start(task, 0)
     with pytest.raises(UserError, match=r"bank/empty: solution.py: .*does not parse"):
         MutateGenerator().start(problem("def f(:\n", task_id="bank/empty"), 0)
-    with pytest.raises(UserError, match=r"0 file\(s\)"):
+    with pytest.raises(NoDraft, match=r"0 file\(s\)"):
         MutateGenerator().start(Problem("t", "", TestSuite((), "unittest", 1)), 0)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from iterpref.codeflow.generate import NoDraft
 from iterpref.codeflow.generate.bugs import KINDS, Edit, Source, apply_edits
 from iterpref.errors import UserError
-from iterpref.schema import Attempt, Draft, Problem, SourceFile
+from iterpref.schema import Attempt, Draft, Problem, RefusedAnswer, SourceFile
 
 VERSION = 1  # grows with every change of what the same seed writes
 MAX_WRONG_REPAIRS = 2  # in one trajectory
@@ -215,10 +216,9 @@ class MutateGenerator:
             bugs.append(bug)
         if not bugs:
             kinds = "any kind" if self.kinds == tuple(KINDS) else f"the kinds {', '.join(self.kinds)}"
-            raise UserError(
-                f"task {problem.task_id}: expected a reference solution with room for a bug of {kinds}, found none in "
-                f"its {len(problem.reference)} file(s); allow more kinds, or leave the task to an LLM"
-            )
+            detail = f"no room for a bug of {kinds} in the reference solution, of {len(problem.reference)} file(s)"
+            # One task in a thousand is no reason to stop at the others.
+            raise NoDraft((RefusedAnswer(0, "no_room_for_a_bug", detail),))
         return _State(tuple(bugs), tuple(bugs))
 
     def _repair(self, problem: Problem, state: _State, rng: random.Random) -> _State:
