@@ -15,6 +15,10 @@
 # model gets its focal DPO loss. Every intermediate is shown, and every sum is checked by hand. It takes some seconds on a CPU.
 
 # %%
+import warnings
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # bars are text here
+
 import asyncio
 import math
 import tempfile

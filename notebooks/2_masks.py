@@ -15,6 +15,10 @@
 # are shaded, the darker the more weight. It takes some seconds, and no model: only the tokenizer of the tests' tiny one.
 
 # %%
+import warnings
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # bars are text here
+
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -74,7 +78,8 @@ class Shaded:
             f'<span style="background: rgba(214, 64, 69, {0.55 * weight:.2f})">{escape(visible(self.text[a:b]))}</span>'
             for a, b, weight in spans
         )
-        return f"<b>{escape(self.title)}</b>: {self.told()}<pre>{code}</pre>"
+        style = "font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .82rem; line-height: 1.45; overflow-x: auto"
+        return f'<b>{escape(self.title)}</b>: {self.told()}<pre style="{style}">{code}</pre>'
 
     def told(self) -> str:
         some = sum(w > 0 for w in self.weights)

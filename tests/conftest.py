@@ -1,9 +1,12 @@
-"""What several test files build: tiny models whose every parameter is large enough to matter, and random pairs."""
+"""What several test files need: tiny models whose every parameter is large enough to matter, random pairs, commands in this process."""
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +82,21 @@ def make_examples() -> Callable[..., list[Example]]:
         return examples
 
     return build
+
+
+@pytest.fixture
+def commands_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Hydra and Lightning change the process: arguments, folder, log handlers, torch's threads and determinism."""
+    import torch
+
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.chdir(tmp_path)
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    handlers, level = root.handlers[:], root.level
+    torch.set_num_threads(1)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)

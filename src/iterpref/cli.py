@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,31 @@ GLOBAL_GROUPS = {
 }
 
 
+# Folders of YAML: ours, and with --config-dir one of the user's own.
+_config_dirs = [CONFIG_DIR]
+
+
 def config_groups() -> dict[str, list[str]]:
-    """Config groups and their choices, as the folder has them: `{"loss": ["dpo", "target_rpo", ...], ...}`."""
+    """Config groups and their choices, as the folders have them: `{"loss": ["dpo", "target_rpo", ...], ...}`."""
     groups: dict[str, list[str]] = {}
-    for path in sorted(CONFIG_DIR.rglob("*.yaml")):
-        group = path.parent.relative_to(CONFIG_DIR).as_posix()
-        if group != ".":
-            parts = path.relative_to(CONFIG_DIR).with_suffix("").parts
-            groups.setdefault(parts[0], []).append("/".join(parts[1:]))
+    for folder in _config_dirs:
+        for path in sorted(folder.rglob("*.yaml")):
+            first, *rest = path.relative_to(folder).with_suffix("").parts
+            if rest and "/".join(rest) not in groups.setdefault(first, []):
+                groups[first].append("/".join(rest))
     return groups
+
+
+def _know_config_dir(arguments: Sequence[str]) -> None:
+    """Lets the choices of `--config-dir DIR` (or `-cd DIR`, `--config-dir=DIR`) pass as choices."""
+    _config_dirs[1:] = []
+    for flag in ("--config-dir", "-cd"):
+        given = [b for a, b in pairwise(arguments) if a == flag]
+        given += [a.removeprefix(f"{flag}=") for a in arguments if a.startswith(f"{flag}=")]
+        for name in given:
+            if not Path(name).is_dir():
+                raise UserError(f"{flag} {name}: there is no such folder")
+            _config_dirs.append(Path(name).resolve())
 
 
 def check_overrides(command: str, overrides: Sequence[str]) -> None:
@@ -109,8 +126,8 @@ def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
     ]
     for override in parsed:
         group, choice = override.key_or_group.lstrip("+"), override.value()
-        path = CONFIG_DIR / group / f"{choice}.yaml"
-        if group in GLOBAL_GROUPS or not path.is_file():
+        path = next((p for d in _config_dirs if (p := d / group / f"{choice}.yaml").is_file()), None)
+        if group in GLOBAL_GROUPS or path is None:
             continue
         made = _leaves(_plain(composed[group]))
         for leaf, stated in _leaves(_plain(OmegaConf.load(path))).items():
@@ -157,14 +174,20 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         return task(config)
 
     try:
+        _know_config_dir(arguments)
         if "pairs" in SECTIONS[command]:
             arguments = write_out(arguments, config_groups()["pairs"], quoted)
+        arguments = [_choice_as_text(argument) for argument in arguments]
         # Between overrides, argparse would take what follows for something else.
         flags = [a for a in arguments if a in ("-m", "--multirun")]
         arguments = [*flags, *(a for a in arguments if a not in flags)]
         sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
-        check_overrides(command, [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))])
+        completing = any(a in ("-sc", "--shell-completion") for a in arguments)
+        check_overrides(
+            command,
+            [a for a in arguments if not completing and (a.startswith("~") or ("=" in a and not a.startswith("-")))],
+        )
         under_hydra()
     except UserError as error:
         _stop(str(error))
@@ -193,6 +216,12 @@ def become_job(config: Config, hydra_config: Any) -> None:
     config.paths.run = hydra_config.runtime.output_dir
     config.logger.group = config.logger.group or f"{config.name}/{Path(str(hydra_config.sweep.dir)).name}"
     claim_gpu(int(hydra_config.job.num))
+
+
+def _choice_as_text(argument: str) -> str:
+    """`debug='nan'` for `debug=nan`, which Hydra would read as a number."""
+    key, _, value = argument.partition("=")
+    return f"{key}={quoted(value)}" if value == "nan" and value in config_groups().get(key, []) else argument
 
 
 def folder_argument(argv: list[str] | None, key: str = "paths.run") -> list[str]:

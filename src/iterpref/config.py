@@ -21,6 +21,7 @@ from iterpref.config_option import option
 from iterpref.config_pairs import PairsConfig
 from iterpref.config_sweep import SweepConfig
 from iterpref.errors import UserError
+from iterpref.registry import LINKS, MASKS, Registry, import_plugins
 
 
 @dataclass
@@ -50,13 +51,10 @@ class SandboxConfig:
     processes: int = option(32, "limit of processes and threads of one run, its own among them", low=1)
 
 
-_MASK_RULES = ("full", "fence", "focal", "diff_aug", "soft")
-
-
 @dataclass
 class MaskConfig:
-    chosen: str = option("full", "tokens of y+ in K+", choices=_MASK_RULES)
-    rejected: str = option("focal", "tokens of y- in K-", choices=_MASK_RULES)
+    chosen: str = option("full", "tokens of y+ in K+", choices=MASKS)
+    rejected: str = option("focal", "tokens of y- in K-", choices=MASKS)
     eos: bool = option(
         True, "count the end-of-sequence token with a full, fence or soft mask; focal and diff_aug never do"
     )
@@ -92,7 +90,7 @@ class ModelConfig:
 class LossConfig:
     link: str = option(
         "sigmoid", "preference term as a function of m = K+ - K-: -log sigmoid(beta m), relu(1 - beta m), (m - 1/(2 beta))^2",
-        choices=("sigmoid", "hinge", "ipo"),
+        choices=LINKS,
     )  # fmt: skip
     beta: float = option(0.1, "inverse temperature of the preference term (paper: 0.1); tau of link=ipo", above=0)
     label_smoothing: float = option(
@@ -168,6 +166,10 @@ class TrainerConfig:
         "graph of the whole pass; none: as it is", choices=("none", "layers", "graphs"),
     )  # fmt: skip
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
+    profile: bool = option(False, "torch's profiler over the third to sixth step, into RUN/profile")
+    check_finite: bool = option(
+        False, "stop at the first loss, gradient or weight that is not finite and name it; slow"
+    )
     log_every: int = option(1, "optimizer steps between two log lines", low=1)
 
 
@@ -218,6 +220,7 @@ class Config:
     )
     ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
+    plugins: list[str] = option([], "modules or files FILE.py that register losses, mask rules, ...: docs/extending.md")
     samples: str | None = option(None, "file of somebody's samples (JSONL) that a benchmark scores")
     against: str | None = option(None, "folder of scores to compare with, task by task")
     paths: PathsConfig = field(default_factory=PathsConfig)
@@ -241,7 +244,7 @@ class Config:
 
 
 # What each command reads: an override of another section would have no effect there, and so is refused.
-_DATA = ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "mask", "model", "data")
+_DATA = ("seed", "plugins", "paths", "problems", "generate", "sandbox", "debug", "pairs", "mask", "model", "data")
 SECTIONS = {
     "prepare": _DATA,
     "train": (
@@ -258,9 +261,10 @@ SECTIONS = {
         "evaluate",
         "report",
     ),
-    "export": ("seed", "paths", "problems", "generate", "sandbox", "debug", "pairs", "export"),
+    "export": ("seed", "plugins", "paths", "problems", "generate", "sandbox", "debug", "pairs", "export"),
     "evaluate": (
         "seed",
+        "plugins",
         "paths",
         "sandbox",
         "model",
@@ -328,6 +332,7 @@ def load(composed: DictConfig) -> Config:
         key = str(error.full_key).partition("[")[0]
         raise UserError(f"{key}={_dig(plain, key)!r} has the wrong type: {known[key].type} was expected") from None
     assert isinstance(config, Config)
+    import_plugins(config.plugins)
     _check_ranges(config)
     check_rules(config)
     return config
@@ -356,9 +361,10 @@ def _check_ranges(config: Config) -> None:
         if value is None or not rule:
             continue
         if rule["choices"] and value not in rule["choices"]:
-            raise UserError(
-                f"{key}={value} is none of {', '.join(rule['choices'])}{nearest(str(value), rule['choices'])}"
-            )
+            hint = nearest(str(value), rule["choices"])
+            if not hint and isinstance(rule["choices"], Registry):
+                hint = "; one of your own is known once its file is imported: plugins=[FILE.py]"
+            raise UserError(f"{key}={value} is none of {', '.join(rule['choices'])}{hint}")
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             low, high, above = rule["low"], rule["high"], rule["above"]
             # Written so that NaN fails too.

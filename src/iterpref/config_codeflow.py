@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from iterpref.config_option import option, section
+from iterpref.registry import SOURCES
 
 
 @dataclass
@@ -36,7 +37,7 @@ class FeaturesConfig:
 
 @dataclass
 class ProblemsConfig:
-    source: str = option("bank", "where tasks come from", choices=("bank", "jsonl", "hub", "features"))
+    source: str = option("bank", "where tasks come from", choices=SOURCES)
     path: str | None = option(
         None,
         "source=jsonl: a JSONL file of tasks; hub: a folder, a file or OWNER/NAME; features: a YAML file with a tree, null: ours",

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from iterpref.config_generate import LOCAL
 from iterpref.config_option import option
 from iterpref.errors import UserError
+from iterpref.registry import BENCHMARKS
 
 if TYPE_CHECKING:
     from iterpref.config import Config
-
-BENCHMARKS = ("none", "bank", "humaneval", "mbpp", "humaneval_plus", "mbpp_plus", "bigcodebench", "livecodebench")
 
 
 @dataclass
@@ -125,7 +124,7 @@ def check_evaluation_effects(config: Config, overridden: Collection[str]) -> Non
     else:
         used, what = ("paths", "sandbox", "trainer", "evaluate", "ops", "benchmark"), "a run's own held-out tasks"
         idle = tuple(f"evaluate.{name}" for name in _SAMPLED)
-    for key in sorted(overridden):
+    for key in sorted(set(overridden) - {"plugins"}):
         if not _below(key, used) or _below(key, idle):
             raise UserError(f"{key} has no effect with {what}: leave it out")
     if config.benchmark.name != "none":

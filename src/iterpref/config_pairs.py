@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from iterpref.config_option import option, section
+from iterpref.registry import LOCALISERS
 
 
 @dataclass
@@ -45,9 +46,7 @@ class PairsConfig:
         choices=("stop", "drop"),
     )
     negative: str = option("random", "which failing version is y- (paper: random)", choices=("random", "first", "last"))
-    diff: str = option(
-        "lcs", "how the lines that differ are found", choices=("lcs", "ndiff", "prefix_suffix", "token_lcs")
-    )
+    diff: str = option("lcs", "how the lines that differ are found", choices=LOCALISERS)
     empty_d_minus: str = option(
         "literal", "what an empty D- means: K- = 0, drop the pair, or blame the first token after the gap",
         choices=("literal", "drop", "anchor"),

@@ -23,6 +23,7 @@ from torch import Tensor
 from iterpref.batch import Batch, Terms
 from iterpref.config import LossConfig
 from iterpref.ops import TokenLogRatio, sequence_sum
+from iterpref.registry import LINKS
 
 # Sums of some thousand fp32 log-ratios differ by rounding alone: an untrained policy must tie, not win at random.
 TIE_NATS = 1e-3
@@ -47,11 +48,24 @@ def ipo_link(margin_P: Tensor, beta: float) -> Tensor:
     return (margin_P - 1 / (2 * beta)).square()
 
 
-def preference_loss(margin_P: Tensor, config: LossConfig) -> Tensor:
-    """`link(K+ - K-)` of each pair, [P], by `config.link`."""
-    if config.link == "sigmoid":
-        return sigmoid_link(margin_P, config.beta, config.label_smoothing)
-    return {"hinge": hinge_link, "ipo": ipo_link}[config.link](margin_P, config.beta)
+@LINKS.register("sigmoid")
+def _sigmoid(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
+    return sigmoid_link(k_plus_P - k_minus_P, config.beta, config.label_smoothing)
+
+
+@LINKS.register("hinge")
+def _hinge(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
+    return hinge_link(k_plus_P - k_minus_P, config.beta)
+
+
+@LINKS.register("ipo")
+def _ipo(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
+    return ipo_link(k_plus_P - k_minus_P, config.beta)
+
+
+def preference_loss(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
+    """`link(K+, K-)` of each pair, [P], by `config.link`: a function of (K+, K-, config), of the margin alone if it is ours."""
+    return LINKS.get(config.link)(k_plus_P, k_minus_P, config)
 
 
 def nll(logps_P: Tensor, tokens_P: Tensor, reduction: str) -> Tensor:
@@ -106,7 +120,7 @@ def loss_terms(config: LossConfig) -> Terms:
 def combine(sums: PairSums, config: LossConfig, step_pairs: int) -> LossParts:
     """Eq. 8: `sum_p (preference * link(K+ - K-) + alpha * NLL) / step_pairs`; the NLL is of y+, or of y- by `config.nll_side`."""
     k_plus_P, k_minus_P = scores(sums, config.length_normalised)
-    preference = preference_loss(k_plus_P - k_minus_P, config).sum() / step_pairs
+    preference = preference_loss(k_plus_P, k_minus_P, config).sum() / step_pairs
     tuned = {
         "chosen": (sums.chosen_logps_P, sums.chosen_tokens_P),
         "rejected": (sums.rejected_logps_P, sums.rejected_tokens_P),

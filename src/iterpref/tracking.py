@@ -110,10 +110,22 @@ def wandb_settings(config: Config, run: Path, mode: str) -> dict[str, Any]:
     """What every wandb run of this run folder is opened with, in the words of `wandb.init`."""
     # A quiet client: its banner and its summary would tear the progress bar.
     os.environ.setdefault("WANDB_SILENT", "true")
+    _stage_in(run)
     return {
         "name": run.name, "project": config.logger.project, "group": config.logger.group, "tags": config.logger.tags or None,
         "config": to_dict(config), "resume": "allow" if mode == "online" else None,
     }  # fmt: skip
+
+
+_staging: str | None = None  # the folder that an earlier run of this process chose
+
+
+def _stage_in(run: Path) -> None:
+    """What an offline run has still to send (tables, files of artifacts) waits in its folder, not in a home folder that the
+    machine which sends it may not see; unless the user chose a place."""
+    global _staging
+    if os.environ.get("WANDB_DATA_DIR") in (None, _staging):
+        _staging = os.environ["WANDB_DATA_DIR"] = str(run.resolve() / "wandb")
 
 
 def _wandb(config: Config, run: Path, mode: str) -> Logger:

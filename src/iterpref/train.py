@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,8 @@ def build_trainer(
     import lightning as L
     from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
+    from iterpref.callbacks.finite import CheckFinite
+    from iterpref.callbacks.profile import Profile
     from iterpref.callbacks.throughput import Throughput
     from iterpref.devices import resolve_device, resolve_precision
     from iterpref.tracking import build_loggers
@@ -163,11 +166,17 @@ def build_trainer(
     between_validations = max(full_steps // t.validations_per_epoch, 1) * accumulate
     # Its notices on devices it found and on products of its maker are not about this run.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     best = ModelCheckpoint(
         dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
         save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
     callbacks: list[Callback] = [Throughput(), best, *more]
+    if t.check_finite:
+        callbacks.append(CheckFinite())
+    if t.profile:
+        callbacks.append(Profile(run))
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return L.Trainer(
@@ -177,7 +186,7 @@ def build_trainer(
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
-        log_every_n_steps=t.log_every, num_sanity_val_steps=0,
+        log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
         logger=build_loggers(config, run, first_step), callbacks=callbacks, default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,21 +81,3 @@ class Runs:
 def runs() -> Iterator[Runs]:
     with Runs() as started:
         yield started
-
-
-@pytest.fixture
-def commands_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Hydra and Lightning change the process: arguments, folder, log handlers, torch's threads and determinism."""
-    import torch
-
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.chdir(tmp_path)
-    root, threads = logging.getLogger(), torch.get_num_threads()
-    handlers, level = root.handlers[:], root.level
-    torch.set_num_threads(1)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)

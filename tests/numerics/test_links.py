@@ -23,6 +23,10 @@ BY_NAME = pytest.mark.parametrize("config", LINKS, ids=lambda c: f"{c.link}-{c.l
 MARGINS, BETAS = st.floats(-400, 400), st.floats(0.01, 2)
 
 
+def of_margin(margin_P: Tensor, config: LossConfig) -> Tensor:
+    return preference_loss(margin_P, torch.zeros_like(margin_P), config)
+
+
 def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
@@ -47,7 +51,7 @@ def column(*values: float) -> Tensor:
     ],
 )
 def test_a_link_has_its_hand_computed_value(config: LossConfig, margin: float, wanted: float) -> None:
-    assert preference_loss(column(margin), config).item() == pytest.approx(wanted, abs=1e-14)
+    assert of_margin(column(margin), config).item() == pytest.approx(wanted, abs=1e-14)
 
 
 def plain(z: float) -> float:
@@ -64,7 +68,7 @@ def test_the_sigmoid_link_is_conservative_dpo_in_fp64(margin: float, beta: float
 
 @given(MARGINS, BETAS)
 def test_the_hinge_and_ipo_links_in_fp64(margin: float, beta: float) -> None:
-    hinge, ipo = (preference_loss(column(margin), LossConfig(link=k, beta=beta)).item() for k in ("hinge", "ipo"))
+    hinge, ipo = (of_margin(column(margin), LossConfig(link=k, beta=beta)).item() for k in ("hinge", "ipo"))
     assert hinge == pytest.approx(max(0.0, 1 - beta * margin), rel=1e-12, abs=1e-12)
     assert ipo == pytest.approx((margin - 0.5 / beta) ** 2, rel=1e-12, abs=1e-12)
 
@@ -85,8 +89,8 @@ def test_swapping_the_sides_swaps_the_label(margin: float, beta: float, e: float
 @given(MARGINS, BETAS, st.floats(0.1, 10))
 def test_beta_only_scales_the_margin(margin: float, beta: float, scale: float) -> None:
     for link, factor in (("sigmoid", 1), ("hinge", 1), ("ipo", scale**2)):
-        here = preference_loss(column(margin), LossConfig(link=link, beta=beta)).item()
-        there = preference_loss(column(margin * scale), LossConfig(link=link, beta=beta / scale)).item()
+        here = of_margin(column(margin), LossConfig(link=link, beta=beta)).item()
+        there = of_margin(column(margin * scale), LossConfig(link=link, beta=beta / scale)).item()
         # IPO's loss is a squared distance between margins, and so grows with the square of their unit.
         assert there == pytest.approx(here * factor, rel=1e-9, abs=1e-9)
 
@@ -95,7 +99,7 @@ def test_beta_only_scales_the_margin(margin: float, beta: float, scale: float) -
 @given(low=MARGINS, step=st.floats(1e-3, 50))
 def test_a_link_has_one_minimum_and_no_other(config: LossConfig, low: float, step: float) -> None:
     """Convex: the middle lies below the chord."""
-    a, middle, b = preference_loss(column(low, low + step, low + 2 * step), config).tolist()
+    a, middle, b = of_margin(column(low, low + step, low + 2 * step), config).tolist()
     assert middle <= (a + b) / 2 + 1e-9 * (abs(a) + abs(b) + 1)
 
 
@@ -110,7 +114,7 @@ def test_smoothing_is_least_where_the_policy_is_as_sure_as_the_labels(e: float) 
 def test_gradients_are_those_of_the_values(config: LossConfig) -> None:
     # None of them at hinge's corner, beta m = 1, where there is no gradient to compare.
     margin_P = column(-300, -12, -1, 0, 2, 9.5, 40, 300).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: preference_loss(m, config), (margin_P,))
+    assert torch.autograd.gradcheck(lambda m: of_margin(m, config), (margin_P,))
 
 
 @BY_NAME
@@ -120,7 +124,7 @@ def test_extreme_margins_give_finite_losses_and_gradients(
     config: LossConfig, dtype: torch.dtype, margin: float
 ) -> None:
     margin_P = torch.tensor([margin], dtype=dtype, requires_grad=True)
-    loss_P = preference_loss(margin_P, config)
+    loss_P = of_margin(margin_P, config)
     loss_P.sum().backward()
     assert loss_P.isfinite().all()
     assert loss_P.item() >= 0

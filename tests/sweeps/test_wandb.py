@@ -72,6 +72,7 @@ def test_the_table_has_each_token_of_the_validation_pairs_before_and_after(run: 
     # What the browser shows is the table's own artifact: rows, and a page for each side.
     (artifact,) = [a for a in run.artifacts if a.type == "run_table"]
     files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    assert all(path.is_relative_to(folder) for path in files.values())  # they travel with the run
     table = json.loads(files["validation_pairs.table.json"].read_text())
     assert reference["nrows"] == len(table["data"]) > 0
     for cells in table["data"]:

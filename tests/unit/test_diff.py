@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iterpref.data.diff import Difference, line_spans, localise, split_lines
+from iterpref.errors import UserError
 from iterpref.schema import Span
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=7)
@@ -176,5 +177,7 @@ def test_ndiff_takes_no_line_for_one_of_its_own_marks(line: str) -> None:
 
 
 def test_an_unknown_algorithm_is_no_algorithm() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(
+        UserError, match=r"pairs\.diff=myers is none of lcs, ndiff, prefix_suffix, token_lcs: .*plugins="
+    ):
         localise("a", "b", "myers")

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from iterpref.config import DataConfig, MaskConfig
 from iterpref.data.diff import localise
-from iterpref.data.masking import describe_drops, focal_tokens, full_pairs, mask_weights, tokenise_pairs, widened
+from iterpref.data.masking import Side, describe_drops, focal_tokens, full_pairs, mask_weights, tokenise_pairs, widened
 from iterpref.data.tokenise import Tokens, check_offsets
 from iterpref.errors import UserError
 from iterpref.schema import Example, PreferencePair, Span
@@ -187,7 +187,7 @@ def test_a_fence_mask_begins_at_the_first_python_fence(tiny: Any) -> None:
     ],
 )
 def test_a_fence_mask_by_hand(text: str, offsets: list[tuple[int, int]], expected: list[int]) -> None:
-    weights = mask_weights("fence", text, at(*offsets), np.zeros(len(expected), np.uint8), (), mask=MaskConfig())
+    weights = mask_weights("fence", Side(text, at(*offsets), np.zeros(len(expected), np.uint8), (), MaskConfig()))
     assert list(weights) == expected
 
 

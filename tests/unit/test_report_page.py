@@ -229,7 +229,7 @@ def test_a_run_without_evaluation_still_gives_a_page_that_names_the_command(tmp_
     text = " ".join(Page(written(run)).text.split())
     assert f"evaluation/after.json made by python -m iterpref.evaluate paths.run={run}" in text
     assert "No evaluation yet." in text
-    assert "Loss and its terms" in text
+    assert "Loss and NLL" in text
 
 
 @pytest.mark.parametrize("piece", ["config.yaml", "run.json", "evaluation/pairs.jsonl"])
@@ -238,7 +238,7 @@ def test_a_broken_piece_is_named_and_the_others_are_shown(tmp_path: Path, piece:
     (run / piece).write_bytes(b"{ [")
     text = Page(written(run)).text
     assert f"{piece}: the file is there but" in text
-    assert "Loss and its terms" in text
+    assert "Loss and NLL" in text
 
 
 @pytest.mark.parametrize("piece", ["config.yaml", "metrics.csv", "evaluation/pairs.jsonl"])

@@ -199,12 +199,12 @@ def test_metrics_are_grouped_and_each_value_that_is_no_number_is_counted() -> No
         "custom": [(0, 1.0)], "train/nll": [(0, 2.0), (1, 1.0)], "val/loss": [(1, 3.0)],
         "train/loss": [(0, 4.0), (1, math.nan), (2, 3000.0)], "train/lr": [(0, math.inf)],
     })  # fmt: skip
-    assert [p.title for p in found] == ["Loss and its terms", "Learning rate", "custom"]
+    assert [p.title for p in found] == ["Loss and NLL", "Learning rate", "custom"]
     loss = found[0]
     assert [(x.name, x.colour, x.dashed, x.not_finite) for x in loss.lines] == [
         ("train/loss", 1, False, 1), ("val/loss", 1, True, 0), ("train/nll", 2, False, 0),
     ]  # fmt: skip
-    assert loss.summary == "Loss and its terms by optimizer step: train/loss 4 → 3000; val/loss 3 → 3; train/nll 2 → 1"
+    assert loss.summary == "Loss and NLL by optimizer step: train/loss 4 → 3000; val/loss 3 → 3; train/nll 2 → 1"
     assert found[1].lines[0].not_finite == 1
 
 

@@ -29,7 +29,6 @@ from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Sandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
-from iterpref.config_evaluate import BENCHMARKS
 from iterpref.errors import UserError
 from iterpref.eval.packages import environment
 from iterpref.eval.references import judged_references
@@ -37,6 +36,7 @@ from iterpref.eval.samples import Sample
 from iterpref.eval.scoring import Judged, judge_samples
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.registry import BENCHMARKS
 
 
 @dataclass

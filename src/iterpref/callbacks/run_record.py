@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
+from iterpref.registry import LINKS, LOCALISERS, MASKS, SOURCES, added_sources
 
 _PACKAGES = (
     "iterpref",
@@ -104,14 +105,18 @@ def read_config(run: Path) -> Config:
 
 
 # What a run computes does not depend on them.
-_NO_PART = ("paths", "logger", "report", "evaluate", "resume", "sweep")
+_NO_PART = ("paths", "logger", "report", "evaluate", "resume", "sweep", "plugins")
 
 
 def run_key(config: Config) -> str:
     """Equal for two runs that compute the same; where a folder holds another key, it holds another run."""
     from iterpref.artifacts import fingerprint
 
-    return fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in _NO_PART})
+    added = added_sources(
+        link=(LINKS, config.loss.link), chosen=(MASKS, config.mask.chosen), rejected=(MASKS, config.mask.rejected),
+        diff=(LOCALISERS, config.pairs.diff), problems=(SOURCES, config.problems.source),
+    )  # fmt: skip
+    return fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in _NO_PART}, added)
 
 
 def read_done(run: Path, key: str | None = None) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ from iterpref.codeflow.tally import Drop, DroppedPair, Tally
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError
 from iterpref.progress import track
+from iterpref.registry import LOCALISERS, added_sources
 from iterpref.schema import PreferencePair, Trajectory
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,16 @@ def pairs_stage(
 ) -> Artifact:  # fmt: skip
     """One pair from each solved trajectory that passes the filters, and `judge` at last; raises `UserError` when none is left."""
     opinion = [judge.fingerprint()] if judge else []
-    key = fingerprint("pairs", trajectories.fingerprint, asdict(config), seed, [asdict(t) for t in tasks], *opinion)
+    added = added_sources(diff=(LOCALISERS, config.diff))
+    key = fingerprint(
+        "pairs",
+        trajectories.fingerprint,
+        asdict(config),
+        seed,
+        [asdict(t) for t in tasks],
+        *opinion,
+        *([added] if added else []),
+    )
     total = trajectories.manifest["counts"]["trajectories"]
 
     def make(tally: Tally) -> Iterator[PreferencePair]:
@@ -72,7 +82,10 @@ def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[Evalua
     """Anyone's pairs, localised and filtered; keyed by what the source holds. Raises `UserError` when none is left."""
     source = open_source(config, data / "hf_cache")
     options = {k: v for k, v in asdict(config).items() if k != "path"}
-    key = fingerprint("external_pairs", source.name, source.key, options, [asdict(t) for t in tasks])
+    added = added_sources(diff=(LOCALISERS, config.diff))
+    key = fingerprint(
+        "external_pairs", source.name, source.key, options, [asdict(t) for t in tasks], *([added] if added else [])
+    )
 
     def make(tally: Tally) -> Iterator[PreferencePair]:
         if source.ignored:

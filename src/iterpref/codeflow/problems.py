@@ -14,6 +14,7 @@ from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS
 from iterpref.config_codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
+from iterpref.registry import SOURCES
 from iterpref.schema import Problem, SourceFile, TestSuite
 
 _FIELDS = ("task_id", "prompt", "tests", "solution", "split", "category", "source", "license")
@@ -24,7 +25,9 @@ def load_problems(config: ProblemsConfig, data: Path = Path("data_cache")) -> li
 
     `data` is where `datasets` may keep what it converts.
     """
-    if config.source == "bank":
+    if SOURCES.is_added(config.source):
+        problems = list(SOURCES.get(config.source)(config))
+    elif config.source == "bank":
         problems = load_bank()
     elif config.source == "hub":
         from iterpref.codeflow.hub import read_hub

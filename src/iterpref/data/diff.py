@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
+from iterpref.errors import UserError
+from iterpref.registry import LOCALISERS
 from iterpref.schema import Span
 
 log = logging.getLogger(__name__)
@@ -65,9 +67,14 @@ def localise(rejected: str, chosen: str, algorithm: str = "lcs") -> Difference:
     prefix_suffix  all lines between the common first and the common last ones
     token_lcs      words outside the longest common subsequence of words, inside each block of lines that `lcs` finds replaced;
                    d_minus and d_plus are then the lines that hold such a word
+
+    An added one is a function of both texts' lines that returns the numbers of those that differ; raises `UserError` when it
+    returns anything else.
     """
     minus, plus = split_lines(rejected), split_lines(chosen)
-    d_minus, d_plus = _ALGORITHMS[algorithm](minus, plus)
+    d_minus, d_plus = LOCALISERS.get(algorithm)(minus, plus)
+    if LOCALISERS.is_added(algorithm):
+        d_minus, d_plus = _checked(algorithm, d_minus, len(minus)), _checked(algorithm, d_plus, len(plus))
     minus_spans, plus_spans = line_spans(rejected, d_minus), line_spans(chosen, d_plus)
     if algorithm == "token_lcs":
         minus_spans, plus_spans = _word_spans(rejected, chosen, d_minus, d_plus)
@@ -75,6 +82,16 @@ def localise(rejected: str, chosen: str, algorithm: str = "lcs") -> Difference:
     # With nothing to blame all of the rejected text is matched in order, so as much stands before the gap as before D+.
     gap = min(plus_spans[0].start, len(rejected)) if plus_spans and not minus_spans else None
     return Difference(d_minus, d_plus, minus_spans, plus_spans, gap)
+
+
+def _checked(algorithm: str, lines: Sequence[int], total: int) -> Lines:
+    """The line numbers in order; raises `UserError` for one outside of the text."""
+    numbers = tuple(sorted({int(n) for n in lines}))
+    if numbers and not (numbers[0] >= 0 and numbers[-1] < total):
+        raise UserError(
+            f"pairs.diff={algorithm}: line numbers from 0 to {total - 1} were expected, {numbers[0]} to {numbers[-1]} came"
+        )
+    return numbers
 
 
 def line_spans(text: str, lines: Sequence[int]) -> Spans:
@@ -159,11 +176,14 @@ def _common_ends(minus: Sequence[str], plus: Sequence[str]) -> tuple[int, int]:
     return head, tail
 
 
+@LOCALISERS.register("prefix_suffix")
 def _prefix_suffix(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
     head, tail = _common_ends(minus, plus)
     return tuple(range(head, len(minus) - tail)), tuple(range(head, len(plus) - tail))
 
 
+@LOCALISERS.register("token_lcs")
+@LOCALISERS.register("lcs")
 def _lcs(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
     """Positions of either side outside the one longest common subsequence that the module's rule names."""
     head, tail = _common_ends(minus, plus)
@@ -192,6 +212,7 @@ def _lcs(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
     )
 
 
+@LOCALISERS.register("ndiff")
 def _ndiff(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
     """The lines that `difflib.ndiff` marks, without its search for similar lines (28 s on 400 of them) where that moves none."""
     d_minus: list[int] = []
@@ -215,6 +236,3 @@ def _ndiff_itself(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lin
     sides = [[mark for mark in marks if mark in ("  ", side)] for side in ("- ", "+ ")]
     d_minus, d_plus = (tuple(i for i, mark in enumerate(side) if mark != "  ") for side in sides)
     return d_minus, d_plus
-
-
-_ALGORITHMS = {"lcs": _lcs, "ndiff": _ndiff, "prefix_suffix": _prefix_suffix, "token_lcs": _lcs}

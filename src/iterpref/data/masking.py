@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ import numpy.typing as npt
 from iterpref.config import DataConfig, MaskConfig
 from iterpref.data.diff import line_spans, split_lines
 from iterpref.data.tokenise import Tokens, check_tokenizer, encode_completions, encode_prompts
+from iterpref.errors import UserError
+from iterpref.registry import MASKS
 from iterpref.schema import Example, PreferencePair, Span
 
 if TYPE_CHECKING:
@@ -103,10 +105,10 @@ def make_example(
     if "diff_aug" in (mask.chosen, mask.rejected):
         context = random.Random(f"{seed}/{pair.pair_id}/context").randint(mask.context_min, mask.context_max)
     sides = (
-        (mask.chosen, pair.chosen, chosen, focal_plus, pair.d_plus),
-        (mask.rejected, pair.rejected, rejected, focal_minus, pair.d_minus),
+        (mask.chosen, Side(pair.chosen, chosen, focal_plus, pair.d_plus, mask, context)),
+        (mask.rejected, Side(pair.rejected, rejected, focal_minus, pair.d_minus, mask, context)),
     )
-    weights = [mask_weights(*side, mask=mask, context=context)[:longest] for side in sides]
+    weights = [mask_weights(rule, side, pair.pair_id)[:longest] for rule, side in sides]
     return Example(
         pair_id=pair.pair_id,
         split=pair.split,
@@ -120,28 +122,71 @@ def make_example(
     )
 
 
-def mask_weights(
-    rule: str, text: str, tokens: Tokens, focal: Marks, lines: Sequence[int], *, mask: MaskConfig, context: int = 0
-) -> Weights:
-    """fp32 weights in [0, 1] of the completion's tokens and its EOS, [len(tokens) + 1].
+@dataclass(frozen=True)
+class Side:
+    """What a mask rule is told of a completion. `focal` marks the tokens of D, [len(tokens) + 1] with EOS last; `lines` are D's."""
 
-    full      1, EOS by `mask.eos`
-    fence     1 from the token that holds the first python fence on (from the first token without one), EOS by `mask.eos`
-    focal     1 in D, given by `focal`
-    diff_aug  1 in D and in `context` lines on either side of each block of it, given by `lines`
-    soft      1 in D, `mask.soft_weight` outside, EOS by `mask.eos`
+    text: str
+    tokens: Tokens
+    focal: Marks
+    lines: Sequence[int]
+    mask: MaskConfig
+    context: int = 0  # lines around D, drawn for the pair
+
+
+def mask_weights(rule: str, side: Side, pair_id: str = "") -> Weights:
+    """fp32 weights in [0, 1] of the completion's tokens and its EOS, [len(tokens) + 1], by the rule of that name.
+
+    Raises:
+        UserError: when an added rule gives anything else.
     """
-    if rule == "focal":
-        return focal.astype(np.float32)
-    if rule == "diff_aug":
-        around = focal_tokens(tokens, line_spans(text, widened(lines, context, len(split_lines(text)))))
-        return np.maximum(focal, around).astype(np.float32)
-    weights = np.ones(len(focal), np.float32)
-    if rule == "fence" and FENCE in text:
-        weights[:-1][tokens.ends <= text.index(FENCE)] = 0
-    if rule == "soft":
-        weights = np.where(focal, weights, np.float32(mask.soft_weight))
-    if not mask.eos and not (rule == "soft" and focal[-1]):
+    weights = np.asarray(MASKS.get(rule)(side), np.float32)
+    if MASKS.is_added(rule) and (weights.shape != side.focal.shape or not ((weights >= 0) & (weights <= 1)).all()):
+        raise UserError(
+            f"mask rule {rule}, pair {pair_id}: {len(side.focal)} weights in [0, 1] were expected, one a token and one for EOS; "
+            f"shape {weights.shape} came, from {weights.min(initial=1):g} to {weights.max(initial=0):g}"
+        )
+    return weights
+
+
+@MASKS.register("full")
+def _full(side: Side) -> Weights:
+    """1, EOS by `mask.eos`."""
+    return _with_eos(np.ones(len(side.focal), np.float32), side)
+
+
+@MASKS.register("fence")
+def _fence(side: Side) -> Weights:
+    """1 from the token that holds the first python fence on (from the first token without one), EOS by `mask.eos`."""
+    weights = np.ones(len(side.focal), np.float32)
+    if FENCE in side.text:
+        weights[:-1][side.tokens.ends <= side.text.index(FENCE)] = 0
+    return _with_eos(weights, side)
+
+
+@MASKS.register("focal")
+def _focal(side: Side) -> Weights:
+    """1 in D."""
+    return side.focal.astype(np.float32)
+
+
+@MASKS.register("diff_aug")
+def _diff_aug(side: Side) -> Weights:
+    """1 in D and in `context` lines on either side of each block of it."""
+    lines = widened(side.lines, side.context, len(split_lines(side.text)))
+    around = focal_tokens(side.tokens, line_spans(side.text, lines))
+    return np.maximum(side.focal, around).astype(np.float32)
+
+
+@MASKS.register("soft")
+def _soft(side: Side) -> Weights:
+    """1 in D, `mask.soft_weight` outside, EOS by `mask.eos` unless it is in D."""
+    weights = np.where(side.focal, np.float32(1), np.float32(side.mask.soft_weight))
+    return weights if side.focal[-1] else _with_eos(weights, side)
+
+
+def _with_eos(weights: Weights, side: Side) -> Weights:
+    if not side.mask.eos:
         weights[-1] = 0
     return weights
 

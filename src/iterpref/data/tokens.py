@@ -35,6 +35,7 @@ from iterpref.data.masking import Drops, describe_drops, full_pairs, tokenise_pa
 from iterpref.errors import UserError
 from iterpref.models.source import tokenizer_key
 from iterpref.progress import track
+from iterpref.registry import MASKS, added_sources, import_plugins
 from iterpref.schema import PreferencePair
 
 log = logging.getLogger(__name__)
@@ -104,14 +105,26 @@ def _identity(pairs: Artifact, model: Path, config: Config) -> tuple[str, dict[s
     mask = asdict(config.mask)
     drawn = config.mask.full_share > 0 or "diff_aug" in (config.mask.chosen, config.mask.rejected)
     tokenizer, seed = tokenizer_key(model), config.seed if drawn else None
-    key = fingerprint("tokens", pairs.fingerprint, mask, limits, tokenizer, config.model.prompt_format, seed)
+    added = added_sources(chosen=(MASKS, config.mask.chosen), rejected=(MASKS, config.mask.rejected))
+    key = fingerprint(
+        "tokens",
+        pairs.fingerprint,
+        mask,
+        limits,
+        tokenizer,
+        config.model.prompt_format,
+        seed,
+        *([added] if added else []),
+    )
     described = {"mask": mask, "prompt_format": config.model.prompt_format, "seed": seed, **limits}
     return key, {"tokenizer": tokenizer, "config": described}
 
 
 def _make_shards(work: Work, groups: int, workers: int) -> None:
     missing = [i for i in range(groups) if not _is_whole(work.shard(i))]
-    workers = min(workers, len(missing))
+    mask = work.config.mask
+    # A rule out of a notebook is known to no other process.
+    workers = 1 if MASKS.is_local(mask.chosen) or MASKS.is_local(mask.rejected) else min(workers, len(missing))
     if workers <= 1:
         for i in track(missing, len(missing), "tokens and masks"):
             make_shard(work, i)
@@ -147,6 +160,7 @@ def _start_worker() -> None:
 
 def make_shard(work: Work, index: int) -> None:
     """Writes one shard: the examples of the row group, and in its schema what was dropped."""
+    import_plugins(work.config.plugins)
     from iterpref.models.policy import render_prompts
 
     tokenizer, config = _tokenizer(work.model), work.config

@@ -30,21 +30,20 @@ _SMOOTH_FROM = 60  # points
 
 # Panels in the order shown: title, unit, names after "train/" or "val/", fixed range.
 _PANELS: tuple[tuple[str, str, tuple[str, ...], tuple[float, float] | None], ...] = (
-    ("Loss and its terms", "", ("loss", "preference_loss", "nll"), None),
-    ("Rewards and margin", "", ("margin", "focal_margin", "chosen_reward", "rejected_reward"), None),
+    # Apart: a summed NLL of thousands of nats would leave a flat line of the other.
+    ("Loss and NLL", "", ("loss", "nll"), None),
+    ("Preference term", "", ("preference_loss",), None),
+    ("Rewards and their margin", "", ("margin", "chosen_reward", "rejected_reward"), None),
     ("Preference accuracy", "", ("accuracy", "focal_accuracy"), (0, 1)),
     ("Log-prob of whole answers", "nats", ("chosen_logps", "rejected_logps"), None),
-    (
-        "Log-ratios",
-        "nats",
-        ("chosen_logratio", "rejected_logratio", "focal_chosen_logratio", "focal_rejected_logratio"),
-        None,
-    ),
+    ("Log-ratios of whole answers", "nats", ("chosen_logratio", "rejected_logratio"), None),
+    ("Log-ratios of what differs", "nats", ("focal_chosen_logratio", "focal_rejected_logratio", "focal_margin"), None),
     ("Share of tokens in focus", "", ("focal_share",), None),
     ("Learning rate", "", ("lr",), None),
     ("Gradient norm", "", ("grad_norm",), None),
     ("Speed in pairs", "pairs/s", ("pairs_per_s",), None),
     ("Speed in tokens", "tokens/s", ("tokens_per_s",), None),
+    ("Peak memory", "GiB", ("peak_gib",), None),
 )
 
 
@@ -70,7 +69,8 @@ class Panel:
 
 
 def _short(value: float) -> str:
-    """Three digits, or a whole number from 1000 on."""
+    """Three digits, or a whole number from 1000 on; what rounding alone leaves is 0."""
+    value = 0.0 if abs(value) < 1e-6 else value
     return (f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}").replace("-", "\u2212")
 
 

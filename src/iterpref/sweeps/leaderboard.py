@@ -97,45 +97,61 @@ def draw(record: SweepRecord) -> None:
     if not scored:
         return
     numeric = [key for key in columns(record) if _is_scale([row.swept.get(key) for row in scored])]
-    height = max(2.4, 0.32 * len(scored) + 1.2)
-    figure = Figure(figsize=(7.0 + 3.4 * len(numeric), height), layout="constrained")
-    axes = figure.subplots(1, 1 + len(numeric), squeeze=False, width_ratios=[2.0, *(1.0 for _ in numeric)])[0]
+    height = max(2.8, 0.3 * len(scored) + 1.2)
+    figure = Figure(figsize=(6.4 + 3.6 * len(numeric), height), layout="constrained")
+    axes = figure.subplots(1, 1 + len(numeric), squeeze=False, width_ratios=[1.7, *(1.0 for _ in numeric)])[0]
     _ranking(axes[0], record, scored)
     for axis, key in zip(axes[1:], numeric, strict=True):
         _against(axis, record, scored, key)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="x" if axis is axes[0] else "both", alpha=0.25)
     partial = record.folder / ".leaderboard.partial.png"
     figure.savefig(partial, dpi=120)
     partial.replace(record.folder / "leaderboard.png")
 
 
 _DOT = {"finished": "#1f6f8b", "pruned": "#b0b7bd"}
+_LINES = ("#1f6f8b", "#c05800", "#157f5f", "#9b3fa0", "#7a5200", "#5a6068")  # one for each group that is drawn
+_SHARES = (-0.03, 1.03)  # of an axis that shows an accuracy
 
 
 def _ranking(axis: Any, record: SweepRecord, scored: Sequence[JobRow]) -> None:
     for place, row in enumerate(scored):
         axis.plot(record.value(row), place, "o", color=_DOT[row.state], markersize=7)
-    axis.set_yticks(range(len(scored)), [_label(row) for row in scored], fontsize=8)
+    axis.set_yticks(range(len(scored)), [_label(row.swept) or row.folder for row in scored], fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlabel(record.metric)
-    axis.grid(axis="x", alpha=0.3)
+    axis.set_xlabel(record.metric, fontsize=9)
     axis.set_title("best on top" + ("; grey: pruned" if any(r.state == "pruned" for r in scored) else ""), fontsize=9)
+    if record.metric.endswith("accuracy"):
+        axis.set_xlim(*_SHARES)
 
 
-def _label(row: JobRow) -> str:
+def _label(swept: dict[str, Any]) -> str:
     # The last part of a key says enough, and a long line would leave no room for the figure.
-    parts = [f"{key.rpartition('.')[2]} {_cell({'v': v, 'reason': ''}, 'v')}" for key, v in row.swept.items()]
-    text = ", ".join(parts) or row.folder
+    text = ", ".join(f"{key.rpartition('.')[2]} {_cell({'v': v, 'reason': ''}, 'v')}" for key, v in swept.items())
     return text if len(text) <= 48 else text[:47] + "\u2026"
 
 
 def _against(axis: Any, record: SweepRecord, scored: Sequence[JobRow], key: str) -> None:
-    for row in scored:
-        axis.plot(row.swept[key], record.value(row), "o", color=_DOT[row.state], alpha=0.8)
+    """The metric against one key: a line for each combination of the others, where they are few enough to be told apart."""
+    groups: dict[str, list[JobRow]] = {}
+    for row in sorted(scored, key=lambda row: row.swept[key]):
+        groups.setdefault(_label({k: v for k, v in row.swept.items() if k != key}), []).append(row)
+    joined = len(groups) <= len(_LINES)
+    for number, (label, rows) in enumerate(groups.items()):
+        colour = _LINES[number] if joined else _DOT["finished"]
+        xs, ys = [row.swept[key] for row in rows], [record.value(row) for row in rows]
+        axis.plot(xs, ys, "o-" if joined else "o", color=colour, alpha=0.8, markersize=5, label=label)
+    if joined and len(groups) > 1:
+        axis.legend(frameon=False, fontsize=8)
     values = [row.swept[key] for row in scored]
     if min(values) > 0 and max(values) >= 10 * min(values):
         axis.set_xscale("log")
-    axis.set_xlabel(key)
-    axis.grid(alpha=0.3)
+    axis.set_xlabel(key, fontsize=9)
+    axis.set_ylabel(record.metric, fontsize=9)
+    if record.metric.endswith("accuracy"):
+        axis.set_ylim(*_SHARES)
 
 
 def _finite(value: float | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.registry import BENCHMARKS
 
 
 def load_benchmark(config: BenchmarkConfig) -> Benchmark[Any]:
@@ -23,8 +24,11 @@ def load_benchmark(config: BenchmarkConfig) -> Benchmark[Any]:
         "bigcodebench": bigcodebench.build,
         "livecodebench": livecodebench.build,
     }
-    if config.name == "bank":
-        benchmark: Benchmark[Any] = bank.build(config)
+    benchmark: Benchmark[Any]
+    if BENCHMARKS.is_added(config.name):
+        benchmark = BENCHMARKS.get(config.name)(config)
+    elif config.name == "bank":
+        benchmark = bank.build(config)
     elif config.name in builders:
         origin, rows = read_rows(config)
         benchmark = builders[config.name](config, origin, rows)

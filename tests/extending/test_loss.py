@@ -1,0 +1,26 @@
+"""docs/examples/positive_loss.py: the equation by hand, and its gradient."""
+
+import math
+
+import torch
+
+from iterpref.config import LossConfig
+from iterpref.losses import preference_loss
+
+
+def loss(k_plus: float, k_minus: float) -> float:
+    columns = (torch.tensor([k], dtype=torch.float64) for k in (k_plus, k_minus))
+    return preference_loss(*columns, LossConfig(link="positive", beta=0.5)).item()
+
+
+def test_with_y_plus_likelier_than_before_it_is_dpo() -> None:
+    assert loss(2, -1) == loss(3, 0) == math.log1p(math.exp(-0.5 * 3))
+
+
+def test_a_y_plus_that_became_less_likely_costs_five_times_its_log_ratio() -> None:
+    assert math.isclose(loss(-1, -4), math.log1p(math.exp(-0.5 * (3 - 5))))
+
+
+def test_its_gradient_is_that_of_the_equation() -> None:
+    columns = [torch.tensor([-1.5, 0.5, 2.0], dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(lambda a, b: preference_loss(a, b, LossConfig(link="positive")), columns)
