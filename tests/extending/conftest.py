@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from iterpref.registry import import_plugins
+from iterpref.registry import BENCHMARKS, LINKS, LOCALISERS, MASKS, SOURCES, import_plugins
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def examples() -> Path:
+@pytest.fixture(scope="package", autouse=True)
+def examples() -> Iterator[Path]:
+    """Registered for these tests, and for no others."""
+    before = {registry: dict(registry._functions) for registry in (LINKS, MASKS, LOCALISERS, SOURCES, BENCHMARKS)}
     import_plugins([str(path) for path in sorted(EXAMPLES.glob("*.py"))])
-    return EXAMPLES
+    yield EXAMPLES
+    for registry, functions in before.items():
+        registry._functions = functions

@@ -15,6 +15,12 @@ import torch
 from iterpref.registry import LINKS
 
 
+@pytest.fixture(autouse=True)
+def _ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(LINKS, "_functions", dict(LINKS._functions))
+
+
 def losses(run: Path) -> list[dict[str, float]]:
     with (run / "metrics.csv").open(newline="") as handle:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(handle) if row["train/loss"]]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from .conftest import SMALL
 from .wandb_file import offline_runs
@@ -139,3 +140,26 @@ def test_a_job_that_fails_stops_no_other_is_listed_with_its_reason_and_tried_aga
     assert times(sweep / "optim.lr=0.001") == finished
     assert {row["state"] for row in json.loads((sweep / "sweep.json").read_text())["jobs"]} == {"finished"}
     assert not (sweep / "optim.lr=0.002" / "error.txt").exists()
+
+
+def test_one_process_runs_a_sweep(
+    tmp_path: Path, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sweep").mkdir()
+    with FileLock(tmp_path / "sweep" / ".lock"), pytest.raises(SystemExit):
+        train("-m", "loss.beta=0.1,0.3", "hydra.sweep.dir=sweep")
+    assert "another process is running the sweep in sweep" in capsys.readouterr().err
+
+
+def test_another_configuration_in_the_same_folder_is_refused_job_by_job(
+    tmp_path: Path, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ["-m", "loss.beta=0.1", "optim.lr=1e-3,2e-3", "trainer.max_steps=1", "logger=csv", "hydra.sweep.dir=sweep"]
+    train(*grid)
+    before = results(tmp_path / "sweep")
+    with pytest.raises(SystemExit):
+        train(*grid, "optim.weight_decay=0.1")
+    assert "2 of 2 jobs failed" in (told := capsys.readouterr().err)
+    assert "holds checkpoints of another configuration" in told
+    train(*grid)
+    assert results(tmp_path / "sweep") == before

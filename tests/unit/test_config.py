@@ -124,7 +124,7 @@ def test_a_wrong_type_names_the_key_the_value_and_the_type(key: str, value: Any,
             "focall",
             r"mask\.chosen=focall is none of full, fence, focal, diff_aug, soft; did you mean 'focal'\?",
         ),
-        ("pairs__diff", "xyz", r"pairs\.diff=xyz is none of lcs, ndiff, prefix_suffix, token_lcs$"),
+        ("pairs__diff", "xyz", r"pairs\.diff=xyz is none of lcs, ndiff, prefix_suffix, token_lcs; .*plugins="),
     ],
 )
 def test_a_value_out_of_range_names_the_key_and_the_range(key: str, value: Any, expected: str) -> None:

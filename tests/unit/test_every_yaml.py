@@ -62,12 +62,15 @@ def _path(key: str) -> str:
 
 
 def commands() -> list[tuple[str, str]]:
-    """(YAML, command) of each command that a comment gives."""
+    """(YAML, command) of each command that a comment gives; those of the paper's experiments are run by a test of their own."""
     found = []
     for name in YAMLS:
+        if name.startswith("experiment/paper/"):
+            continue
         text = (CONFIG_DIR / f"{name}.yaml").read_text()
         for line in re.findall(r"^#.*?python -m iterpref\.(\w+ .*)$", text, re.M):
-            found.append((name, line.split("  ")[0].removesuffix(" ...")))
+            if line.split()[0] in SECTIONS:  # the commands that Hydra composes
+                found.append((name, line.split("  ")[0].removesuffix(" ...")))
     return found
 
 
@@ -86,7 +89,7 @@ def test_the_command_that_a_yaml_gives_is_one(yaml: str, line: str) -> None:
 
 
 def test_comments_give_commands_and_every_yaml_has_a_comment() -> None:
-    assert len(commands()) >= 20
+    assert len(commands()) >= 15
     for name in YAMLS:
         first = (CONFIG_DIR / f"{name}.yaml").read_text().split("\n# @package _global_\n")[-1].lstrip()
         assert first.startswith("#"), name
