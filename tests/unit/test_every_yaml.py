@@ -22,6 +22,7 @@ from iterpref.cli import (
     register_schema,
     run_command,
 )
+from iterpref.config import SECTIONS
 
 YAMLS = sorted(path.relative_to(CONFIG_DIR).with_suffix("").as_posix() for path in CONFIG_DIR.rglob("*.yaml"))
 CHOICES = [f"{group}={choice}" for group in GLOBAL_GROUPS if group != "launcher" for choice in config_groups()[group]]
