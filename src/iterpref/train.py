@@ -44,6 +44,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.callbacks.pruning import build_pruning
     from iterpref.callbacks.run_record import RunRecord
     from iterpref.callbacks.wandb_run import wandb_callbacks
+    from iterpref.checkpoints import checkpoint_step
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
@@ -89,7 +90,12 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
                 # The metric belongs to the weights that are exported.
                 trainer.validate(module, datamodule=datamodule, verbose=False)
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        done = {"config": key, "metrics": metrics, "pruned": pruning[0].pruned_at if pruning else None}
+        done = {
+            "config": key,
+            "step": trainer.global_step,
+            "metrics": metrics,
+            "pruned": pruning[0].pruned_at if pruning else None,
+        }
         if trainer.is_global_zero:
             _finish(config, run, record, trainer, module, prepared.model, done)
         finished = True
@@ -100,6 +106,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
 
 def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> Any:
     """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
+    from iterpref.models.adapters import add_adapters
     from iterpref.models.module import FocalDPOModule
     from iterpref.models.optim import total_steps
     from iterpref.models.policy import check_head, check_model, compile_layers, load_model, resolve_attention
@@ -108,6 +115,7 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     policy = load_model(model, config.model, attention)
     check_model(policy, config.model, config.data.packing, datamodule.longest())
     check_head(policy, config.model.name)
+    policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None
     if config.trainer.compile == "graphs" and device.type != "cuda":
         raise UserError(
@@ -126,12 +134,19 @@ def _finish(
     """Export, `done.json`, and the model's artifact; a pruned trial is not exported."""
     from iterpref.callbacks.run_record import now, write_whole
     from iterpref.lineage import log_model
-    from iterpref.models.policy import export
+    from iterpref.models.adapters import trained_only
+    from iterpref.models.card import model_card
+    from iterpref.models.export import export, export_run
     from iterpref.tracking import wandb_run
 
     if done["pruned"] is None:
         with record.stage("export"):
-            export(module.policy, start, run / "export")
+            facts = {"step": done["step"], "metrics": done["metrics"]}
+            if config.model.lora.rank:
+                weights = trained_only(module.policy, module.policy.state_dict())
+                export_run(config, run, start, weights, run / "export", **facts)
+            else:
+                export(module.policy, start, run / "export", model_card(config, run, start, **facts))
     write_whole(run / "done.json", json.dumps(done) + "\n")
     tracked = wandb_run(trainer.loggers)
     if tracked is not None and config.logger.artifacts != "none" and done["pruned"] is None:
@@ -151,11 +166,12 @@ def build_trainer(
 ) -> lightning.Trainer:
     """The Lightning Trainer of this config: accumulation to the global batch, best and last checkpoint, loggers."""
     import lightning as L
-    from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+    from lightning.pytorch.callbacks import Callback, RichProgressBar
 
     from iterpref.callbacks.finite import CheckFinite
     from iterpref.callbacks.profile import Profile
     from iterpref.callbacks.throughput import Throughput
+    from iterpref.checkpoints import Checkpoints, StreamedFiles
     from iterpref.devices import resolve_device, resolve_precision
     from iterpref.tracking import build_loggers
 
@@ -168,7 +184,7 @@ def build_trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    best = ModelCheckpoint(
+    best = Checkpoints(
         dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
         save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
@@ -187,30 +203,25 @@ def build_trainer(
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
         log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
-        logger=build_loggers(config, run, first_step), callbacks=callbacks, default_root_dir=run,
+        logger=build_loggers(config, run, first_step), callbacks=callbacks, plugins=[StreamedFiles()],
+        default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
 
 
 def last_checkpoint(run: Path, key: str) -> Path | None:
     """The checkpoint to go on from; raises `UserError` when the folder holds a run of another configuration."""
-    checkpoint = run / "checkpoints" / "last.ckpt"
+    from iterpref.checkpoints import recover
+
+    checkpoint = recover(run / "checkpoints" / "last.ckpt")
     record = run / "run.json"
-    if not checkpoint.is_file() or not record.is_file():
+    if checkpoint is None or not record.is_file():
         return None
     if json.loads(record.read_text()).get("config_fingerprint") != key:
         raise UserError(
             f"{run} holds checkpoints of another configuration: choose another paths.run=DIR, or start over there with resume=false"
         )
     return checkpoint
-
-
-def checkpoint_step(checkpoint: Path) -> int:
-    """Optimizer steps done when the checkpoint was written."""
-    import torch
-
-    # Mapped, not read: the weights in it may be large.
-    return int(torch.load(checkpoint, mmap=True, weights_only=True, map_location="cpu")["global_step"])
 
 
 def main(argv: list[str] | None = None) -> Any:

@@ -279,3 +279,124 @@ def test_a_rerun_of_something_else_is_refused(arguments: list[str], expected: st
     refused = python("-m", "iterpref.train", *(str(finished) if a == "RUN" else a for a in arguments), cwd=work)
     assert refused.returncode == 2
     assert expected in refused.stderr
+
+
+def convert(*arguments: str) -> None:
+    from iterpref.convert import main
+
+    main([*arguments])
+
+
+def test_a_checkpoint_becomes_the_folder_that_training_exported(
+    finished: Path, work: Path, commands_here: None
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    convert(str(finished), f"convert.path={work / 'converted'}")
+    assert (work / "converted" / "model.safetensors").read_bytes() == weights(finished)
+    assert {p.name for p in (work / "converted").iterdir()} == {p.name for p in (finished / "export").iterdir()}
+    assert GenerationConfig.from_pretrained(work / "converted").eos_token_id is not None
+    tokenizer = AutoTokenizer.from_pretrained(work / "converted")
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Sort it."}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )["input_ids"]
+    logits = [AutoModelForCausalLM.from_pretrained(f)(ids).logits for f in (work / "converted", finished / "export")]
+    assert torch.equal(*logits)
+
+
+def test_the_card_tells_method_data_metrics_and_licence(finished: Path) -> None:
+    import yaml
+
+    card = (finished / "export" / "README.md").read_text()
+    header = yaml.safe_load(card.split("---")[1])
+    assert header["license"] == "apache-2.0"
+    assert {"dpo", "code"} <= set(header["tags"])
+    accuracy = metrics_of(finished)["val/focal_accuracy"]
+    assert f"| focal_accuracy | {accuracy:.4g} |" in card
+    assert "after 4 optimizer steps" in card
+    assert "| train pairs | 4 |" in card
+    assert "beta 0.1" in card
+    record = json.loads((finished / "run.json").read_text())
+    assert record["data"]["pairs"] in card
+
+
+def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(
+    finished: Path, commands_here: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    told: list[Any] = []
+
+    class Hub:
+        def create_repo(self, name: str, **options: Any) -> str:
+            if "/" not in name:
+                raise HFValidationError("no such name")
+            told.append((name, options))
+            return f"https://hub.example/{name}"
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: Any) -> None:
+            told.append((repo_id, sorted(p.name for p in Path(folder_path).iterdir())))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    convert(str(finished), "convert.checkpoint=best", "convert.push=me/coder", "convert.private=false")
+    assert told[0] == ("me/coder", {"private": False, "exist_ok": True})
+    assert told[1][0] == "me/coder"
+    assert {"README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= set(
+        told[1][1]
+    )
+    assert "https://hub.example/me/coder" in capsys.readouterr().out
+    assert (finished / "export-best" / "config.json").is_file()
+    with pytest.raises(SystemExit):
+        convert(str(finished), "convert.push=nothing")
+    assert "convert.push=nothing: the hub refused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["convert.merge=false"], "trained without adapters"),
+        (["convert.path=OTHER"], "holds something else"),
+        (["convert.private=true"], "convert.private has no effect"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(
+    arguments: list[str], expected: str, finished: Path, work: Path, commands_here: None, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        convert(str(finished), *(a.replace("OTHER", str(work / "data")) for a in arguments))
+    assert expected in capsys.readouterr().err
+
+
+def test_adapters_train_against_the_policy_with_them_off_and_are_merged(
+    finished: Path, work: Path, in_process: Any, commands_here: None
+) -> None:
+    """One run with `reference=adapter`, one with stored log-probs: the same curve; the checkpoint is small; both forms load."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    curves = []
+    for reference in ("adapter", "cached"):
+        config = config_of(work / f"lora-{reference}", reference=reference)
+        config.model.lora.rank = 4
+        in_process(config)
+        curves.append(rows(work / f"lora-{reference}", "step", "train/loss", "train/grad_norm"))
+    for (step, *mine), (other, *theirs) in zip(*curves, strict=True):
+        assert step == other
+        assert [float(v) for v in mine] == pytest.approx([float(v) for v in theirs], rel=1e-4)
+    run = work / "lora-adapter"
+    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all("lora_" in name for name in stored["state_dict"])
+    assert (run / "checkpoints" / "last.ckpt").stat().st_size < (
+        finished / "checkpoints" / "last.ckpt"
+    ).stat().st_size / 2
+    convert(str(run), "convert.merge=false")
+    (start,) = (work / "data" / "models").glob("tiny-*")
+    ids = torch.arange(12)[None]
+    whole = AutoModelForCausalLM.from_pretrained(run / "export")(ids).logits
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(start), run / "export-adapter")(ids).logits
+    torch.testing.assert_close(whole, adapted, rtol=1e-4, atol=1e-4)
+    assert (whole - AutoModelForCausalLM.from_pretrained(start)(ids).logits).abs().max() > 1e-3
+    assert "LoRA adapters of rank 4" in (run / "export" / "README.md").read_text()

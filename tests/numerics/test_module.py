@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from iterpref.checkpoints import checkpoint_step
 from iterpref.config import Config, to_dict
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.models.module import FocalDPOModule, Meter
 from iterpref.models.optim import total_steps
 from iterpref.schema import Example
-from iterpref.train import build_trainer, checkpoint_step
+from iterpref.train import build_trainer
 
 PAIRS = 10  # with a global batch of 4: steps of 4, 4 and 2 pairs
 

@@ -16,6 +16,7 @@ from iterpref.config import Config
 from iterpref.data.reference_cache import batch_logps
 from iterpref.devices import autocast, resolve_precision
 from iterpref.eval.preference import completion_spans, token_table
+from iterpref.models.adapters import without_adapters
 from iterpref.schema import Example, PreferencePair
 from iterpref.tracking import wandb_run
 
@@ -74,10 +75,14 @@ class PairTable(L.Callback):
         return rows
 
     def _with_reference(self, module: Any) -> list[Example]:
-        """The examples with the reference's log-probs: from the cache, or asked of the second model now."""
+        """The examples with the reference's log-probs: from the cache, or asked of the reference now."""
         if self._config.reference == "cached":
             return self._examples
-        before = self._logps(module.reference, self._examples, module)
+        if self._config.reference == "adapter":
+            with without_adapters(module.policy):
+                before = self._logps(module.policy, self._examples, module)
+        else:
+            before = self._logps(module.reference, self._examples, module)
         return [
             replace(e, chosen_ref_logps=b.chosen_ref_logps, rejected_ref_logps=b.rejected_ref_logps)
             for e, b in zip(self._examples, before, strict=True)

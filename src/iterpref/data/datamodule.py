@@ -144,7 +144,8 @@ def pad_token_id(model: Path) -> int:
 def _reference_key(config: Config, prepared: Prepared, examples: Sequence[Example]) -> str:
     device = resolve_device(config.trainer)
     attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
-    arithmetic = f"{config.model.dtype}/{resolve_precision(config.trainer, device)}/{attention}/{config.data.packing}"
+    weights = config.model.dtype if config.model.quantization == "none" else config.model.quantization
+    arithmetic = f"{weights}/{resolve_precision(config.trainer, device)}/{attention}/{config.data.packing}"
     return reference_key(examples, weights_key(prepared.model), arithmetic)
 
 

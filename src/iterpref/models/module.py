@@ -11,6 +11,7 @@ from torch import Tensor
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
+from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.optim import build_optimizer, build_schedule, clip
 from iterpref.models.policy import score_rows
@@ -19,9 +20,11 @@ from iterpref.ops import TokenLogRatio, resolve_backend
 
 
 class FocalDPOModule(L.LightningModule):
-    """A policy and its frozen reference: a second model (`live`), or the log-probs that come with each batch (`cached`).
+    """A policy and its frozen reference: a second model (`live`), the log-probs that come with each batch (`cached`), or the
+    policy with its adapters off (`adapter`).
 
-    The reference is kept out of the module tree: it is in no checkpoint, no optimizer and no `parameters()`.
+    The reference is kept out of the module tree: it is in no checkpoint, no optimizer and no `parameters()`. A checkpoint
+    holds what trains: of a policy with adapters, these alone.
     """
 
     def __init__(self, config: Config, policy: Any, reference: Any | None = None, *, total_steps: int) -> None:
@@ -62,6 +65,9 @@ class FocalDPOModule(L.LightningModule):
         if self._reference:
             with torch.no_grad():
                 ref_logps_R = score_rows(self._reference[0], batch, None, self.config.ops).policy_logps_R
+        elif self.config.reference == "adapter":
+            with torch.no_grad(), without_adapters(self.policy):
+                ref_logps_R = score_rows(self.policy, batch, None, self.config.ops).policy_logps_R
         if ref_logps_R is None:
             raise ValueError("no reference: neither a frozen model, nor log-probs of it in the batch")
         return score_rows(self.policy, batch, ref_logps_R, self.config.ops)
@@ -147,6 +153,14 @@ class FocalDPOModule(L.LightningModule):
             {f"val/{name}": value for name, value in self._val_meter.means().items()}, prog_bar=False, sync_dist=True
         )
         self.validated_step = self.trainer.global_step
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] = trained_only(self.policy, checkpoint["state_dict"], "policy.")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # What is frozen is in no checkpoint; what trains must all be there.
+        self.strict_loading = not has_adapters(self.policy)
+        check_trained(self.policy, {name.removeprefix("policy.") for name in checkpoint["state_dict"]})
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping."""

@@ -1,8 +1,7 @@
-"""Loading a policy and its tokenizer, asking it for hidden states and logits of scored rows, and exporting it."""
+"""Loading a policy and its tokenizer, and asking it for hidden states and logits of scored rows."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from iterpref.batch import Batch
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
+from iterpref.models.adapters import quantization
 from iterpref.models.quiet import quiet_transformers
 from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, check_shared, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
@@ -41,7 +41,8 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> Any:
-    """The causal language model in the folder, in train mode, with weights of `model.dtype` whatever the file has.
+    """The causal language model in the folder, in train mode, with weights of `model.dtype` whatever the file has, or of
+    4 bits by `model.quantization`; without adapters.
 
     Dropout is off: a policy that differs from its own copy at the first step has no log-ratio worth a name.
 
@@ -61,6 +62,7 @@ def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> An
                 config=settings,
                 dtype=DTYPES[config.dtype],
                 attn_implementation=register_flex() if attention == "flex" else attention,
+                quantization_config=quantization(config),
             )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
@@ -224,15 +226,3 @@ def score_rows(model: Any, batch: Batch, ref_logps_R: Tensor | None, backend: st
     return linear_logratio(
         hidden_TH, weight_VH, batch.rows_R, batch.labels_R, ref_logps_R=ref_logps_R, head=head, backend=backend
     )
-
-
-def export(model: Any, source: Path, folder: Path) -> Path:
-    """A Hugging Face folder of the trained model with its tokenizer, renamed into place when complete."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with quiet_transformers():
-        model.save_pretrained(partial)
-        load_tokenizer(source).save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return folder

@@ -1,0 +1,174 @@
+"""Checkpoints that are whole or not there: written beside their place, then renamed. A file, or a folder of shards.
+
+    checkpoints/{last,best}.ckpt      .NAME.partial: one that is being written      .NAME.previous: one that is being replaced
+
+A kill or a full disk at any moment leaves the one before, or the new one, under its name or its `.previous`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.distributed.checkpoint.api import CheckpointException
+
+from iterpref.errors import UserError
+
+if TYPE_CHECKING:
+    import lightning as L
+
+
+class Checkpoints(ModelCheckpoint):
+    """Lightning's, whose files are whole."""
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        save_whole(trainer, Path(filepath))
+        self._last_global_step_saved = trainer.global_step
+        self._last_checkpoint_saved = filepath
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
+
+
+def save_whole(trainer: L.Trainer, path: Path) -> None:
+    """`trainer.save_checkpoint(path)` on all ranks; `path` is the new checkpoint, or what it was before."""
+    partial = path.with_name(f".{path.name}.partial")
+    if trainer.is_global_zero:
+        _remove(partial)
+    trainer.strategy.barrier()
+    try:
+        trainer.save_checkpoint(partial)
+    except OSError:
+        _remove(partial)  # a full disk needs the room
+        raise
+    except CheckpointException as error:  # of shards: what each rank met
+        _remove(partial)
+        for met, _ in error.failures.values():
+            if isinstance(met, OSError):
+                met.filename = met.filename or str(partial)
+                raise met from None
+        raise
+    if trainer.is_global_zero:
+        _into_place(partial, path)
+    trainer.strategy.barrier()
+
+
+class StreamedFiles(TorchCheckpointIO):
+    """Writes a checkpoint straight to its file, where Lightning's holds a second copy in memory; a full disk is an `OSError`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with Path(path).open("wb") as handle:
+                writer = _Writer(handle)
+                try:
+                    torch.save(checkpoint, writer)  # type: ignore[arg-type]
+                except RuntimeError:
+                    # torch speaks of a position in the file where the disk refused a block.
+                    if writer.error is not None:
+                        raise writer.error from None
+                    raise
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            error.filename = error.filename or str(path)
+            raise
+
+
+class _Writer:
+    """A file that remembers why it could not be written."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return int(self._handle.write(data))
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _into_place(partial: Path, path: Path) -> None:
+    """Files replace files in one step; a folder cannot, so the old one steps aside first (`recover` brings it back)."""
+    if not partial.is_dir() and not path.is_dir():
+        partial.replace(path)
+        return
+    previous = _previous(path)
+    if path.exists():
+        _remove(previous)
+        path.rename(previous)
+    partial.rename(path)
+    _remove(previous)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f".{path.name}.previous")
+
+
+def recover(path: Path) -> Path | None:
+    """The checkpoint at `path`, brought back if a kill fell between two renames; None where there is none."""
+    if not path.exists():
+        try:
+            _previous(path).rename(path)
+        except FileNotFoundError:
+            return path if path.exists() else None  # another rank was faster
+    return path
+
+
+def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
+    """What `path` holds beside tensors, `global_step` among it; with `weights`, also `state_dict`, on the CPU.
+
+    Raises `UserError` for what is no checkpoint of ours.
+    """
+    try:
+        if path.is_dir():
+            checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
+            return {**checkpoint, "state_dict": _joined(path)} if weights else checkpoint
+        # Mapped, not read: the weights in it may be large.
+        return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} is no checkpoint that can be read ({type(error).__name__}: {error})") from None
+
+
+def _joined(folder: Path) -> dict[str, Any]:
+    """The weights of a folder of shards, in memory."""
+    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    prefix = "state_dict."
+    metadata = FileSystemReader(folder).read_metadata()
+    state = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype)  # type: ignore[union-attr]
+        for name, entry in metadata.state_dict_metadata.items()
+        if name.startswith(prefix) and hasattr(entry, "size")
+    }
+    load(state, checkpoint_id=folder, no_dist=True)
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """Optimizer steps done when the checkpoint was written."""
+    return int(read_checkpoint(checkpoint)["global_step"])
+
+
+def policy_weights(checkpoint: Path) -> dict[str, Any]:
+    """The policy's trained tensors by their name in the policy; those of adapters alone where only they train."""
+    state = read_checkpoint(checkpoint, weights=True)["state_dict"]
+    return {name.removeprefix("policy."): tensor for name, tensor in state.items()}

@@ -1,0 +1,117 @@
+"""A run's policy as a Hugging Face folder: weights, tokenizer and its chat template, generation config, card."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from iterpref.config import Config, ModelConfig
+from iterpref.errors import UserError
+from iterpref.models.adapters import add_adapters, load_trained, merged
+from iterpref.models.card import model_card
+from iterpref.models.policy import load_model, load_tokenizer
+from iterpref.models.quiet import quiet_transformers
+from iterpref.models.source import resolve_model
+
+log = logging.getLogger(__name__)
+
+
+def rebuilt(start: Path, config: ModelConfig, weights: Mapping[str, Tensor]) -> Any:
+    """The policy on the CPU: the start model with the trained tensors in it.
+
+    Adapters trained over 4-bit weights are put on the weights that these were made of, in bf16.
+    """
+    whole = replace(config, quantization="none", dtype="bfloat16" if config.quantization != "none" else config.dtype)
+    model = add_adapters(load_model(start, replace(whole, gradient_checkpointing=False)), whole)
+    load_trained(model, weights)
+    return model
+
+
+def export(
+    model: Any, source: Path, folder: Path, card: str | None = None, state: Mapping[str, Tensor] | None = None
+) -> Path:
+    """Writes the model with the tokenizer of `source` beside `folder`, and renames it into place when complete.
+
+    Args:
+        state: weights to write instead of the model's own, which may be shards.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with quiet_transformers():
+        # None is no argument here: peft takes an empty state for none.
+        model.save_pretrained(partial, **({"state_dict": dict(state)} if state is not None else {}))
+        load_tokenizer(source).save_pretrained(partial)
+    if card is not None:
+        (partial / "README.md").write_text(card, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder
+
+
+def export_run(
+    config: Config, run: Path, start: Path, weights: Mapping[str, Tensor], folder: Path, **told: Any
+) -> Path:
+    """The folder of a policy given by its trained tensors; adapters are merged unless `merge=False`."""
+    merge = told.pop("merge", True)
+    model = rebuilt(start, config.model, weights)
+    return export(merged(model) if merge else model, start, folder, model_card(config, run, start, **told))
+
+
+def convert(command: Config) -> Path:
+    """`iterpref.convert`: exports a checkpoint of the run, and uploads the folder where `convert.push` says so."""
+    from iterpref.callbacks.run_record import read_config
+    from iterpref.checkpoints import checkpoint_step, policy_weights, recover
+
+    run, said = Path(command.paths.run), command.convert
+    config = read_config(run)
+    checkpoint = recover(run / "checkpoints" / f"{said.checkpoint}.ckpt")
+    if checkpoint is None:
+        raise UserError(
+            f"{run} has no checkpoint '{said.checkpoint}': train it first, or choose convert.checkpoint=last or best"
+        )
+    if not said.merge and not config.model.lora.rank:
+        raise UserError(f"convert.merge=false has no effect on {run}, which trained without adapters: leave it out")
+    name = "export" if said.checkpoint == "last" else f"export-{said.checkpoint}"
+    folder = Path(said.path).expanduser() if said.path else run / (name if said.merge else f"{name}-adapter")
+    _check_place(folder)
+    start = resolve_model(config.model, Path(config.paths.data), config.seed)
+    step = checkpoint_step(checkpoint)
+    export_run(config, run, start, policy_weights(checkpoint), folder, step=step, merge=said.merge)
+    print(f"step {step} of {run} in {folder}")
+    if said.push is not None:
+        print(push(folder, said.push, private=said.private))
+    return folder
+
+
+def _check_place(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))):
+        raise UserError(f"convert.path={folder} holds something else than an exported model: choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_export(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
+def push(folder: Path, repository: str, *, private: bool) -> str:
+    """Uploads the folder to the hub; returns its address there. Raises `UserError` where the hub refuses."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    try:
+        address = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload of an IterPref run")
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"convert.push={repository}: the hub refused ({type(error).__name__}: {reason}); {folder} is complete: "
+            "check the name, the network and your hub login, and run the same command again"
+        ) from None
+    return str(address)

@@ -1,0 +1,145 @@
+"""A checkpoint is whole or not there: a full disk and a kill at each point leave one that loads."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from iterpref.checkpoints import StreamedFiles, _Writer, checkpoint_step, policy_weights, recover, save_whole
+from iterpref.errors import UserError
+
+
+def trainer(step: int, size: int = 100_000) -> Any:
+    """What `save_whole` asks of a trainer, writing through the real file writer."""
+    content = {"global_step": step, "state_dict": {"policy.w": torch.full((size,), float(step))}}
+    return SimpleNamespace(
+        is_global_zero=True, strategy=SimpleNamespace(barrier=lambda: None),
+        save_checkpoint=lambda path: StreamedFiles().save_checkpoint(content, path),
+    )  # fmt: skip
+
+
+def sharded(step: int) -> Any:
+    """A trainer whose checkpoints are folders of shards, as torch.distributed.checkpoint writes them."""
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    def write(path: Path) -> None:
+        save(
+            {"state_dict": {"policy.w": torch.full((3, 2), float(step))}, "optimizer_0": {"t": torch.ones(2)}},
+            checkpoint_id=path,
+            no_dist=True,
+        )
+        torch.save({"global_step": step}, path / "meta.pt")
+
+    return SimpleNamespace(is_global_zero=True, strategy=SimpleNamespace(barrier=lambda: None), save_checkpoint=write)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("room", [0, 1000, 200_000])
+def test_a_disk_that_is_full_half_way_leaves_the_last_good_checkpoint(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    save_whole(trainer(1), path)
+    write = _Writer.write
+
+    def full(self: _Writer, data: Any) -> int:
+        if self._handle.tell() + len(data) > room:
+            self.error = OSError(errno.ENOSPC, "No space left on device", self._handle.name)
+            raise self.error
+        return write(self, data)
+
+    monkeypatch.setattr(_Writer, "write", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_whole(trainer(2), path)
+    assert caught.value.errno == errno.ENOSPC
+    assert names(tmp_path) == ["last.ckpt"]  # the half is gone, for its room is needed
+    assert checkpoint_step(path) == 1
+    assert torch.equal(policy_weights(path)["w"], torch.ones(100_000))
+
+
+def test_a_real_device_without_room_is_an_os_error_that_names_the_file() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(OSError, match="No space left") as caught:
+        StreamedFiles().save_checkpoint({"w": torch.zeros(1_000_000)}, "/dev/full")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+
+
+@pytest.mark.parametrize("make", [trainer, sharded])
+@pytest.mark.parametrize(
+    "moment", ["while writing", "before the first rename", "before the second rename", "after all"]
+)
+def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(
+    make: Any, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill is an exception that nothing cleans up after: `BaseException` passes the handler of a full disk."""
+    path = tmp_path / "last.ckpt"
+    save_whole(make(1), path)
+    second, rename, calls = make(2), Path.rename, []
+
+    def dying(self: Path, target: Any) -> Any:
+        if Path(target).name not in (path.name, f".{path.name}.previous"):
+            return rename(self, target)  # torch's, of its index
+        calls.append(target)
+        if len(calls) == {"before the first rename": 1, "before the second rename": 2}.get(moment, 0):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    whole = second.save_checkpoint
+
+    def half(where: Path) -> None:
+        whole(where)
+        raise KeyboardInterrupt
+
+    if moment == "while writing":
+        second.save_checkpoint = half
+    monkeypatch.setattr(Path, "rename", dying)
+    monkeypatch.setattr(Path, "replace", dying)
+    with contextlib.suppress(KeyboardInterrupt):
+        save_whole(second, path)
+    monkeypatch.undo()
+    found = recover(path)
+    assert found is not None
+    step = checkpoint_step(found)
+    # A file is replaced in one step, so there is no second rename.
+    done = moment == "after all" or (make is trainer and moment == "before the second rename")
+    assert step == (2 if done else 1)
+    assert set(policy_weights(found)["w"].flatten().tolist()) == {float(step)}
+    save_whole(make(3), path)
+    assert checkpoint_step(path) == 3
+    assert names(tmp_path) == ["last.ckpt"]
+
+
+def test_a_full_disk_under_a_folder_of_shards_is_an_os_error_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.distributed.checkpoint.filesystem as filesystem
+
+    path = tmp_path / "last.ckpt"
+    save_whole(sharded(1), path)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(filesystem, "_write_item", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_whole(sharded(2), path)
+    assert caught.value.errno == errno.ENOSPC
+    assert names(tmp_path) == ["last.ckpt"]
+    assert checkpoint_step(path) == 1
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    assert recover(tmp_path / "last.ckpt") is None
+    (tmp_path / "last.ckpt").write_bytes(b"not this")
+    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read"):
+        checkpoint_step(tmp_path / "last.ckpt")
