@@ -63,6 +63,7 @@ def test_livecodebench_reads_and_writes_its_own_array(tmp_path: Path) -> None:
         ([row(0), row(1), row(0), row(2)], r"line 3 repeats line 1: HumanEval/0 has 2 samples, other tasks 1"),
         ([row(0), {"task_id": "HumanEval/1"}], r"line 2: expected a text in 'solution' .* got nothing of the kind"),
         ([row(0), {"task_id": "HumanEval/1", "solution": 3}], r"line 2: .*got int"),
+        ([row(0), {"id": "HumanEval/1", "solution": "x"}], r"line 2: expected a 'task_id' .*the row has id, solution"),
         ([row(0), ["no object"]], r"line 2: expected a JSON object, got list"),
         ([], "expected at least one sample"),
     ],
@@ -72,6 +73,19 @@ def test_bad_samples_are_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_samples(Path(written(tmp_path / "s.jsonl", lines)), benchmark)
+
+
+def test_a_packed_file_is_read_whatever_its_name_and_a_null_is_no_solution(
+    tmp_path: Path, benchmark: Benchmark[Any]
+) -> None:
+    lines = [row(0), {"task_id": "HumanEval/1", "solution": None, "completion": "    pass"}, row(2)]
+    text = Path(written(tmp_path / "s.jsonl", lines)).read_bytes()
+    (tmp_path / "packed.jsonl").write_bytes(gzip.compress(text))
+    found = read_samples(tmp_path / "packed.jsonl", benchmark)
+    assert found[1].program == benchmark.tasks["HumanEval/1"].prompt + "    pass"
+    (tmp_path / "half.jsonl.gz").write_bytes(gzip.compress(text)[:-9])
+    with pytest.raises(UserError, match=r"half\.jsonl\.gz: expected a file that can be read"):
+        read_samples(tmp_path / "half.jsonl.gz", benchmark)
 
 
 def test_half_a_line_is_named(tmp_path: Path, benchmark: Benchmark[Any]) -> None:

@@ -188,7 +188,15 @@ def test_contest_answers_compare_as_the_harness_does() -> None:
         ("humaneval", [mbpp_row()], "line 1: expected a task of HumanEval .* looks like mbpp: give benchmark=mbpp"),
         ("mbpp_plus", [bcb_row()], "it lacks .*base_input.*looks like bigcodebench"),
         ("bigcodebench", [humaneval_row()], "looks like humaneval: give benchmark=humaneval"),
-        ("humaneval", [humaneval_row(), humaneval_row()], "2 tasks with 1 different ids"),
+        ("humaneval", [humaneval_row(), humaneval_row()], "the task HumanEval/0 is there twice"),
+        ("mbpp", [mbpp_row(11), mbpp_row(12), mbpp_row(11)], r"line 3: the task 11 is there twice"),
+        (
+            "mbpp",
+            [mbpp_row(11), mbpp_row(12) | {"task_id": "twelve"}],
+            r"line 2: not a task as benchmark=mbpp has .*twelve",
+        ),
+        ("mbpp", [mbpp_row(11) | {"test_list": None}], r"line 1: not a task as benchmark=mbpp has them \(TypeError"),
+        ("bigcodebench", [bcb_row() | {"test": "def ("}], r"line 1: not a task .*SyntaxError"),
         ("humaneval", [], "expected at least one task, got none"),
     ],
 )

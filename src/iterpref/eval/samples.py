@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iterpref.config import nearest
 from iterpref.errors import UserError
 from iterpref.eval.tasks.origin import json_lines, read_bytes
 from iterpref.eval.tasks.task import Benchmark
@@ -41,6 +40,10 @@ def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -
     samples = []
     for where, row in _rows(path):
         raw = row.get("task_id", row.get("question_id"))
+        if raw is None:
+            raise UserError(
+                f"{where}: expected a 'task_id' (for livecodebench a 'question_id'); the row has {', '.join(row)}"
+            )
         task_id = benchmark.task_id(raw)
         if task_id not in benchmark.tasks:
             raise UserError(_unknown(where, raw, benchmark))
@@ -80,7 +83,7 @@ def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_i
     else:
         rows = [row]
     for one in rows:
-        value = one.get("solution", one.get("completion"))
+        value = one.get("completion") if one.get("solution") is None else one["solution"]
         if not isinstance(value, str):
             raise UserError(
                 f"{where}: expected a text in 'solution' (a program) or 'completion' (what follows the prompt), got "
@@ -91,10 +94,9 @@ def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_i
 
 def _unknown(where: str, raw: Any, benchmark: Benchmark[Any]) -> str:
     known = list(benchmark.tasks)
-    hint = nearest(str(raw), known)
     return (
         f"{where}: task_id {raw!r} is none of the {len(known)} tasks of benchmark={benchmark.name} "
-        f"({benchmark.origin.version}, {_some(known)}){hint}. Another version of the benchmark's file, or another benchmark?"
+        f"({benchmark.origin.version}: {_some(known)}). Another version, or another split, of the benchmark's file, or another benchmark?"
     )
 
 

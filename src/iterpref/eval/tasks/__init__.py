@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from iterpref.config import BenchmarkConfig
@@ -31,11 +31,21 @@ def load_benchmark(config: BenchmarkConfig) -> Benchmark[Any]:
         benchmark = bank.build(config)
     elif config.name in builders:
         origin, rows = read_rows(config)
-        benchmark = builders[config.name](config, origin, rows)
-        if len(benchmark.tasks) < len(rows) and config.name not in ("mbpp", "livecodebench"):
+        at = origin.source
+
+        def noted() -> Iterator[tuple[str, dict[str, Any]]]:
+            nonlocal at
+            for where, row in rows:
+                at = where
+                yield where, row
+
+        try:
+            benchmark = builders[config.name](config, origin, noted())
+        except (TypeError, ValueError, SyntaxError, KeyError, AttributeError) as error:
             raise UserError(
-                f"{origin.source}: {len(rows)} tasks with {len(benchmark.tasks)} different ids; each id must come once"
-            )
+                f"{at}: not a task as benchmark={config.name} has them ({type(error).__name__}: {error}); mend the row, or "
+                "give another version of the file"
+            ) from error
     else:
         raise UserError(f"no benchmark is chosen: give benchmark=NAME, one of bank, {', '.join(builders)}")
     if config.limit is not None:

@@ -87,7 +87,7 @@ class LiveCodeBench(Benchmark[LcbTask]):
     max_new_tokens = 2000
 
     def program(self, task: LcbTask, row: Mapping[str, Any]) -> str:
-        return str(row["solution"] if "solution" in row else row["completion"])
+        return str(row["completion"] if row.get("solution") is None else row["solution"])
 
     def request(self, task: LcbTask, part: str, program: str) -> RunRequest:
         files = (SourceFile("solution.py", PRELUDE + program),)

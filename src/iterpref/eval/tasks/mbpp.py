@@ -39,7 +39,7 @@ class Mbpp(Benchmark[MbppTask]):
         return f"Mbpp/{raw}" if isinstance(raw, int) or str(raw).isdigit() else str(raw)
 
     def program(self, task: MbppTask, row: Mapping[str, Any]) -> str:
-        return str(row["solution"] if "solution" in row else row["completion"])
+        return str(row["completion"] if row.get("solution") is None else row["solution"])
 
     def request(self, task: MbppTask, part: str, program: str) -> RunRequest:
         assert task.tests is not None
@@ -78,7 +78,10 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> Mbpp:
     known: dict[int, MbppTask] = {}
     for where, row in rows:
         field(where, row, _KEYS, "MBPP")
-        known[int(row["task_id"])] = _task(row)
+        number = int(row["task_id"])
+        if number in known:
+            raise UserError(f"{where}: the task {number} is there twice; each id must come once")
+        known[number] = _task(row)
     first, last = SPLITS[config.split or "test"]
     tasks = [task for number, task in known.items() if first <= number <= last]
     if not tasks:

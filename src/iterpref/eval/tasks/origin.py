@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 
-Rows = list[tuple[str, dict[str, Any]]]  # (where it stands, the row)
+Rows = Iterable[tuple[str, dict[str, Any]]]  # (where it stands, the row)
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ VERSIONS: dict[str, str] = {
     "33baf4f414eb34507f1a8fd55ef9bcd79c1f9b4c3e8e2544f023edac1b20afec": "BigCodeBench, June 2024",
 }
 UNKNOWN = "unknown"
+_GZIP = b"\x1f\x8b"
 
 
-def read_rows(config: BenchmarkConfig) -> tuple[Origin, Rows]:
+def read_rows(config: BenchmarkConfig) -> tuple[Origin, list[tuple[str, dict[str, Any]]]]:
     """The rows that `config` points to, and where they are from. Raises `UserError` when there are none."""
     if config.path is not None:
         origin, rows = _from_file(Path(config.path))
@@ -65,7 +67,7 @@ def _humaneval_file() -> Path:
     return Path(spec.origin).parent / "data" / "HumanEval.jsonl.gz"
 
 
-def _from_file(path: Path) -> tuple[Origin, Rows]:
+def _from_file(path: Path) -> tuple[Origin, list[tuple[str, dict[str, Any]]]]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -80,11 +82,11 @@ def _from_file(path: Path) -> tuple[Origin, Rows]:
 
 
 def read_bytes(path: Path, option: str) -> bytes:
-    """The contents of a file, unpacked where its name ends in .gz; raises `UserError` naming the option."""
+    """The contents of a file, unpacked where they are gzip's, whatever its name; raises `UserError` naming the option."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as handle:
-            return handle.read()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(_GZIP) else data
+    except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
         raise UserError(f"{option}={path}: expected a file that can be read, got {error}") from None
 
 
@@ -103,7 +105,7 @@ def json_lines(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, row
 
 
-def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, Rows]:
+def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, list[tuple[str, dict[str, Any]]]]:
     import datasets
 
     named: dict[str, Any] = {"revision": config.revision}
@@ -149,7 +151,8 @@ def field(where: str, row: Mapping[str, Any], keys: Sequence[str], family: str) 
 
 
 _SIGNS = {
-    "humaneval_plus or mbpp_plus": {"base_input", "plus_input"},
+    "mbpp_plus": {"base_input", "plus_input", "assertion"},
+    "humaneval_plus": {"base_input", "plus_input"},
     "bigcodebench": {"complete_prompt", "instruct_prompt"},
     "livecodebench": {"question_content", "public_test_cases"},
     "mbpp": {"test_list", "code"},
@@ -160,5 +163,5 @@ _SIGNS = {
 def _resembles(row: Mapping[str, Any]) -> str:
     for name, signs in _SIGNS.items():
         if signs <= row.keys():
-            return f"; the row looks like {name}: give benchmark={name.split()[0]}, or another file"
+            return f"; the row looks like {name}: give benchmark={name}, or another file"
     return ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, Sandbox
+from iterpref.errors import UserError
 from iterpref.eval.packages import third_party, to_preload
 from iterpref.eval.tasks.origin import Origin
 
@@ -43,6 +45,9 @@ class Benchmark(ABC, Generic[T]):
     def __init__(self, name: str, origin: Origin, tasks: Sequence[T], time_factor: float = 1.0) -> None:
         self.name, self.origin, self.time_factor = name, origin, time_factor
         self.tasks: dict[str, T] = {task.task_id: task for task in tasks}
+        if len(self.tasks) < len(tasks):
+            twice = next(name for name, n in Counter(task.task_id for task in tasks).items() if n > 1)
+            raise UserError(f"{origin.source}: the task {twice} is there twice; each id must come once")
         self.packages = frozenset({"numpy"}).union(*(task.needs for task in tasks))
 
     @abstractmethod
@@ -70,7 +75,7 @@ class Benchmark(ABC, Generic[T]):
 
     def program(self, task: T, row: Mapping[str, Any]) -> str:
         """The program of a row of samples: `solution`, or `completion` behind the prompt."""
-        return str(row["solution"]) if "solution" in row else task.prompt + str(row["completion"])
+        return str(row["solution"]) if row.get("solution") is not None else task.prompt + str(row["completion"])
 
     def stub(self, task: T) -> str:
         """A program that defines what is asked for, and does nothing."""
