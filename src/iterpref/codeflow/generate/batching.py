@@ -103,7 +103,7 @@ class BatchingBackend:
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
-        if self._worker is None:
+        if self._worker is None or self._worker.done():  # done: by a defect, which all who waited have heard of
             self._worker = asyncio.create_task(self._work(_Thread()))
         found = await waiting.answer
         return Completion(found.text, found.finish_reason, len(request.ids), found.tokens, self.model, key)
