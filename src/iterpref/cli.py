@@ -40,6 +40,8 @@ GLOBAL_GROUPS = {
 }
 
 
+_NO_GROUPS = ("study",)  # files of `iterpref.study`, which Hydra does not compose
+
 # Folders of YAML: ours, and with --config-dir one of the user's own.
 _config_dirs = [CONFIG_DIR]
 
@@ -50,7 +52,7 @@ def config_groups() -> dict[str, list[str]]:
     for folder in _config_dirs:
         for path in sorted(folder.rglob("*.yaml")):
             first, *rest = path.relative_to(folder).with_suffix("").parts
-            if rest and "/".join(rest) not in groups.setdefault(first, []):
+            if rest and first not in _NO_GROUPS and "/".join(rest) not in groups.setdefault(first, []):
                 groups[first].append("/".join(rest))
     return groups
 
