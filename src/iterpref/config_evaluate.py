@@ -114,13 +114,13 @@ def check_evaluation_effects(config: Config, overridden: Collection[str]) -> Non
         used = ("seed", "paths", "sandbox", "model", "generate", "trainer", "evaluate", "benchmark")
         idle = (*(f"evaluate.{name}" for name in _HELD_OUT), *(f"generate.{name}" for name in _CODEFLOW))
         what = f"benchmark={config.benchmark.name}"
-        if config.generate.name in LOCAL:
+        if config.generate.name == "transformers":
             raise UserError(
-                f"generate={config.generate.name} has no effect with {what}, which runs a local model itself: leave it out, and name "
-                "the model: model=pretrained model.path=DIR"
+                f"generate=transformers has no effect with {what}, which runs a local model by transformers itself: leave it "
+                "out, and name the model: model=pretrained model.path=DIR"
             )
         if config.generate.name != "mutate":
-            idle = (*idle, "model", "trainer", "evaluate.batch_size")
+            idle = (*idle, *(() if config.generate.name in LOCAL else ("model",)), "trainer", "evaluate.batch_size")
     else:
         used, what = ("paths", "sandbox", "trainer", "evaluate", "ops", "benchmark"), "a run's own held-out tasks"
         idle = tuple(f"evaluate.{name}" for name in _SAMPLED)

@@ -1,7 +1,7 @@
 """How fast are samples scored, and does a busy machine change a verdict?
 
     python -m iterpref.bench.scoring rate --path mbpp.jsonl [--n 10000] [--workers N] [--json FILE]
-    python -m iterpref.bench.scoring steady BENCHMARK --path FILE --samples FILE [--limit N] [--busy N] [--keep DIR] [--json FILE]
+    python -m iterpref.bench.scoring steady BENCHMARK --path FILE --samples FILE [--split all] [--limit N] [--busy N] [--keep DIR] [--json FILE]
 
 `rate` scores N programs of MBPP, references and stubs in turn, each of them different, as `evaluate samples=` does; beside it
 stand what the sandbox launches of a program that does nothing, and a bare `python -I -S -c pass`, before and after.
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     two = commands.add_parser("steady", help="verdicts on a busy machine")
     two.add_argument("name", choices=[name for name in BENCHMARKS if name != "none"])
     two.add_argument("--samples", type=Path, required=True, help="file of samples")
+    two.add_argument("--split", help="of mbpp")
     two.add_argument("--limit", type=int, help="only the first tasks")
     two.add_argument("--busy", type=int, default=2 * usable_cores(), help="busy processes (default: two a core)")
     two.add_argument("--keep", type=Path, help="folder of expected values")
@@ -118,7 +119,7 @@ def _timed(
 
 
 def steady(options: argparse.Namespace) -> dict[str, Any]:
-    benchmark = load_benchmark(BenchmarkConfig(name=options.name, path=options.path))
+    benchmark = load_benchmark(BenchmarkConfig(name=options.name, path=options.path, split=options.split))
     chosen = set(list(benchmark.tasks)[: options.limit])
     samples = [s for s in read_samples(options.samples, benchmark, partial=True) if s.task_id in chosen]
     sandbox = PooledSandbox(options.workers)

@@ -125,8 +125,8 @@ def render(tokenizer: Any, question: Question) -> str:
     return f"{text}{question.text}"
 
 
-class ChatServer:
-    """A model behind CodeFlow's chat protocol: any OpenAI-compatible server. Its answers begin as it likes."""
+class ChatLines:
+    """A model behind CodeFlow's chat protocol: any OpenAI-compatible server, or vLLM here. Its answers begin as it likes."""
 
     def __init__(
         self, open_lines: Callable[[], Any], about: dict[str, Any], temperature: float, top_p: float, seed: int

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import fingerprint
+from iterpref.build import local_models
 from iterpref.cli import is_overridden, merge_overrides, overridden_keys
 from iterpref.config import Config
+from iterpref.config_generate import LOCAL
 from iterpref.errors import UserError
-from iterpref.eval.answering import Answerer, ChatServer, LocalModel, answer_all
+from iterpref.eval.answering import Answerer, ChatLines, LocalModel, answer_all
 from iterpref.eval.compare import paired
 from iterpref.eval.plots import draw_errors, draw_rates
 from iterpref.eval.samples import write_samples
@@ -102,7 +104,7 @@ def evaluate_one(
     e = config.evaluate
     chat = model is None or config.model.prompt_format == "chat"
     length = e.max_new_tokens or benchmark.max_new_tokens
-    answerer = _local(config, model) if model is not None else _server(config)
+    answerer = _local(config, model) if model is not None else _lines(config)
     settings = {
         **benchmark.settings(), "tasks": list(benchmark.tasks), "chat": chat, "n_samples": e.n_samples,
         "max_new_tokens": length, "variant": getattr(benchmark, "variant", None), "model": answerer.settings(),
@@ -111,7 +113,7 @@ def evaluate_one(
     start = time.perf_counter()
     samples, counts = answer_all(benchmark, answerer, folder, n_samples=e.n_samples, chat=chat, max_new_tokens=length)
     about = {
-        "label": label, "model": str(model or config.generate.model), "folder": str(folder), "generation": settings,
+        "label": label, "model": str(model or _name(config)), "folder": str(folder), "generation": settings,
         "tokens": counts, "seconds_generate": round(time.perf_counter() - start, 2),
     }  # fmt: skip
     write_samples(folder / "samples.jsonl", samples, benchmark)
@@ -134,20 +136,21 @@ def _local(config: Config, folder: Path) -> Answerer:
     return LocalModel(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size)
 
 
-def _server(config: Config) -> Answerer:
+def _lines(config: Config) -> Answerer:
+    """A model that CodeFlow's chat protocol reaches: a server's, or one of vLLM's offline engine."""
     from iterpref.codeflow.generate.limits import Stop
     from iterpref.codeflow.generate.setup import CachedLines
 
-    g, e = config.generate, config.evaluate
-    about = {"server_model": g.model, "base_url": g.base_url}
-    return ChatServer(
-        lambda: CachedLines(g, Path(config.paths.data), Stop(), f"evaluate {g.model}"),
-        about, e.temperature, e.top_p, config.seed,
+    g, e, local = config.generate, config.evaluate, local_models(config)
+    model = local.of(g).name if g.name in LOCAL else str(g.model)
+    return ChatLines(
+        lambda: CachedLines(g, Path(config.paths.data), Stop(), f"evaluate {model}", local),
+        {"server_model": model, "base_url": g.base_url}, e.temperature, e.top_p, config.seed,
     )  # fmt: skip
 
 
 def _model_folder(config: Config) -> Path | None:
-    """The model's folder; None when a server has it."""
+    """The folder of a model that runs by transformers; None for one that CodeFlow's lines reach."""
     if config.generate.name != "mutate":
         return None
     from iterpref.models.source import resolve_model
@@ -156,6 +159,6 @@ def _model_folder(config: Config) -> Path | None:
 
 
 def _name(config: Config) -> str:
-    if config.generate.name != "mutate":
-        return str(config.generate.model).replace("/", "--")
+    if config.generate.name != "mutate" and config.generate.model:
+        return config.generate.model.replace("/", "--")
     return Path(str(config.model.path)).name if config.model.path else config.model.name
