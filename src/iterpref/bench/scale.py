@@ -47,7 +47,7 @@ MODEL, SAMPLES, SEED = "made-up", 2, 0
 RULES = DebugConfig(samples=SAMPLES, max_refinements=3, repeat=1, verify_reference=False, drop_stub_passes=False)
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "zo")
 ALIKE = 20  # one task of so many has the program of an earlier one
-KNOWN = 50  # one task of so many is an evaluation task
+KNOWN = 200  # tasks that are evaluation tasks
 STAGES = ("trajectories", "pairs", "tokens")
 
 
@@ -174,7 +174,7 @@ def make_trajectories(data: Path, n: int) -> Artifact:
 
 
 def make_pairs(data: Path, n: int) -> Artifact:
-    known = [EvaluationTask(f"known/{i}", "", program(i)) for i in range(0, n // SAMPLES, KNOWN)]
+    known = [EvaluationTask(f"known/{i}", "", program(i)) for i in range(KNOWN)]
     rules = PairsConfig(near_duplicate=0.8, contamination=["made up"])
     return pairs_stage(data, finished(data, "trajectories"), rules, SEED, tasks=known)
 
