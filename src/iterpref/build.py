@@ -36,10 +36,15 @@ def build_judge(config: Config) -> Judge:
     return difference_judge(config.generate, Path(config.paths.data), local_models(config))
 
 
-def build_sandbox(config: SandboxConfig) -> Sandbox:
+def build_sandbox(config: SandboxConfig, executor: str = "local") -> Sandbox:
+    """`executor` is local (the cores of this machine) or ray (those of a cluster)."""
     from iterpref.codeflow.sandbox.pool import PooledSandbox
 
     tier = "bwrap" if config.name == "bwrap" else config.tier
+    if executor == "ray":
+        from iterpref.codeflow.sandbox.cluster import ClusterSandbox
+
+        return ClusterSandbox(config.workers, tier, config.allow_unsafe)
     return PooledSandbox(config.workers, tier, config.allow_unsafe)
 
 

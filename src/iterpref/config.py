@@ -41,7 +41,7 @@ class SandboxConfig:
     allow_unsafe: bool = option(
         False, "go on with tier plain where nothing better works: no walls around files and network"
     )
-    workers: int | None = option(None, "runs at once; null: one a core", low=1)
+    workers: int | None = option(None, "runs at once, with executor=ray on each node; null: one a core", low=1)
     wall_s: float = option(
         10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0
     )
@@ -201,6 +201,11 @@ class Config:
         choices=("live", "cached", "adapter"),
     )  # fmt: skip
     ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
+    executor: str = option(
+        "local",
+        "where programs run: on this machine, or on every node of the Ray cluster at $RAY_ADDRESS",
+        choices=("local", "ray"),
+    )
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
     plugins: list[str] = option([], "modules or files FILE.py that register losses, mask rules, ...: docs/extending.md")
     samples: str | None = option(None, "file of somebody's samples (JSONL) that a benchmark scores")
@@ -227,7 +232,20 @@ class Config:
 
 
 # What each command reads: an override of another section would have no effect there, and so is refused.
-_DATA = ("seed", "plugins", "paths", "problems", "generate", "sandbox", "debug", "pairs", "mask", "model", "data")
+_DATA = (
+    "seed",
+    "plugins",
+    "paths",
+    "problems",
+    "generate",
+    "executor",
+    "sandbox",
+    "debug",
+    "pairs",
+    "mask",
+    "model",
+    "data",
+)
 SECTIONS = {
     "prepare": _DATA,
     "train": (
@@ -244,11 +262,12 @@ SECTIONS = {
         "evaluate",
         "report",
     ),
-    "export": ("seed", "plugins", "paths", "problems", "generate", "sandbox", "debug", "pairs", "export"),
+    "export": ("seed", "plugins", "paths", "problems", "generate", "executor", "sandbox", "debug", "pairs", "export"),
     "evaluate": (
         "seed",
         "plugins",
         "paths",
+        "executor",
         "sandbox",
         "model",
         "generate",

@@ -131,7 +131,7 @@ def _idle_pairs(pairs: PairsConfig, command: str) -> list[tuple[bool, tuple[str,
     return [
         (pairs.source == "external", ("pairs.negative", "pairs.by", "pairs.per_task", "debug", "generate"), f"pairs={pairs.path}, which brings pairs of its own: use pairs=paper"),
         (pairs.source == "external" and command == "export", ("seed",), f"pairs={pairs.path}: nothing is drawn"),
-        (pairs.source == "external" and command in ("prepare", "export"), ("sandbox",), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
+        (pairs.source == "external" and command in ("prepare", "export"), ("sandbox", "executor"), f"pairs={pairs.path}: nothing is run; give it to train, for the evaluation"),
         (pairs.source == "external" and command in ("prepare", "export") and "heldout" not in pairs.contamination, ("problems",),
          f"pairs={pairs.path}: no task is read; give it to train, for the evaluation"),
         (pairs.source != "external", _EXTERNAL_ONLY, "pairs out of debugging histories: it is for pairs=PATH"),

@@ -139,7 +139,7 @@ class Scorer:
         from iterpref.models.policy import prepare_generation, render_prompts
 
         prepare_generation(model)
-        sandbox = build_sandbox(self.config.sandbox)
+        sandbox = build_sandbox(self.config.sandbox, self.config.executor)
         try:
             return evaluate_bank(
                 model, tokenizer, lambda prompt: render_prompts(tokenizer, [prompt], self.config.model)[0], self.problems,

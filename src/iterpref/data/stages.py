@@ -69,7 +69,7 @@ def prepare_pairs(config: Config) -> tuple[Artifact | None, Artifact]:
     judge = build_judge(config) if config.pairs.judge else None
     trajectories = trajectories_stage(
         data, load_tasks(config), build_generator(config.generate, data, config.debug.min_test_score is not None, local_models(config)),
-        lambda: build_sandbox(config.sandbox),
+        lambda: build_sandbox(config.sandbox, config.executor),
         build_limits(config.sandbox), config.debug, config.seed,
     )  # fmt: skip
     return trajectories, pairs_stage(data, trajectories, config.pairs, config.seed, judge, tasks)

@@ -42,7 +42,7 @@ def score(
     config: Config, benchmark: Benchmark[Any], samples: list[Sample], folder: Path, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Verdicts, figures, tables and plots of these samples in `folder`."""
-    sandbox = build_sandbox(config.sandbox)
+    sandbox = build_sandbox(config.sandbox, config.executor)
     start = time.perf_counter()
     try:
         judged = judge_samples(benchmark, samples, sandbox, folder, Path(config.paths.data))
