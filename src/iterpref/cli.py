@@ -167,11 +167,10 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         hydra_config = HydraConfig.get()
         chosen = hydra_config.runtime.choices
         config = checked_config(command, composed, hydra_config.overrides.task, chosen.get("experiment"))
-        config.logger.tags += [
-            f"{g}:{chosen[g]}" for g in ("experiment", "debug") if chosen.get(g) not in (None, "null")
-        ]
-        if hydra_config.mode == RunMode.MULTIRUN:
-            config.logger.tags.append(f"sweep:{chosen['sweep']}")
+        job = hydra_config.mode == RunMode.MULTIRUN
+        presets = ("experiment", "debug", "sweep") if job else ("experiment", "debug")
+        config.logger.tags += [f"{g}:{chosen[g]}" for g in presets if chosen.get(g) not in (None, "null")]
+        if job:
             become_job(config, hydra_config)
         return task(config)
 

@@ -44,6 +44,11 @@ class Registry(Collection[str]):
 
         return add
 
+    def remove(self, name: str) -> None:
+        """Forgets what was added under the name; ours stay."""
+        if self.is_added(name):
+            self._functions.pop(name, None)
+
     def get(self, name: str) -> Callable[..., Any]:
         if name not in self._functions and name in self.built_in:
             importlib.import_module(self._home)

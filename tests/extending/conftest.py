@@ -15,8 +15,10 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 @pytest.fixture(scope="package", autouse=True)
 def examples() -> Iterator[Path]:
     """Registered for these tests, and for no others."""
-    before = {registry: dict(registry._functions) for registry in (LINKS, MASKS, LOCALISERS, SOURCES, BENCHMARKS)}
+    registries = (LINKS, MASKS, LOCALISERS, SOURCES, BENCHMARKS)
+    before = {registry: set(registry) for registry in registries}
     import_plugins([str(path) for path in sorted(EXAMPLES.glob("*.py"))])
     yield EXAMPLES
-    for registry, functions in before.items():
-        registry._functions = functions
+    for registry in registries:
+        for name in set(registry) - before[registry]:
+            registry.remove(name)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,11 @@ from iterpref.registry import LINKS
 
 
 @pytest.fixture(autouse=True)
-def _ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _ours_alone() -> Iterator[None]:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(LINKS, "_functions", dict(LINKS._functions))
+    yield
+    for name in set(LINKS) - set(LINKS.built_in):
+        LINKS.remove(name)
 
 
 def losses(run: Path) -> list[dict[str, float]]:

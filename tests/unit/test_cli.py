@@ -225,6 +225,11 @@ def test_hydra_flags_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert "beta: 0.1" in capsys.readouterr().out
 
 
+def test_data_may_be_prepared_for_several_values() -> None:
+    configs = ran("prepare", "-m", "seed=3,4", "hydra.sweep.dir=sweep")
+    assert [c.seed for c in configs] == [3, 4]
+
+
 def test_flags_may_stand_between_overrides(capsys: pytest.CaptureFixture[str]) -> None:
     message = stopped(
         capsys, "train", "seed=1", "-m", "loss.beta=0.1,0.3", "trainer.devices=2", "hydra.sweep.dir=sweep"
