@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,14 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def in_process(commands_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands run in this process, with nothing of wandb in the environment."""
+def in_process(commands_here: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands run in this process, with nothing of wandb in the environment before or after."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_SILENT", "true")
+    yield
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        del os.environ[name]  # what the run itself has set
 
 
 @pytest.fixture
