@@ -10,10 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from iterpref.cli import CONFIG_DIR, GLOBAL_GROUPS, config_groups, register_schema
+from iterpref.cli import CONFIG_DIR, config_groups, register_schema
 from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
 from iterpref.config_rules import check_effects
 from iterpref.errors import UserError
+from iterpref.overrides import GLOBAL_GROUPS
 
 COMMANDS = tuple(SECTIONS)
 NEEDS_A_VALUE = {

@@ -15,7 +15,6 @@ from omegaconf import OmegaConf, open_dict
 
 from iterpref.cli import (
     CONFIG_DIR,
-    GLOBAL_GROUPS,
     check_overrides,
     checked_config,
     config_groups,
@@ -23,6 +22,7 @@ from iterpref.cli import (
     run_command,
 )
 from iterpref.config import SECTIONS
+from iterpref.overrides import GLOBAL_GROUPS
 
 YAMLS = sorted(path.relative_to(CONFIG_DIR).with_suffix("").as_posix() for path in CONFIG_DIR.rglob("*.yaml"))
 CHOICES = [f"{group}={choice}" for group in GLOBAL_GROUPS if group != "launcher" for choice in config_groups()[group]]

@@ -1,0 +1,150 @@
+"""Overrides as a person writes them: each must name something, and hold what it says. Checked before Hydra composes, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from omegaconf import DictConfig, OmegaConf
+
+from iterpref.config import SECTIONS, nearest, schema_keys, unknown_key
+from iterpref.errors import UserError
+
+CONFIG_DIR = Path(__file__).parent / "configs"
+# Groups that reach into every section, and the commands that know them.
+GLOBAL_GROUPS = {
+    "experiment": ("prepare", "train", "export"),
+    "reading": ("prepare", "train", "export"),
+    "sweep": ("train",),
+    "launcher": ("train",),
+    "debug": ("prepare", "train"),
+}
+
+
+_NO_GROUPS = ("study",)  # files of `iterpref.study`, which Hydra does not compose
+
+# Folders of YAML: ours, and with --config-dir one of the user's own.
+_config_dirs = [CONFIG_DIR]
+
+
+def config_groups() -> dict[str, list[str]]:
+    """Config groups and their choices, as the folders have them: `{"loss": ["dpo", "target_rpo", ...], ...}`."""
+    groups: dict[str, list[str]] = {}
+    for folder in _config_dirs:
+        for path in sorted(folder.rglob("*.yaml")):
+            first, *rest = path.relative_to(folder).with_suffix("").parts
+            if rest and first not in _NO_GROUPS and "/".join(rest) not in groups.setdefault(first, []):
+                groups[first].append("/".join(rest))
+    return groups
+
+
+def know_config_dir(arguments: Sequence[str]) -> None:
+    """Lets the choices of `--config-dir DIR` (or `-cd DIR`, `--config-dir=DIR`) pass as choices."""
+    _config_dirs[1:] = []
+    for flag in ("--config-dir", "-cd"):
+        given = [b for a, b in pairwise(arguments) if a == flag]
+        given += [a.removeprefix(f"{flag}=") for a in arguments if a.startswith(f"{flag}=")]
+        for name in given:
+            if not Path(name).is_dir():
+                raise UserError(f"{flag} {name}: there is no such folder")
+            _config_dirs.append(Path(name).resolve())
+
+
+def check_overrides(command: str, overrides: Sequence[str]) -> None:
+    """Every override must name a key or a group of the schema that `command` uses; raises `UserError` with the nearest."""
+    keys = {key for key, _ in schema_keys()}
+    groups = config_groups()
+    sections = SECTIONS[command]
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group.lstrip("/")
+        root = key.split(".")[0].split("/")[0]
+        if override.is_delete() and root != "hydra":
+            raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
+        if root == "hydra":
+            continue
+        if key in GLOBAL_GROUPS and not isinstance(override.value(), dict):
+            if command not in GLOBAL_GROUPS[key]:
+                raise UserError(_no_effect(command, override.input_line or key))
+            _check_choices(override, groups)
+            continue
+        if key not in keys and key not in groups:
+            raise unknown_key(key, groups)
+        if root not in sections:
+            raise UserError(_no_effect(command, override.input_line or key))
+        if key in groups:
+            _check_choices(override, groups)
+
+
+def _no_effect(command: str, line: str) -> str:
+    return (
+        f"'{line}' has no effect on iterpref.{command}, which uses only: {', '.join(SECTIONS[command])}. "
+        "Leave it out, or give it to the command that uses it"
+    )
+
+
+def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
+    """A choice, or each choice of a sweep: a grid must not find out at its last job that it cannot run."""
+    group, value = override.key_or_group, override.value()
+    known = groups[group]
+    for choice in value.list if isinstance(value, ChoiceSweep) else [value]:
+        text = choice.text if isinstance(choice, QuotedString) else choice
+        if text is None or (isinstance(text, str) and text not in known):
+            shown = "null" if text is None else text
+            # The last word alone may be what was meant: target_rpo for paper/target_rpo; or a choice of another group.
+            meant = [k for k in known if k.rpartition("/")[2] == shown]
+            meant += [f"{g}={shown}" for g in GLOBAL_GROUPS if shown in groups.get(g, [])]
+            hint = f"; did you mean '{meant[0]}'?" if meant else nearest(shown, known)
+            raise UserError(f"{group}={shown} is none of {', '.join(known)}{hint}")
+
+
+def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """A group chosen on the command line must hold what it states; raises `UserError` where an experiment states otherwise.
+
+    Experiments come after the groups, so that `mask=paper` could silently lose against an experiment's own mask.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    said = keys_of(parsed)
+    later = [
+        f"{g}={o.value()}" for o in parsed if (g := o.key_or_group.lstrip("+")) in GLOBAL_GROUPS and g != "reading"
+    ]
+    for override in parsed:
+        group, choice = override.key_or_group.lstrip("+"), override.value()
+        path = next((p for d in _config_dirs if (p := d / group / f"{choice}.yaml").is_file()), None)
+        if group in GLOBAL_GROUPS or path is None:
+            continue
+        made = leaves(plain(composed[group]))
+        for leaf, stated in leaves(plain(OmegaConf.load(path))).items():
+            key, found = f"{group}.{leaf}", made[leaf]
+            if stated not in ("???", found) and key not in said:
+                raise UserError(
+                    f"{group}={choice} sets {key}={stated}, but {' or '.join(later)} comes after it and sets {found}: "
+                    f"add {key}={stated}, or leave {group}={choice} out"
+                )
+
+
+def leaves(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key: a group states some options of a section below it, and leaves the others."""
+    found: dict[str, Any] = {}
+    for name, value in node.items():
+        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """As written: nothing resolved, nothing missing."""
+    return OmegaConf.to_container(node)  # type: ignore[return-value]
+
+
+def keys_of(overrides: Sequence[Override]) -> set[str]:
+    """Keys that the overrides give a value; groups by their name, `{...}` by the keys in it."""
+    keys = set()
+    for override in overrides:
+        key, value = override.key_or_group.lstrip("+"), override.value()
+        if key in GLOBAL_GROUPS and not isinstance(value, dict):
+            continue  # what a preset sets is no choice of its own, whatever section has its name
+        keys |= {f"{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {key}
+    return keys
