@@ -54,6 +54,7 @@ class Batch:
     lengths: list[int]  # tokens of each sequence where `packing` is none, else of each row; on the host
     step_pairs: int  # pairs in the whole optimizer step that this micro-batch is a part of
     n_tokens: int  # tokens that run, padding excluded
+    filler: bool = False  # a pair that counts nowhere: all ranks run the same number of passes
 
     @property
     def n_pairs(self) -> int:

@@ -58,7 +58,8 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
             become_job(config, hydra_config)
         return task(config)
 
-    try:
+    def compose_and_run() -> None:
+        nonlocal arguments
         know_config_dir(arguments)
         if "pairs" in SECTIONS[command]:
             arguments = write_out(arguments, config_groups()["pairs"], quoted)
@@ -74,6 +75,14 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
             [a for a in arguments if not completing and (a.startswith("~") or ("=" in a and not a.startswith("-")))],
         )
         under_hydra()
+
+    run_task(compose_and_run)
+
+
+def run_task(task: Callable[[], Any]) -> None:
+    """Calls `task`; ends the process with 2 after a `UserError`, whose message it prints."""
+    try:
+        task()
     except UserError as error:
         _stop(str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -96,8 +105,15 @@ def checked_config(command: str, composed: DictConfig, overrides: Sequence[str],
 
 def become_job(config: Config, hydra_config: Any) -> None:
     """This process, or this turn of it, is one job of a sweep: its folder, its group in wandb, its GPU."""
+    from iterpref.launch import world_size
     from iterpref.sweeps.gpus import claim_gpu
 
+    launcher = hydra_config.runtime.choices.get("hydra/launcher")
+    if world_size(config.trainer) > 1 and launcher != "submitit_slurm":
+        raise UserError(
+            f"trainer.devices={config.trainer.devices} in a sweep on one host would give the jobs each other's devices: "
+            "set trainer.devices=1 (launcher=joblib gives each job a GPU), use launcher=submitit, or start the runs one by one"
+        )
     config.paths.run = hydra_config.runtime.output_dir
     config.logger.group = config.logger.group or f"{config.name}/{Path(str(hydra_config.sweep.dir)).name}"
     claim_gpu(int(hydra_config.job.num))

@@ -139,6 +139,12 @@ class TrainerConfig:
     max_steps: int | None = option(None, "stop after so many optimizer steps", low=1)
     accelerator: str = option("auto", "device kind", choices=("auto", "cpu", "gpu", "mps"))
     devices: int = option(1, "devices on this host", low=1)
+    nodes: int = option(1, "hosts, each with so many devices; torchrun starts the processes", low=1)
+    strategy: str = option(
+        "auto", "several devices: ddp, a copy on each; fsdp2, shards of weights, gradients and optimizer; auto: ddp",
+        choices=("auto", "ddp", "fsdp2"),
+    )  # fmt: skip
+    timeout_s: float = option(1800.0, "longest wait of a device for the others, seconds", above=0)
     precision: str = option("auto", "arithmetic; auto: bf16-mixed where the device computes in bf16, else 32-true",
                             choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
     deterministic: bool = option(False, "two runs with one seed are equal to the bit; slower on a GPU")

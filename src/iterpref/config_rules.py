@@ -16,8 +16,7 @@ def check_rules(config: Config) -> None:
     c = config
     rules = [
         *codeflow_rules(c),
-        (c.trainer.accelerator == "cpu" and c.trainer.devices > 1,
-         f"trainer.devices={c.trainer.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1"),
+        *_device_rules(c),
         (c.sandbox.name == "bwrap" and c.sandbox.tier != "auto",
          f"sandbox.tier={c.sandbox.tier} has no effect with sandbox=bwrap: drop it, or use sandbox=embedded"),
         (c.pairs.source == "external" and not c.pairs.path,
@@ -46,11 +45,6 @@ def check_rules(config: Config) -> None:
         (c.loss.label_smoothing > 0 and c.loss.link != "sigmoid",
          f"loss.label_smoothing={c.loss.label_smoothing} has no effect with loss.link={c.loss.link}: "
          "use loss.link=sigmoid, or leave it out"),
-        (c.data.global_batch % (c.data.micro_batch * c.trainer.devices) != 0,
-         f"data.global_batch={c.data.global_batch} is not a multiple of data.micro_batch * trainer.devices = "
-         f"{c.data.micro_batch} * {c.trainer.devices}: change data.micro_batch or data.global_batch"),
-        (c.trainer.compile == "graphs" and c.trainer.devices > 1,
-         f"trainer.compile=graphs holds no exchange of gradients between trainer.devices={c.trainer.devices}: set trainer.compile=layers"),
         (c.trainer.compile == "graphs" and c.data.packing != "shared",
          f"trainer.compile=graphs needs rows of few lengths, which data.packing={c.data.packing} does not give: set data.packing=shared"),
         (max(c.optim.beta1, c.optim.beta2) >= 1,
@@ -68,6 +62,28 @@ def check_rules(config: Config) -> None:
     for broken, message in [*rules, *benchmark_rules(config)]:
         if broken:
             raise UserError(message)
+
+
+def _device_rules(c: Config) -> list[tuple[bool, str]]:
+    t, d = c.trainer, c.data
+    world = t.devices * t.nodes
+    by_nodes = (" * trainer.nodes", f" * {t.nodes}") if t.nodes > 1 else ("", "")
+    return [
+        (t.accelerator == "cpu" and t.devices > 1 and t.strategy == "auto",
+         f"trainer.devices={t.devices} on the CPU would train copies of one model on the same cores: set trainer.devices=1, "
+         "or trainer.strategy=ddp to try all the same"),
+        (d.global_batch % (d.micro_batch * world) != 0,
+         f"data.global_batch={d.global_batch} is not a multiple of data.micro_batch * trainer.devices{by_nodes[0]} = "
+         f"{d.micro_batch} * {t.devices}{by_nodes[1]}: change data.micro_batch or data.global_batch"),
+        (t.compile == "graphs" and world > 1,
+         f"trainer.compile=graphs holds no exchange of gradients between trainer.devices={t.devices}: set trainer.compile=layers"),
+        (t.strategy != "auto" and world == 1,
+         f"trainer.strategy={t.strategy} has no effect on one device: set trainer.devices=2, or leave it out"),
+        (world > 1 and c.sweep.pruner != "none",
+         f"sweep.pruner={c.sweep.pruner} would stop one of {world} processes of a run: set sweep.pruner=none, or trainer.devices=1"),
+        (t.strategy == "fsdp2" and c.model.quantization != "none",
+         f"trainer.strategy=fsdp2 has no shards of model.quantization={c.model.quantization} weights: set trainer.strategy=ddp"),
+    ]  # fmt: skip
 
 
 def _adapter_rules(c: Config) -> list[tuple[bool, str]]:

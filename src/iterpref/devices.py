@@ -20,7 +20,14 @@ def resolve_device(config: TrainerConfig, option: str = "trainer.accelerator") -
         raise UserError(f"{option}=gpu, but torch sees no CUDA device here: set {option}=auto")
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise UserError(f"{option}=mps, but torch sees no Apple GPU here: set {option}=auto")
-    available = torch.cuda.device_count() if wanted == "gpu" else 1
+    # On a CPU a strategy must be asked for by name: its devices are the same cores.
+    available = (
+        torch.cuda.device_count()
+        if wanted == "gpu"
+        else 1
+        if wanted == "mps" or config.strategy == "auto"
+        else config.devices
+    )
     if config.devices > available:
         kind = {
             "gpu": f"{available} GPU(s)",

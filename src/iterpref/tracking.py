@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from iterpref.config import Config, to_dict
 from iterpref.config_sweep import METRICS
 from iterpref.errors import UserError
+from iterpref.launch import rank
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, rows
 
@@ -27,6 +28,8 @@ def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
 
     Rows of the optimizer steps before `first_step`, the step that a resumed run goes on from, are kept.
     """
+    if rank():
+        return []  # rank 0 writes for all
     loggers: list[Logger] = [_csv(run, first_step)]
     mode = wandb_mode(config.logger.wandb)
     if mode != "disabled":

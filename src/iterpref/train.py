@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iterpref.cli import run_command
+from iterpref.cli import is_overridden, run_command
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.rerun import rerun, rerun_argument
@@ -28,10 +28,15 @@ def train(config: Config) -> float | None:
     A run that is finished with the same configuration is not repeated: its stored metric comes back.
     """
     from iterpref.callbacks.run_record import read_done, run_key
+    from iterpref.launch import launch, needs_launch
 
     run, key = Path(config.paths.run), run_key(config)
     if config.resume and (done := read_done(run, key)):
         log.info("%s is finished with this configuration; resume=false trains it again", run)
+    elif needs_launch(config.trainer):
+        launch(config, run)
+        done = read_done(run, key)
+        assert done is not None, "ranks that ended well have written done.json"
     else:
         done = _train(config, run, key)
     return done["metrics"].get(config.sweep.metric)
@@ -40,6 +45,7 @@ def train(config: Config) -> float | None:
 def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     """Trains, exports, and returns what `done.json` then holds."""
     import lightning as L
+    from hydra.core.hydra_config import HydraConfig
 
     from iterpref.callbacks.pruning import build_pruning
     from iterpref.callbacks.run_record import RunRecord
@@ -48,12 +54,15 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
+    from iterpref.launch import enter, rank
     from iterpref.ops import resolve_backend
+    from iterpref.strategies import whole_weights
     from iterpref.tracking import finish_wandb, run_id
 
+    enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
     device = resolve_device(config.trainer)
     checkpoint = last_checkpoint(run, key) if config.resume else None
-    if checkpoint is None:
+    if checkpoint is None and rank() == 0:
         # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
         (run / "done.json").unlink(missing_ok=True)
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
@@ -96,8 +105,11 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
             "metrics": metrics,
             "pruned": pruning[0].pruned_at if pruning else None,
         }
+        # Shards are gathered by all ranks.
+        whole = whole_weights(module.policy) if config.trainer.strategy == "fsdp2" else None
         if trainer.is_global_zero:
-            _finish(config, run, record, trainer, module, prepared.model, done)
+            _finish(config, run, record, trainer, module, prepared.model, done, whole)
+        trainer.strategy.barrier()
         finished = True
     finally:
         finish_wandb(failed=not finished)
@@ -129,9 +141,10 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
 
 
 def _finish(
-    config: Config, run: Path, record: Any, trainer: lightning.Trainer, module: Any, start: Path, done: dict[str, Any]
-) -> None:
-    """Export, `done.json`, and the model's artifact; a pruned trial is not exported."""
+    config: Config, run: Path, record: Any, trainer: lightning.Trainer, module: Any, start: Path, done: dict[str, Any],
+    whole: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """Export, `done.json`, and the model's artifact; a pruned trial is not exported. `whole`: the weights, where the policy holds a shard."""
     from iterpref.callbacks.run_record import now, write_whole
     from iterpref.lineage import log_model
     from iterpref.models.adapters import trained_only
@@ -142,8 +155,8 @@ def _finish(
     if done["pruned"] is None:
         with record.stage("export"):
             facts = {"step": done["step"], "metrics": done["metrics"]}
-            if config.model.lora.rank:
-                weights = trained_only(module.policy, module.policy.state_dict())
+            if config.model.lora.rank or whole is not None:
+                weights = trained_only(module.policy, whole if whole is not None else module.policy.state_dict())
                 export_run(config, run, start, weights, run / "export", **facts)
             else:
                 export(module.policy, start, run / "export", model_card(config, run, start, **facts))
@@ -170,13 +183,17 @@ def build_trainer(
 
     from iterpref.callbacks.finite import CheckFinite
     from iterpref.callbacks.profile import Profile
+    from iterpref.callbacks.stop_signal import StopSignal
     from iterpref.callbacks.throughput import Throughput
     from iterpref.checkpoints import Checkpoints, StreamedFiles
+    from iterpref.config import to_dict
     from iterpref.devices import resolve_device, resolve_precision
+    from iterpref.models.module import passes_a_step
+    from iterpref.strategies import build_strategy, cluster_plugins
     from iterpref.tracking import build_loggers
 
     t = config.trainer
-    accumulate = config.data.global_batch // (config.data.micro_batch * t.devices)
+    accumulate = passes_a_step(to_dict(config))
     full_steps = train_pairs // config.data.global_batch
     # Only between optimizer steps: a checkpoint holds no half-accumulated gradient.
     between_validations = max(full_steps // t.validations_per_epoch, 1) * accumulate
@@ -188,7 +205,7 @@ def build_trainer(
         dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
         save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
-    callbacks: list[Callback] = [Throughput(), best, *more]
+    callbacks: list[Callback] = [Throughput(), best, *more, StopSignal(run / "checkpoints" / "last.ckpt")]
     if t.check_finite:
         callbacks.append(CheckFinite())
     if t.profile:
@@ -196,14 +213,15 @@ def build_trainer(
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return L.Trainer(
-        accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices,
+        accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, num_nodes=t.nodes,
+        strategy=build_strategy(t),
         # With bf16 weights nothing is left to convert; Lightning would lower the fp32 masks and log-probs of the batch.
         precision="32-true" if t.precision == "bf16-true" else resolve_precision(t, resolve_device(t)),
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
         log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
-        logger=build_loggers(config, run, first_step), callbacks=callbacks, plugins=[StreamedFiles()],
+        logger=build_loggers(config, run, first_step), callbacks=callbacks, plugins=[StreamedFiles(), *cluster_plugins()],
         default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip

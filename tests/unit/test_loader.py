@@ -106,22 +106,67 @@ def test_within_a_step_pairs_go_by_length_and_steps_stay_random() -> None:
     assert [n for batch in batches for n in batch] == sorted(lengths.values())
 
 
-@given(n=SIZES, world=st.integers(2, 4), micro=st.integers(1, 3), times=st.integers(1, 2))
-def test_ranks_are_disjoint_and_take_the_same_number_of_equal_steps(n: int, world: int, micro: int, times: int) -> None:
-    ranks = [loader(n, world * micro * times, micro, rank=r, world_size=world) for r in range(world)]
-    epochs = [epoch(rank) for rank in ranks]
-    ids = [i for batches in epochs for batch, _ in batches for i in batch]
-    assert len(ids) == len(set(ids)) == n - (n % (world * micro * times)) % world
-    assert len({len(batches) for batches in epochs}) == 1
-    assert all(len(batches) == len(rank) for batches, rank in zip(epochs, ranks, strict=True))
+@given(n=SIZES, world=st.integers(2, 4), micro=st.integers(1, 3), times=st.integers(1, 2), packed=st.booleans())
+def test_each_pair_is_on_one_rank_and_all_ranks_take_the_same_number_of_passes(
+    n: int, world: int, micro: int, times: int, packed: bool
+) -> None:
+    cost = (lambda e: len(e.chosen_ids)) if packed else None
+    ranks = [loader(n, world * micro * times, micro, rank=r, world_size=world, cost=cost) for r in range(world)]
+    epochs = [list(rank) for rank in ranks]
+    ids = [i for batches in epochs for batch in batches for i in batch.ids if not batch.filler]
+    assert sorted(ids) == sorted(e.pair_id for e in examples(n))
+    assert {len(batches) for batches in epochs} == {len(ranks[0])}
     for together in zip(*epochs, strict=True):
-        assert len({(len(batch), step_pairs) for batch, step_pairs in together}) == 1
+        assert len({batch.step_pairs for batch in together}) == 1
+    fillers = [batch for batches in epochs for batch in batches if batch.filler]
+    assert all(len(batch.ids) == 1 for batch in fillers)
+    if n % (world * micro * times) == 0:
+        assert not fillers
+
+
+def test_packed_micro_batches_cost_the_same_on_every_rank() -> None:
+    cost = {e.pair_id: len(e.chosen_ids) for e in examples(64)}
+    totals = [
+        sum(cost[i] for i in ids)
+        for r in range(4)
+        for ids, _ in epoch(loader(64, 64, 8, rank=r, world_size=4, cost=lambda e: len(e.chosen_ids)))
+    ]
+    assert len(totals) == 8
+    assert max(totals) - min(totals) <= 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_another_number_of_devices_goes_on_after_the_same_step(packed: bool) -> None:
+    cost = (lambda e: len(e.chosen_ids)) if packed else None
+    one = loader(22, 8, 2, cost=cost)
+    steps = [
+        sorted(i for ids, _ in batches for i in ids) for batches in in_steps(epoch(loader(22, 8, 2, cost=cost)), 4)
+    ]
+    for _ in zip(range(4), one, strict=False):
+        pass  # one step of four micro-batches
+    two = [loader(22, 8, 2, rank=r, world_size=2, cost=cost) for r in range(2)]
+    for rank in two:
+        rank.load_state_dict(one.state_dict())
+    found = [in_steps([(b.ids, b.step_pairs) for b in rank if not b.filler], 2) for rank in two]
+    assert [
+        sorted(i for part in together for ids, _ in part for i in ids) for together in zip(*found, strict=True)
+    ] == steps[1:]
+    three = loader(22, 8, 4, cost=cost)  # larger micro-batches are a cut as well
+    three.load_state_dict(one.state_dict())
+    assert sorted(i for ids, _ in epoch(three) for i in ids) == sorted(i for step in steps[1:] for i in step)
+    next(iter(one))
+    with pytest.raises(UserError, match=r"resume=false"):
+        two[0].load_state_dict(one.state_dict())
+
+
+def in_steps(batches: list[Any], each: int) -> list[list[Any]]:
+    return [batches[i : i + each] for i in range(0, len(batches), each)]
 
 
 @pytest.mark.parametrize(
     "other",
-    [loader(9), loader(8, seed=1), loader(8, micro_batch=1), loader(8, global_batch=8), loader(8, world_size=2)],
-    ids=["other number of pairs", "other seed", "other micro-batch", "other global batch", "other world size"],
+    [loader(9), loader(8, seed=1), loader(8, global_batch=8)],
+    ids=["other number of pairs", "other seed", "other global batch"],
 )
 def test_the_state_of_another_plan_is_refused(other: PairLoader) -> None:
     with pytest.raises(UserError, match=r"resume=false.*paths\.run=DIR"):

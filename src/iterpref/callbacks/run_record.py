@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
+from iterpref.launch import rank
 from iterpref.registry import LINKS, LOCALISERS, MASKS, SOURCES, added_sources
 
 _PACKAGES = (
@@ -48,6 +49,8 @@ class RunRecord:
     def start(cls, run: Path, config: Config) -> RunRecord:
         """Opens the record of this run, or goes on with the one that a killed process left."""
         run.mkdir(parents=True, exist_ok=True)
+        if rank():
+            return cls(run)  # rank 0 writes it
         write_whole(run / "config.yaml", yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
         record = cls(run)
         git = git_state()
@@ -71,7 +74,8 @@ class RunRecord:
 
     def update(self, **values: Any) -> None:
         self.content.update(values)
-        write_whole(self.path, json.dumps(self.content, indent=2) + "\n")
+        if rank() == 0:
+            write_whole(self.path, json.dumps(self.content, indent=2) + "\n")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -105,6 +109,7 @@ def read_config(run: Path) -> Config:
 
 
 # What a run computes does not depend on them.
+_NO_PART_OF_TRAINER = ("devices", "nodes", "timeout_s")  # a run may go on with more or fewer devices
 _NO_PART = ("paths", "logger", "report", "evaluate", "resume", "sweep", "plugins")
 
 
@@ -116,7 +121,12 @@ def run_key(config: Config) -> str:
         link=(LINKS, config.loss.link), chosen=(MASKS, config.mask.chosen), rejected=(MASKS, config.mask.rejected),
         diff=(LOCALISERS, config.pairs.diff), problems=(SOURCES, config.problems.source),
     )  # fmt: skip
-    return fingerprint("run", {k: v for k, v in to_dict(config).items() if k not in _NO_PART}, added)
+    plain = {k: v for k, v in to_dict(config).items() if k not in _NO_PART}
+    plain["trainer"] = {k: v for k, v in plain["trainer"].items() if k not in _NO_PART_OF_TRAINER}
+    plain["trainer"]["strategy"] = (
+        "shards" if config.trainer.strategy == "fsdp2" else "whole"
+    )  # whose checkpoints differ
+    return fingerprint("run", plain, added)
 
 
 def read_done(run: Path, key: str | None = None) -> dict[str, Any] | None:

@@ -21,9 +21,10 @@ from iterpref.schema import Example
 class PairLoader:
     """Yields micro-batches. Each global batch is cut into as many of them as `accumulate` says, the epoch's last one as it falls.
 
-    Every pair comes exactly once an epoch. Several ranks take equal shares of every global batch; what the epoch's last
-    batch has beyond a multiple of their number waits for the order of another epoch. How a global batch is cut changes no
-    gradient: by length, which saves padding, or with `cost` into micro-batches that cost the same, for packed rows.
+    Every pair comes exactly once an epoch, on one rank. All ranks have the same number of micro-batches: where the epoch's
+    last batch has no pair left for one, that is a *filler*, a pair that counts nowhere. How a global batch is cut changes
+    no gradient: by length, which saves padding, or with `cost` into micro-batches that cost the same over all ranks, for
+    packed rows.
 
     Args:
         make_batch: from examples and the pairs of their global batch to a `Batch`; called on a thread of its own.
@@ -61,10 +62,11 @@ class PairLoader:
         return full * self._micro_batches(self.global_batch) + self._micro_batches(rest)
 
     def _micro_batches(self, pairs: int) -> int:
-        return math.ceil(pairs // self.world_size / self.micro_batch)
+        return math.ceil(math.ceil(pairs / self.world_size) / self.micro_batch)
 
-    def plan(self, epoch: int, first: int = 0) -> Iterator[tuple[list[int], int]]:
-        """The epoch's micro-batches on this rank, from number `first` on: (example indices, pairs in their global batch)."""
+    def plan(self, epoch: int, first: int = 0) -> Iterator[tuple[list[int], int, bool]]:
+        """The epoch's micro-batches on this rank, from number `first` on: (example indices, pairs in their global batch,
+        whether it is a filler)."""
         order = np.arange(len(self.examples))
         if self.seed is not None:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
@@ -73,16 +75,15 @@ class PairLoader:
             skipped = max(first - start // self.global_batch * each, 0)
             yield from self._cut(order[start : start + self.global_batch].tolist())[skipped:]
 
-    def _cut(self, group: list[int]) -> list[tuple[list[int], int]]:
-        even = len(group) // self.world_size * self.world_size
-        if self.seed is None:
-            own = group[self.rank : even : self.world_size]
+    def _cut(self, group: list[int]) -> list[tuple[list[int], int, bool]]:
+        each = self._micro_batches(len(group))
+        costs = {i: (self.cost or _longer_side)(self.examples[i]) for i in group} if self.seed is not None else {}
+        if self.cost and costs:
+            parts = balanced(group, costs, each * self.world_size)[self.rank :: self.world_size]
         else:
-            costs = {i: (self.cost or _longer_side)(self.examples[i]) for i in group}
-            own = sorted(group, key=lambda i: (costs[i], i))[self.rank : even : self.world_size]
-            if self.cost:
-                return [(part, even) for part in balanced(own, costs, self._micro_batches(even))]
-        return [(own[cut : cut + self.micro_batch], even) for cut in range(0, len(own), self.micro_batch)]
+            own = sorted(group, key=lambda i: (costs.get(i, 0), i))[self.rank :: self.world_size] if costs else group
+            parts = [own[k * self.micro_batch : (k + 1) * self.micro_batch] for k in range(each)]
+        return [(part or group[:1], len(group), not part) for part in parts]
 
     def __iter__(self) -> Iterator[Batch]:
         left = len(self) - self._next
@@ -92,10 +93,15 @@ class PairLoader:
             self._epoch, self._next = (self._epoch, self._next + 1) if left else (self._epoch + 1, 0)
             yield batch
 
-    def _made_ahead(self, plan: Iterator[tuple[list[int], int]]) -> Iterator[Batch]:
+    def _made_ahead(self, plan: Iterator[tuple[list[int], int, bool]]) -> Iterator[Batch]:
         def make() -> Batch | None:
             planned = next(plan, None)
-            return planned and self.make_batch([self.examples[i] for i in planned[0]], planned[1])
+            if planned is None:
+                return None
+            indices, step_pairs, filler = planned
+            batch = self.make_batch([self.examples[i] for i in indices], step_pairs)
+            batch.filler = filler
+            return batch
 
         if not self.prefetch:
             yield from iter(make, None)
@@ -108,22 +114,31 @@ class PairLoader:
                 yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self._epoch, "next": self._next, "plan": self._plan_key()}
+        return {
+            "epoch": self._epoch, "next": self._next, "each": self._micro_batches(self.global_batch), "plan": self._plan_key(),
+            "cut": [self.micro_batch, self.world_size],
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on after the last batch handed out; raises `UserError` for the state of other pairs or other batches."""
-        if state["plan"] != self._plan_key():
+        """Goes on after the last batch handed out; with another number of ranks, after the last optimizer step.
+
+        Raises `UserError` for the state of other pairs or other batches, and for one in the middle of a step that would
+        have to be cut anew.
+        """
+        steps, begun = divmod(state["next"], state["each"])
+        same = state["cut"] == [self.micro_batch, self.world_size]
+        if state["plan"] != self._plan_key() or (begun and not same):
             raise UserError(
                 f"the checkpoint was made with other training pairs, or other batches of them, than the {len(self.examples)} pairs here: "
                 "start over with resume=false, or choose another paths.run=DIR"
             )
-        self._epoch, self._next = state["epoch"], state["next"]
+        self._epoch = state["epoch"]
+        self._next = state["next"] if same else steps * self._micro_batches(self.global_batch)
 
     def _plan_key(self) -> str:
+        """Of what decides which pairs make an optimizer step; not of how a step is cut."""
         self._digest = self._digest or ids_digest(self.examples)
-        return fingerprint(
-            self._digest, self.seed, self.global_batch, self.micro_batch, self.world_size, self.cost is not None
-        )
+        return fingerprint(self._digest, self.seed, self.global_batch)
 
 
 def balanced(indices: Sequence[int], costs: dict[int, int], parts: int) -> list[list[int]]:

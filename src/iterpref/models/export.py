@@ -13,7 +13,7 @@ from torch import Tensor
 
 from iterpref.config import Config, ModelConfig
 from iterpref.errors import UserError
-from iterpref.models.adapters import add_adapters, load_trained, merged
+from iterpref.models.adapters import add_adapters, load_trained, merged, trained_only
 from iterpref.models.card import model_card
 from iterpref.models.policy import load_model, load_tokenizer
 from iterpref.models.quiet import quiet_transformers
@@ -29,7 +29,7 @@ def rebuilt(start: Path, config: ModelConfig, weights: Mapping[str, Tensor]) -> 
     """
     whole = replace(config, quantization="none", dtype="bfloat16" if config.quantization != "none" else config.dtype)
     model = add_adapters(load_model(start, replace(whole, gradient_checkpointing=False)), whole)
-    load_trained(model, weights)
+    load_trained(model, trained_only(model, weights))
     return model
 
 

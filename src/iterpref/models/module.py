@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -14,9 +16,9 @@ from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.optim import build_optimizer, build_schedule, clip
-from iterpref.models.policy import score_rows
 from iterpref.models.step_log import StepLog, Value
 from iterpref.ops import TokenLogRatio, resolve_backend
+from iterpref.strategies import Scorer, shard
 
 
 class FocalDPOModule(L.LightningModule):
@@ -36,6 +38,8 @@ class FocalDPOModule(L.LightningModule):
         self.policy = policy
         # In a tuple, so that torch does not see it as a submodule.
         self._reference: tuple[Any, ...] = (reference.eval().requires_grad_(False),) if reference is not None else ()
+        self._scorers = tuple(Scorer(model) for model in (policy, *self._reference))
+        self._sharded = False
         self._train_meter, self._val_meter = Meter(), Meter()
         self._log = StepLog(self._write_line)
         self.line: dict[str, Value] = {}  # of the step under way; callbacks add to it
@@ -47,6 +51,12 @@ class FocalDPOModule(L.LightningModule):
     def reference(self) -> Any | None:
         """The frozen second model, or None where its log-probs come with the batches."""
         return self._reference[0] if self._reference else None
+
+    def configure_model(self) -> None:
+        if self.config.trainer.strategy == "fsdp2" and not self._sharded:  # called again for a validation
+            self._sharded = True
+            for scorer in self._scorers:
+                shard(scorer, self.device_mesh["data_parallel"])  # type: ignore[index]
 
     def on_fit_start(self) -> None:
         if self.config.trainer.compile == "graphs":
@@ -64,13 +74,13 @@ class FocalDPOModule(L.LightningModule):
         ref_logps_R = batch.ref_logps_R
         if self._reference:
             with torch.no_grad():
-                ref_logps_R = score_rows(self._reference[0], batch, None, self.config.ops).policy_logps_R
+                ref_logps_R = self._scorers[-1](batch, None, self.config.ops).policy_logps_R
         elif self.config.reference == "adapter":
             with torch.no_grad(), without_adapters(self.policy):
-                ref_logps_R = score_rows(self.policy, batch, None, self.config.ops).policy_logps_R
+                ref_logps_R = self._scorers[0](batch, None, self.config.ops).policy_logps_R
         if ref_logps_R is None:
             raise ValueError("no reference: neither a frozen model, nor log-probs of it in the batch")
-        return score_rows(self.policy, batch, ref_logps_R, self.config.ops)
+        return self._scorers[0](batch, ref_logps_R, self.config.ops)
 
     def _step(self, batch: Batch, meter: Meter) -> LossParts:
         sums = pair_sums(self.ratios(batch), batch)
@@ -81,7 +91,12 @@ class FocalDPOModule(L.LightningModule):
             means["preference_loss"] = parts.preference
         if batch.terms is None or batch.terms.nll:
             means["nll"] = parts.nll
-        meter.add(per_pair, {name: mean * batch.step_pairs for name, mean in means.items()}, batch.n_pairs)
+        sums_by_name, pairs = {name: mean * batch.step_pairs for name, mean in means.items()}, batch.n_pairs
+        if batch.filler:
+            parts = LossParts(*(part * 0.0 for part in parts))
+            per_pair, sums_by_name = ({k: v * 0.0 for k, v in d.items()} for d in (per_pair, sums_by_name))
+            pairs = 0
+        meter.add(per_pair, sums_by_name, pairs)
         return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -122,9 +137,13 @@ class FocalDPOModule(L.LightningModule):
             return  # in the middle of a step
         self._begins = True
         if self.trainer.global_step % self.config.trainer.log_every == 0:
-            means = {f"train/{name}": value for name, value in self._train_meter.means().items()}
+            over_ranks = self._over_ranks if self.trainer.world_size > 1 else None
+            means = {f"train/{name}": value for name, value in self._train_meter.means(over_ranks).items()}
             self._log.add({**means, **self.line}, self.trainer.global_step - 1)
         self.line = {}
+
+    def _over_ranks(self, sums: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(sums, reduce_op="sum")  # type: ignore[return-value]
 
     def _write_line(self, line: dict[str, float], step: int) -> None:
         for logger in self.trainer.loggers:
@@ -155,12 +174,19 @@ class FocalDPOModule(L.LightningModule):
         self.validated_step = self.trainer.global_step
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["state_dict"] = trained_only(self.policy, checkpoint["state_dict"], "policy.")
+        if not self._sharded:  # shards are loaded into what is there, frozen or not
+            checkpoint["state_dict"] = trained_only(self.policy, checkpoint["state_dict"], "policy.")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # What is frozen is in no checkpoint; what trains must all be there.
-        self.strict_loading = not has_adapters(self.policy)
-        check_trained(self.policy, {name.removeprefix("policy.") for name in checkpoint["state_dict"]})
+        if not self._sharded:
+            self.strict_loading = not has_adapters(self.policy)
+            check_trained(self.policy, {name.removeprefix("policy.") for name in checkpoint["state_dict"]})
+        before, now = passes_a_step(checkpoint["hyper_parameters"]), self.trainer.accumulate_grad_batches
+        if before != now:  # other devices share the steps
+            for counts in checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"].values():
+                for name, count in counts.items() if isinstance(counts, dict) else ():
+                    counts[name] = math.ceil(count * now / before)
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping."""
@@ -171,6 +197,12 @@ class FocalDPOModule(L.LightningModule):
         # Not the trainer's estimate: asking for it here opens the loader before its place in the epoch is restored.
         schedule = build_schedule(optimizer, self.config.optim, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def passes_a_step(config: dict[str, Any]) -> int:
+    """Micro-batches of one optimizer step on each device."""
+    data, trainer = config["data"], config["trainer"]
+    return int(data["global_batch"] // (data["micro_batch"] * trainer["devices"] * trainer["nodes"]))
 
 
 class Meter:
@@ -199,10 +231,13 @@ class Meter:
         assert self._sums_M is not None
         return self._names, self._sums_M
 
-    def means(self) -> dict[str, Tensor]:
-        """Mean over the pairs seen since the last call."""
+    def means(self, over_ranks: Callable[[Tensor], Tensor] | None = None) -> dict[str, Tensor]:
+        """Mean over the pairs seen since the last call, on this rank or, with the sum `over_ranks`, on all."""
         if self._sums_M is None:
             return {}
-        means = dict(zip(self._names, (self._sums_M / self._pairs).unbind(), strict=True))
+        sums_M, pairs_1 = self._sums_M, self._sums_M.new_full((1,), self._pairs)
+        if over_ranks is not None:
+            sums_M, pairs_1 = over_ranks(torch.cat([sums_M, pairs_1])).split([len(sums_M), 1])
+        means = dict(zip(self._names, (sums_M / pairs_1).unbind(), strict=True))
         self._sums_M, self._pairs = None, 0
         return means

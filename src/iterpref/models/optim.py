@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -32,7 +33,9 @@ def build_optimizer(model: torch.nn.Module, config: OptimConfig, ops: str = "aut
 
         return TritonAdamW(groups, lr=config.lr, betas=betas, stochastic=config.rounding == "stochastic")
     if config.rounding == "stochastic":
-        raise UserError("optim.rounding=stochastic needs a GPU and Triton: set optim.rounding=nearest")
+        raise UserError(
+            "optim.rounding=stochastic needs a GPU, Triton and whole parameters (no trainer.strategy=fsdp2): set optim.rounding=nearest"
+        )
     return AdamW(groups, lr=config.lr, betas=betas, fused=True)
 
 
@@ -40,6 +43,8 @@ def _kernel_fits(parameters: list[torch.nn.Parameter], ops: str) -> bool:
     return (
         bool(parameters)
         and resolve_backend(ops, parameters[0].device) == "triton"
+        # A DTensor is a shard, of which the kernel would see the whole's shape.
+        and not any(isinstance(p, DTensor) for p in parameters)
         and all(p.is_contiguous() and p.dtype in (torch.float32, torch.bfloat16) for p in parameters)
     )
 
@@ -48,7 +53,8 @@ def clip(optimizer: AdamW, limit: float) -> torch.Tensor:
     """The norm of all gradients, which are scaled to at most `limit`: in place, or by the optimizer's next step."""
     if hasattr(optimizer, "clip"):
         return optimizer.clip(limit)
-    return torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], limit)
+    norm = torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], limit)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def total_steps(config: Config, train_pairs: int) -> int:

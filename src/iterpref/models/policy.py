@@ -23,7 +23,7 @@ from iterpref.schema import Message
 _CHECKPOINTING = {"use_reentrant": False, "preserve_rng_state": False}
 # Share of a compiled layer's activations that is kept for backward. What is cheapest is computed again: on an H200 a step
 # takes as long as with all of them kept, in four fifths of the memory (docs/results.md).
-_KEPT = 0.7
+KEPT = 0.7
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -108,7 +108,7 @@ def compile_layers(model: Any, by_length: bool = False) -> None:
     """
     import torch._functorch.config
 
-    torch._functorch.config.activation_memory_budget = _KEPT
+    torch._functorch.config.activation_memory_budget = KEPT
     decoder = model.get_decoder()
     if by_length and model.config._attn_implementation == FLEX:
         model.set_attn_implementation(FLEX_WITHIN)

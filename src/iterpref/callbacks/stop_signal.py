@@ -1,0 +1,58 @@
+"""SIGTERM, and the signal by which a scheduler announces the end: the step under way is finished and stored first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from iterpref.checkpoints import save_whole
+from iterpref.launch import end_by
+
+
+class StopSignal(L.Callback):
+    """Writes `last.ckpt` after the optimizer step in which a signal came, on all ranks, and then does what the signal would have
+    done. SIGUSR1 and SIGUSR2 are heeded where a scheduler (submitit, say) has installed a handler of its own."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint = checkpoint
+        self._received: int | None = None
+        self._handlers: dict[int, Any] = {}
+        self._step = 0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if threading.current_thread() is threading.main_thread() and not self._handlers:
+            self._handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._step = trainer.global_step
+        for number, handler in self._handlers.items():
+            # Lightning's own, which is there by now, would end ranks at different steps. It puts back what was before.
+            if number == signal.SIGTERM or callable(handler):
+                signal.signal(number, self._heed)
+
+    def _heed(self, number: int, frame: Any) -> None:
+        self._received = number
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self._step:
+            return  # in the middle of a step: a checkpoint holds no half-accumulated gradient
+        self._step = trainer.global_step
+        # The signal may have reached the others a step earlier or later.
+        if not trainer.strategy.reduce_boolean_decision(self._received is not None, all=False):
+            return
+        pl_module.on_train_batch_end(
+            outputs, batch, batch_idx
+        )  # which comes after the callbacks: the step's line in the log
+        # A checkpoint goes on after the passes that are completed, as this one is once its callbacks have run.
+        loop = trainer.fit_loop.epoch_loop
+        loop.batch_progress.increment_completed()
+        loop._batches_that_stepped += 1
+        save_whole(trainer, self._checkpoint)
+        number = self._received or signal.SIGTERM
+        end_by(number, self._handlers.get(number) if number != signal.SIGTERM else None)

@@ -1,0 +1,166 @@
+"""What a step holds in a device's memory, before any of it is there: `python -m iterpref.train plan=true`.
+
+    weights      bytes of a parameter, and of an adapter's in fp32
+    gradients    as the weights that train
+    optimizer    two averages of each of these (AdamW)
+    reference    a second copy of the weights (reference=live), else nothing
+    lowered      the copy in bf16 that autocast keeps of fp32 weights (precision bf16-mixed)
+    activations  of the tokens of one pass, layer by layer: what backward reads (below)
+    scores       logits of the scored rows and their gradient, a chunk of them, or all where they are kept
+
+With H hidden, I intermediate, A query heads of size D, K key heads, in the dtype of the arithmetic (b bytes), a layer keeps for
+each token
+
+    b (6 H + 2 A D + 2 K D + 4 I)      two norms with their fp32 input counted as one, queries, keys, values, output, residuals;
+                                       gate, up, their activation and product
+    b H                                 with model.gradient_checkpointing: its input alone, and once more one layer's whole
+
+and with trainer.compile seven tenths of it (policy.KEPT). Dense masks and scores of attention (`eager`) are not in it. Fragments
+of the allocator are not either: a plan within a tenth of the device is told as tight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from iterpref.config import Config
+from iterpref.launch import world_size
+
+GIB = 2**30
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_NF4 = 0.53  # bytes of a parameter with its scales
+_TIGHT = 0.9
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a decoder."""
+
+    parameters: int
+    matrices: int  # parameters of the linear layers that an adapter may stand on, head left out
+    layers: int
+    hidden: int
+    intermediate: int
+    query: int  # heads times their size
+    key: int
+    vocabulary: int
+    adapters_per_rank: int  # parameters of adapters of rank 1 on all of these
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes on one device, by what they are for."""
+
+    parts: dict[str, float]
+    tokens: int
+    rows: int
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+
+def shape_of(settings: Any) -> Shape:
+    """From a transformers config, on the meta device: no weight is made."""
+    import torch
+    from torch import nn
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(settings)
+    head = model.get_output_embeddings()
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+    heads = settings.num_attention_heads
+    size = getattr(settings, "head_dim", None) or settings.hidden_size // heads
+    return Shape(
+        parameters=sum(p.numel() for p in model.parameters()), matrices=sum(m.weight.numel() for m in linear),
+        layers=settings.num_hidden_layers, hidden=settings.hidden_size, intermediate=settings.intermediate_size,
+        query=heads * size, key=(getattr(settings, "num_key_value_heads", None) or heads) * size, vocabulary=settings.vocab_size,
+        adapters_per_rank=sum(m.in_features + m.out_features for m in linear),
+    )  # fmt: skip
+
+
+def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -> Plan:
+    """Bytes on each device for a pass of so many tokens, of which so many rows are scored.
+
+    Args:
+        precision: `trainer.precision`, resolved.
+    """
+    from iterpref.models.policy import KEPT
+    from iterpref.ops.linear import _CHUNK_BYTES, _KEEP_BYTES
+
+    model, trainer = config.model, config.trainer
+    shards = world_size(trainer) if trainer.strategy == "fsdp2" else 1
+    own = _NF4 if model.quantization == "nf4" else _BYTES[model.dtype]
+    adapters = model.lora.rank * shape.adapters_per_rank
+    trained = 4 * adapters if adapters else own * shape.parameters
+    width = 4 if precision == "32-true" and model.dtype == "float32" else 2
+    layer = width * (6 * shape.hidden + 2 * shape.query + 2 * shape.key + 4 * shape.intermediate)
+    layer *= KEPT if trainer.compile != "none" else 1
+    kept = shape.layers * layer
+    if model.gradient_checkpointing:
+        kept = shape.layers * width * shape.hidden + layer
+    logits = rows * shape.vocabulary * width
+    head_trains = not adapters
+    parts = {
+        "weights": (own * shape.parameters + 4 * adapters) / shards,
+        "gradients": trained / shards,
+        "optimizer": 2 * trained / shards,
+        "reference": own * shape.parameters / shards if config.reference == "live" else 0,
+        "lowered": 2 * shape.parameters if precision == "bf16-mixed" and model.dtype == "float32" else 0,
+        "gathered": _gathered(shape, own) if shards > 1 else 0,
+        "activations": tokens * kept,
+        "scores": logits if head_trains and logits <= _KEEP_BYTES["cuda"] else min(logits, _CHUNK_BYTES["cuda"]),
+    }
+    return Plan(parts, tokens, rows)
+
+
+def _gathered(shape: Shape, own: float) -> float:
+    """Two layers whole (one is fetched while the other works), and embedding and head."""
+    outside = shape.parameters - shape.matrices
+    return own * (2 * shape.matrices / shape.layers + outside)
+
+
+def describe(config: Config, plan: Plan, devices: list[tuple[str, int]]) -> str:
+    """The plan as lines, and whether it fits the devices: (name, bytes) each."""
+    lines = [
+        f"memory of each device for passes of {plan.tokens} tokens ({plan.rows} scored) with data.packing={config.data.packing}, GiB"
+    ]
+    lines += [f"  {name:12} {size / GIB:8.2f}" for name, size in plan.parts.items() if size]
+    lines.append(f"  {'sum':12} {plan.total / GIB:8.2f}")
+    if not devices:
+        lines.append("no GPU here to compare it with")
+    for name, size in devices:
+        share = plan.total / size
+        verdict = "fits" if share < _TIGHT else "is tight" if share < 1 else "does not fit"
+        lines.append(f"{verdict}: {name} has {size / GIB:.1f}")
+    if any(plan.total >= size for _, size in devices):
+        lines.append(advice(config))
+    return "\n".join(lines)
+
+
+def advice(config: Config) -> str:
+    """Overrides that lower the memory of this configuration, the cheapest in time first."""
+    model, data, trainer = config.model, config.data, config.trainer
+    told = []
+    if config.reference == "live":
+        told.append("reference=cached (or adapter, with model.lora.rank) keeps no second model")
+    if data.packing != "shared":
+        told.append("data.packing=shared runs common prefixes once")
+    if data.micro_batch > 1:
+        told.append(f"data.micro_batch={data.micro_batch // 2} halves the activations")
+    if model.dtype == "float32" and not model.lora.rank:
+        told.append(
+            "model.dtype=bfloat16 trainer.precision=bf16-true optim.rounding=stochastic halves weights, gradients and optimizer"
+        )
+    if trainer.compile == "none":
+        told.append("trainer.compile=layers keeps seven tenths of the activations")
+    if not model.gradient_checkpointing:
+        told.append("model.gradient_checkpointing=true keeps a layer's input alone, for a second forward")
+    if not model.lora.rank:
+        told.append("model.lora.rank=16 reference=adapter trains adapters alone")
+    if world_size(trainer) > 1 and trainer.strategy != "fsdp2":
+        told.append("trainer.strategy=fsdp2 shares weights, gradients and optimizer among the devices")
+    told.append("data.max_completion_tokens and data.max_prompt_tokens drop the longest pairs")
+    return "less memory: " + "; ".join(told)

@@ -1,0 +1,65 @@
+"""How several devices share one run: copies (`ddp`), or shards of weights, gradients and optimizer (`fsdp2`)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iterpref.batch import Batch
+from iterpref.config import TrainerConfig
+from iterpref.launch import is_rank, world_size
+from iterpref.models.policy import score_rows
+from iterpref.ops import TokenLogRatio
+
+
+def build_strategy(config: TrainerConfig) -> Any:
+    """What Lightning takes as `strategy`."""
+    world, timeout = world_size(config), timedelta(seconds=config.timeout_s)
+    if world == 1:
+        return "auto"
+    if config.strategy == "fsdp2":
+        from lightning.pytorch.strategies import ModelParallelStrategy
+
+        return ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1, timeout=timeout)
+    from lightning.pytorch.strategies import DDPStrategy
+
+    return DDPStrategy(timeout=timeout, gradient_as_bucket_view=True)
+
+
+def cluster_plugins() -> list[Any]:
+    """Ranks that `launch` has started inside somebody's Slurm job are no Slurm tasks."""
+    from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+
+    return [LightningEnvironment()] if is_rank() and not TorchElasticEnvironment.detect() else []
+
+
+class Scorer(nn.Module):
+    """`score_rows` as a forward pass: FSDP gathers what hangs on a module, such as the head, when it is called."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, ref_logps_R: Tensor | None, backend: str) -> TokenLogRatio:
+        return score_rows(self.model, batch, ref_logps_R, backend)
+
+
+def shard(scorer: Scorer, mesh: Any) -> None:
+    """Each decoder layer is gathered for its pass and dropped; embedding, norm and head stay from forward to backward."""
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    # Gradients of bf16 weights are added up over ranks in fp32.
+    policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
+    for layer in scorer.model.get_decoder().layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(scorer, mesh=mesh, mp_policy=policy)
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state, gathered from its shards where it has any: on the CPU of rank 0. All ranks must call it."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
