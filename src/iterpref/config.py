@@ -212,6 +212,7 @@ class Config:
         "where programs run: on this machine, or on every node of the Ray cluster at $RAY_ADDRESS",
         choices=("local", "ray"),
     )
+    plan: bool = option(False, "print what a step needs of a device's memory, and whether it fits, instead of training")
     resume: bool = option(True, "go on from the run folder's last checkpoint when there is one")
     plugins: list[str] = option([], "modules or files FILE.py that register losses, mask rules, ...: docs/extending.md")
     samples: str | None = option(None, "file of somebody's samples (JSONL) that a benchmark scores")
@@ -260,6 +261,7 @@ SECTIONS = {
         "reference",
         "ops",
         "resume",
+        "plan",
         "loss",
         "optim",
         "trainer",

@@ -128,7 +128,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]], stopped: list[int]) -> None:
     if stopped or not any(codes):
         return
     failed = failed if failed is not None else next(r for r, code in enumerate(codes) if code)
-    code = codes[failed]
+    code = codes[failed] or 0
     if 2 in codes:
         raise SystemExit(2)  # it has said why
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -21,10 +21,14 @@ of the allocator are not either: a plan within a tenth of the device is told as 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from iterpref.config import Config
+from iterpref.errors import UserError
 from iterpref.launch import world_size
 
 GIB = 2**30
@@ -96,7 +100,7 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
     adapters = model.lora.rank * shape.adapters_per_rank
     trained = 4 * adapters if adapters else own * shape.parameters
     width = 4 if precision == "32-true" and model.dtype == "float32" else 2
-    layer = width * (6 * shape.hidden + 2 * shape.query + 2 * shape.key + 4 * shape.intermediate)
+    layer: float = width * (6 * shape.hidden + 2 * shape.query + 2 * shape.key + 4 * shape.intermediate)
     layer *= KEPT if trainer.compile != "none" else 1
     kept = shape.layers * layer
     if model.gradient_checkpointing:
@@ -122,22 +126,67 @@ def _gathered(shape: Shape, own: float) -> float:
     return own * (2 * shape.matrices / shape.layers + outside)
 
 
-def describe(config: Config, plan: Plan, devices: list[tuple[str, int]]) -> str:
-    """The plan as lines, and whether it fits the devices: (name, bytes) each."""
+def pass_sizes(config: Config, pair_tokens: int, packing: str) -> tuple[int, int]:
+    """(tokens that run, tokens that are scored) of a pass over pairs whose sequences have so many tokens, the prompt a third of
+    them, with no common code."""
+    prompt = pair_tokens // 3
+    completion = pair_tokens - prompt
+    tokens = prompt + 2 * completion if packing == "shared" else 2 * pair_tokens
+    return config.data.micro_batch * tokens, config.data.micro_batch * 2 * completion
+
+
+def describe(config: Config, shape: Shape, precision: str, devices: list[tuple[str, int]]) -> str:
+    """The plan as lines: parts for the longest pairs that the limits allow, sums by packing and length, whether these fit.
+
+    Args:
+        devices: (name, bytes) of each.
+    """
+    longest = config.data.max_prompt_tokens + config.data.max_completion_tokens
+    whole = plan(config, shape, *pass_sizes(config, longest, config.data.packing), precision)
     lines = [
-        f"memory of each device for passes of {plan.tokens} tokens ({plan.rows} scored) with data.packing={config.data.packing}, GiB"
+        f"GiB on each of {world_size(config.trainer)} device(s), {config.data.micro_batch} pair(s) of {longest} tokens a pass, {config.data.packing}:"
     ]
-    lines += [f"  {name:12} {size / GIB:8.2f}" for name, size in plan.parts.items() if size]
-    lines.append(f"  {'sum':12} {plan.total / GIB:8.2f}")
+    lines += [f"  {name:12} {size / GIB:8.2f}" for name, size in whole.parts.items() if size]
+    lines.append(f"  {'sum':12} {whole.total / GIB:8.2f}")
+    lengths = [n for n in (512, 1024, 2048, 4096) if n < longest] + [longest]
+    lines.append("sums by packing and tokens of a sequence:  " + "".join(f"{n:>8}" for n in lengths))
+    for packing in ("shared", "padded"):
+        sums = [plan(config, shape, *pass_sizes(config, n, packing), precision).total / GIB for n in lengths]
+        lines.append(f"  {packing:40} " + "".join(f"{total:8.1f}" for total in sums))
     if not devices:
         lines.append("no GPU here to compare it with")
     for name, size in devices:
-        share = plan.total / size
+        share = whole.total / size
         verdict = "fits" if share < _TIGHT else "is tight" if share < 1 else "does not fit"
         lines.append(f"{verdict}: {name} has {size / GIB:.1f}")
-    if any(plan.total >= size for _, size in devices):
+    if any(whole.total >= _TIGHT * size for _, size in devices):
         lines.append(advice(config))
     return "\n".join(lines)
+
+
+def print_plan(config: Config) -> None:
+    """`plan=true`: reads the model's config alone; no weight, no data."""
+    import torch
+    from transformers import AutoConfig
+
+    from iterpref.devices import resolve_precision
+    from iterpref.models.quiet import quiet_transformers
+    from iterpref.models.source import resolve_model
+
+    local = config.model.source != "pretrained"
+    where = resolve_model(config.model, Path(config.paths.data), config.seed) if local else config.model.path
+    try:
+        with quiet_transformers():
+            settings = AutoConfig.from_pretrained(str(where), revision=None if local else config.model.revision)
+    except (OSError, ValueError) as error:
+        raise UserError(f"model.path={where}: no config of a model there ({type(error).__name__})") from None
+    devices = [
+        (torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory) for i in range(torch.cuda.device_count())
+    ]  # fmt: skip
+    # Without a GPU the plan is for one: it computes in bf16.
+    auto = "bf16-mixed" if not devices else resolve_precision(config.trainer, torch.device("cuda"))
+    precision = auto if config.trainer.precision == "auto" else config.trainer.precision
+    print(describe(config, shape_of(settings), precision, devices))
 
 
 def advice(config: Config) -> str:
@@ -164,3 +213,17 @@ def advice(config: Config) -> str:
         told.append("trainer.strategy=fsdp2 shares weights, gradients and optimizer among the devices")
     told.append("data.max_completion_tokens and data.max_prompt_tokens drop the longest pairs")
     return "less memory: " + "; ".join(told)
+
+
+@contextmanager
+def memory_advice(config: Config) -> Iterator[None]:
+    """Makes an error of a device without memory left a `UserError` that names overrides."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        first = ". ".join(str(error).split(". ")[:2])
+        raise UserError(
+            f"{first}; {advice(config)}; python -m iterpref.train plan=true shows what needs how much"
+        ) from error

@@ -62,4 +62,5 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     """The model's state, gathered from its shards where it has any: on the CPU of rank 0. All ranks must call it."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return get_model_state_dict(model, options=options)  # type: ignore[return-value]

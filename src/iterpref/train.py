@@ -27,6 +27,11 @@ def train(config: Config) -> float | None:
 
     A run that is finished with the same configuration is not repeated: its stored metric comes back.
     """
+    if config.plan:
+        from iterpref.memory import print_plan
+
+        print_plan(config)
+        return None
     from iterpref.callbacks.run_record import read_done, run_key
     from iterpref.launch import launch, needs_launch
 
@@ -55,6 +60,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
     from iterpref.launch import enter, rank
+    from iterpref.memory import memory_advice
     from iterpref.ops import resolve_backend
     from iterpref.strategies import whole_weights
     from iterpref.tracking import finish_wandb, run_id
@@ -91,7 +97,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         log.info("going on from step %d of %s", first_step, checkpoint)
     finished = False
     try:
-        with record.stage("train"):
+        with record.stage("train"), memory_advice(config):
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
             if trainer.interrupted:
                 raise KeyboardInterrupt

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from iterpref.checkpoints import policy_weights
-from iterpref.config import Config, ModelConfig
+from iterpref.config import Config, ModelConfig, to_dict
 from iterpref.config_model import LoraConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import batch_logps
@@ -151,7 +152,8 @@ def test_compiled_layers_with_adapters_score_the_same_with_them_on_and_off(tiny_
 def test_a_checkpoint_of_another_rank_or_of_a_whole_model_is_refused(tiny_model: Any) -> None:
     config = Config(reference="adapter")
     module = FocalDPOModule(config, adapted(tiny_model), total_steps=1)
-    checkpoint: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.trainer = SimpleNamespace(accumulate_grad_batches=32)  # as many passes a step as before
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "hyper_parameters": to_dict(config)}
     module.on_save_checkpoint(checkpoint)
     assert all("lora_" in name for name in checkpoint["state_dict"])
     module.on_load_checkpoint(checkpoint)
