@@ -79,7 +79,7 @@ def ran(command: str, *arguments: str) -> list[Config]:
         ("experiment=smok", "; did you mean 'smoke'?"),
         ("experiment=target_rpo", "; did you mean 'paper/target_rpo'?"),
         ("experiment=paper/target_rp", "; did you mean 'paper/target_rpo'?"),
-        ("experiment=dpo", "experiment=dpo is none of demo, paper/diffaug_dpo, "),
+        ("experiment=dpo", "experiment=dpo is none of demo, paper/"),
         ("experiment=dpo", "; did you mean 'paper/dpo'?"),
         ("experiment=paper/beta", "; did you mean 'sweep=paper/beta'?"),
         ("reading=offical", "reading=offical is none of official, paper; did you mean 'official'?"),
