@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,18 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 def examples() -> Iterator[Path]:
     """Registered for these tests, and for no others."""
     registries = (LINKS, MASKS, LOCALISERS, SOURCES, BENCHMARKS)
+    forget()
     before = {registry: set(registry) for registry in registries}
     import_plugins([str(path) for path in sorted(EXAMPLES.glob("*.py"))])
     yield EXAMPLES
     for registry in registries:
         for name in set(registry) - before[registry]:
             registry.remove(name)
+    forget()
+
+
+def forget() -> None:
+    """A file that was imported before is not run again, and the tests of this package need not come one after the other."""
+    for name, module in list(sys.modules.items()):
+        if (file := getattr(module, "__file__", None)) and Path(file).parent == EXAMPLES:
+            del sys.modules[name]

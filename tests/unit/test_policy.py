@@ -12,10 +12,10 @@ import torch
 from iterpref.config import ModelConfig
 from iterpref.data.collate import collate
 from iterpref.errors import UserError
+from iterpref.models.export import export
 from iterpref.models.policy import (
     check_head,
     check_model,
-    export,
     load_model,
     load_tokenizer,
     render_prompts,
