@@ -57,7 +57,7 @@ def enter(config: TrainerConfig, *, named: bool = True) -> None:
             f"{started} processes were started, but trainer.devices={config.devices} and trainer.nodes={config.nodes} "
             f"ask for {wanted}: change one of them"
         )
-    if not named:
+    if started > 1 and not named:
         raise UserError("several processes of one run need one folder: add paths.run=DIR")
     import torch
 
