@@ -185,7 +185,7 @@ for i, (axis, program) in enumerate(zip(axes[0], programs, strict=True)):
     axis.set_xticks([])
     axis.spines[["top", "right", "bottom"]].set_visible(False)
 axes[0][0].invert_yaxis()
-axes[0][0].set_ylabel("line")
+_ = axes[0][0].set_ylabel("line")
 
 # %% [markdown]
 # ## 5. The pair that it became
