@@ -16,7 +16,6 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -33,6 +32,7 @@ from iterpref.overrides import (
     keys_of,
     know_config_dir,
     leaves,
+    parse,
     plain,
 )  # fmt: skip
 from iterpref.pairs_argument import write_out
@@ -98,22 +98,16 @@ def checked_config(command: str, composed: DictConfig, overrides: Sequence[str],
     config = load(composed)
     for name, keys in _pair_rules_of_experiment(experiment).items():
         check_effects(config, keys, command, preset=name)
-    check_effects(config, keys_of(OverridesParser.create().parse_overrides(list(overrides))), command)
+    check_effects(config, keys_of(parse(overrides)), command)
     check_groups(composed, overrides)
     return config
 
 
 def become_job(config: Config, hydra_config: Any) -> None:
     """This process, or this turn of it, is one job of a sweep: its folder, its group in wandb, its GPU."""
-    from iterpref.launch import world_size
-    from iterpref.sweeps.gpus import claim_gpu
+    from iterpref.sweeps.gpus import claim_gpu, refuse_shared_devices
 
-    launcher = hydra_config.runtime.choices.get("hydra/launcher")
-    if world_size(config.trainer) > 1 and launcher != "submitit_slurm":
-        raise UserError(
-            f"trainer.devices={config.trainer.devices} in a sweep on one host would give the jobs each other's devices: "
-            "set trainer.devices=1 (launcher=joblib gives each job a GPU), use launcher=submitit, or start the runs one by one"
-        )
+    refuse_shared_devices(config, hydra_config.runtime.choices.get("hydra/launcher"))
     config.paths.run = hydra_config.runtime.output_dir
     config.logger.group = config.logger.group or f"{config.name}/{Path(str(hydra_config.sweep.dir)).name}"
     claim_gpu(int(hydra_config.job.num))
@@ -147,7 +141,7 @@ def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> C
     """`base` with what this command line says about the given sections; the rest of `command` is only defaults."""
     merged = to_dict(base)
     said = to_dict(command)
-    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+    for override in parse(HydraConfig.get().overrides.task):
         section, _, leaf = override.key_or_group.lstrip("+").partition(".")
         if section in sections:
             value = override.value()
@@ -165,7 +159,7 @@ def is_overridden(key: str) -> bool:
 
 def overridden_keys() -> set[str]:
     """Keys that this command line, or this job of a sweep, gives a value; groups by their name, `{...}` by the keys in it."""
-    return keys_of(OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)))
+    return keys_of(parse(HydraConfig.get().overrides.task))
 
 
 def _pair_rules_of_experiment(choice: str | None) -> dict[str, set[str]]:

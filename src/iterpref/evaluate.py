@@ -150,11 +150,10 @@ class Scorer:
             sandbox.close()
 
     def _preference(self, model: Any, tokenizer: Any, label: str) -> dict[str, Any]:
-        from iterpref.data.reference_cache import ReferenceLogps, batch_logps
+        from iterpref.data.reference_cache import ReferenceLogps, all_logps
         from iterpref.devices import autocast
         from iterpref.eval.calibration import calibration
-        from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
-        from iterpref.progress import track
+        from iterpref.eval.preference import pair_spans, preference_row, summarise, token_table
         from iterpref.schema import PreferencePair
 
         normalised = self.config.loss.length_normalised
@@ -169,26 +168,14 @@ class Scorer:
             ]
         else:
             context = partial(autocast, self.device, self.precision)
-            size = self.config.data.micro_batch
-            groups = [self.examples[i : i + size] for i in range(0, len(self.examples), size)]
-            logps = [
-                row
-                for group in track(groups, len(groups), f"held-out pairs, {label}")
-                for row in batch_logps(
-                    model,
-                    group,
-                    make_batch=self.make_batch,
-                    backend=self.config.ops,
-                    autocast=context,
-                )
-            ]
+            logps = all_logps(
+                model, self.examples, self.config.data.micro_batch, shown=f"held-out pairs, {label}",
+                make_batch=self.make_batch, backend=self.config.ops, autocast=context,
+            )  # fmt: skip
             pairs = {p.pair_id: p for p in self.prepared.pairs.read("pairs", PreferencePair)}
             for example, row in list(zip(self.examples, logps, strict=True))[: self.config.evaluate.highlighted_pairs]:
                 pair = pairs[example.pair_id]
-                spans = {
-                    "chosen": completion_spans(tokenizer, pair.chosen),
-                    "rejected": completion_spans(tokenizer, pair.rejected),
-                }
+                spans = pair_spans(tokenizer, pair)
                 self.highlighted.append(token_table(pair, example, row, spans, length_normalised=normalised))
         rows = [
             preference_row(e, row, length_normalised=normalised) for e, row in zip(self.examples, logps, strict=True)

@@ -57,8 +57,6 @@ class Plan:
     """Bytes on one device, by what they are for."""
 
     parts: dict[str, float]
-    tokens: int
-    rows: int
 
     @property
     def total(self) -> float:
@@ -117,7 +115,7 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
         "activations": tokens * kept,
         "scores": logits if head_trains and logits <= _KEEP_BYTES["cuda"] else min(logits, _CHUNK_BYTES["cuda"]),
     }
-    return Plan(parts, tokens, rows)
+    return Plan(parts)
 
 
 def _gathered(shape: Shape, own: float) -> float:
@@ -184,8 +182,8 @@ def print_plan(config: Config) -> None:
         (torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory) for i in range(torch.cuda.device_count())
     ]  # fmt: skip
     # Without a GPU the plan is for one: it computes in bf16.
-    auto = "bf16-mixed" if not devices else resolve_precision(config.trainer, torch.device("cuda"))
-    precision = auto if config.trainer.precision == "auto" else config.trainer.precision
+    known = bool(devices) or config.trainer.precision != "auto"
+    precision = resolve_precision(config.trainer, torch.device("cuda")) if known else "bf16-mixed"
     print(describe(config, shape_of(settings), precision, devices))
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
@@ -54,12 +55,17 @@ def know_config_dir(arguments: Sequence[str]) -> None:
             _config_dirs.append(Path(name).resolve())
 
 
+def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Hydra's own reading; `loader` is asked for the choices of `glob(*)`."""
+    return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+
+
 def check_overrides(command: str, overrides: Sequence[str]) -> None:
     """Every override must name a key or a group of the schema that `command` uses; raises `UserError` with the nearest."""
     keys = {key for key, _ in schema_keys()}
     groups = config_groups()
     sections = SECTIONS[command]
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in parse(overrides):
         key = override.key_or_group.lstrip("/")
         root = key.split(".")[0].split("/")[0]
         if override.is_delete() and root != "hydra":
@@ -106,7 +112,7 @@ def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
 
     Experiments come after the groups, so that `mask=paper` could silently lose against an experiment's own mask.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parsed = parse(overrides)
     said = keys_of(parsed)
     later = [
         f"{g}={o.value()}" for o in parsed if (g := o.key_or_group.lstrip("+")) in GLOBAL_GROUPS and g != "reading"

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from iterpref.record import Record
 
+SPLITS = ("train", "validation", "test")  # each further from training than the one before
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt

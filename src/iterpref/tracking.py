@@ -143,7 +143,7 @@ def wandb_run(loggers: list[Logger]) -> Any | None:
     from lightning.pytorch.loggers import WandbLogger
 
     found = next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
-    return found.experiment if found is not None and _is_first() else None
+    return found.experiment if found is not None else None
 
 
 def track_evaluation(config: Config, run: Path) -> None:
@@ -188,10 +188,6 @@ def _evaluation_run(config: Config, run: Path, what: str) -> Iterator[Any | None
         yield tracked
 
 
-def _is_first() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
 def define_metrics(run: Any) -> None:
     """Best values beside the last ones in the summary, for the metrics that have a better side; the axis of all is the optimizer step."""
     for name, direction in METRICS.items():
@@ -231,6 +227,5 @@ def _mlflow(config: Config, run: Path) -> Logger:
         )  # fmt: skip
     except ModuleNotFoundError:
         raise UserError("logger=mlflow needs MLflow: pip install 'iterpref[tracking]'") from None
-    if _is_first():
-        kept.write_text(str(logger.run_id))
+    kept.write_text(str(logger.run_id))
     return logger

@@ -57,7 +57,6 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.checkpoints import checkpoint_step
     from iterpref.data.datamodule import CodeFlowDataModule
-    from iterpref.data.stages import prepare
     from iterpref.devices import resolve_device
     from iterpref.launch import enter, rank
     from iterpref.memory import memory_advice
@@ -85,7 +84,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     with record.stage("prepare"):
         datamodule.prepare_data()
         datamodule.setup()
-        prepared = prepare(config)
+        prepared = datamodule.prepared
     record.update(data=prepared.fingerprints(), pairs={split: len(e) for split, e in datamodule.examples.items()})
 
     module = _build_module(config, datamodule, prepared.model, device)
@@ -153,7 +152,6 @@ def _finish(
     """Export, `done.json`, and the model's artifact; a pruned trial is not exported. `whole`: the weights, where the policy holds a shard."""
     from iterpref.callbacks.run_record import now, write_whole
     from iterpref.lineage import log_model
-    from iterpref.models.adapters import trained_only
     from iterpref.models.card import model_card
     from iterpref.models.export import export, export_run
     from iterpref.tracking import wandb_run
@@ -162,7 +160,7 @@ def _finish(
         with record.stage("export"):
             facts = {"step": done["step"], "metrics": done["metrics"]}
             if config.model.lora.rank or whole is not None:
-                weights = trained_only(module.policy, whole if whole is not None else module.policy.state_dict())
+                weights = whole if whole is not None else module.policy.state_dict()
                 export_run(config, run, start, weights, run / "export", **facts)
             else:
                 export(module.policy, start, run / "export", model_card(config, run, start, **facts))

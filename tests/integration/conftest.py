@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,18 @@ class Runs:
         self._process.communicate()
 
     @staticmethod
-    def tables(data: Path) -> dict[str, str]:
-        """The finished stages' files by their hash, durations left out."""
+    def alive(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def tables() -> Callable[[Path], dict[str, str]]:
+    """The finished stages' files by their hash; measured durations, which live apart, are left out."""
+
+    def hashes(data: Path) -> dict[str, str]:
         return {
             path.relative_to(data).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for stage in ("trajectories", "pairs", "tokens")
@@ -69,12 +79,7 @@ class Runs:
             if "timings" not in path.parts
         }
 
-    @staticmethod
-    def alive(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
+    return hashes
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """kill -9 of `iterpref.prepare` at any moment, run again each time: the finished tables are those of an undisturbed run."""
 
-import hashlib
 import os
 import random
 import signal
@@ -19,17 +18,7 @@ def command(data: Path) -> list[str]:
     return [sys.executable, "-m", "iterpref.prepare", *OVERRIDES, f"paths.data={data}"]
 
 
-def tables(data: Path) -> dict[str, str]:
-    """sha256 of every finished table but the measured durations, which live apart."""
-    return {
-        path.relative_to(data).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for stage in ("trajectories", "pairs", "tokens")
-        for path in sorted((data / stage).glob("*/*.*"))
-        if "timings" not in path.parts
-    }
-
-
-def test_ten_kills_at_random_moments_change_no_byte_of_the_result(tmp_path):
+def test_ten_kills_at_random_moments_change_no_byte_of_the_result(tmp_path, tables):
     begin = time.monotonic()
     done = subprocess.run(command(tmp_path / "calm"), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -53,7 +53,7 @@ def tasks(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, tasks, runs):
+def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, tasks, runs, tables):
     with ChatServer(developer) as server:
         calm, killed = (command(tmp_path / name, tasks, server.url) for name in ("calm", "killed"))
         runs.start(calm)
@@ -81,9 +81,9 @@ def test_twenty_kills_change_no_byte_and_pay_no_answered_call_twice(tmp_path, ta
         assert runs.status() == 0
         paid_again = len(server.requests) - 2 * undisturbed
         assert paid_again <= 3 * kills  # those in flight
-        finished = runs.tables(tmp_path / "calm")
+        finished = tables(tmp_path / "calm")
         assert finished
-        assert runs.tables(tmp_path / "killed") == finished
+        assert tables(tmp_path / "killed") == finished
         n = len(server.requests)
         runs.start(killed)
         assert runs.status() == 0

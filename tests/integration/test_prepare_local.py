@@ -91,7 +91,7 @@ def trajectories(data: Path) -> list[Trajectory]:
 
 
 @pytest.mark.slow
-def test_a_local_model_debugs_in_batches_and_kills_change_no_byte(tmp_path, tasks, parrot, runs):
+def test_a_local_model_debugs_in_batches_and_kills_change_no_byte(tmp_path, tasks, parrot, runs, tables):
     calm, killed, again = (tmp_path / name for name in ("calm", "killed", "again"))
     runs.start(command(calm, tasks, *local(parrot)))
     runs.status()
@@ -114,7 +114,7 @@ def test_a_local_model_debugs_in_batches_and_kills_change_no_byte(tmp_path, task
         assert answered(killed) < CALLS
     runs.start(command(killed, tasks, *local(parrot)))
     runs.status()
-    assert runs.tables(killed) == runs.tables(calm)
+    assert tables(killed) == tables(calm)
 
     # Without the model, out of the cache alone: the same again.
     cache = killed / "answers.sqlite"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +60,14 @@ class Debugger:
         return {"name": self.name}
 
 
-def prepared(data: Path, executor: str) -> dict[str, str]:
-    """The tables of trajectories and pairs, by their hashes."""
+def prepare(data: Path, executor: str) -> None:
+    """Trajectories and pairs."""
     problems = [Problem(f"{k:02d}", f"Write f, plus {k}.", asserts_suite(f"assert f(1) == {k + 1}")) for k in range(24)]
     rules = DebugConfig(samples=1, repeat=1, verify_reference=False)
     made = trajectories_stage(
         data, problems, Debugger(), lambda: build_sandbox(SandboxConfig(workers=1), executor), Limits(), rules, 0
     )
     pairs_stage(data, made, PairsConfig(), 0)
-    return tables(data)
-
-
-def tables(data: Path) -> dict[str, str]:
-    return {
-        path.relative_to(data).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for stage in ("trajectories", "pairs")
-        for path in sorted((data / stage).glob("*/*.*"))
-        if "timings" not in path.parts
-    }
 
 
 def trajectories(data: Path) -> list[Trajectory]:
@@ -105,9 +94,14 @@ def versions_run(data: Path) -> int:
 
 
 def test_a_node_that_is_killed_costs_only_what_it_held(
-    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    cluster: Any,
+    tables: Callable[[Path], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    finished = prepared(tmp_path / "calm", "local")
+    prepare(tmp_path / "calm", "local")
+    finished = tables(tmp_path / "calm")
     assert len(finished) == 6
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     (lost,) = cluster.worker_nodes
@@ -122,12 +116,12 @@ def test_a_node_that_is_killed_costs_only_what_it_held(
     killer = threading.Thread(target=kill_in_the_middle, daemon=True)
     killer.start()
     with caplog.at_level(logging.WARNING):
-        spread = prepared(tmp_path / "spread", "ray")
+        prepare(tmp_path / "spread", "ray")
     killer.join()
     whole = sum(len(t.iterations) for t in trajectories(tmp_path / "spread"))
     assert at[0] < whole - 5, "the kill came too late to disturb anything"
     assert "is lost; 1 left, what it ran is run again" in caplog.text
-    assert spread == finished
+    assert tables(tmp_path / "spread") == finished
 
 
 def test_programs_on_a_cluster_get_the_verdicts_that_they_get_here() -> None:

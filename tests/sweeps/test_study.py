@@ -12,7 +12,7 @@ import pytest
 
 from iterpref.config_sweep import SweepConfig
 from iterpref.errors import UserError
-from iterpref.sweeps.folders import parse
+from iterpref.overrides import parse
 from iterpref.sweeps.study import STUDY, distribution, sampler
 
 # By the margin in nats, which the loss does not scale, with rates that make a difference in two steps.

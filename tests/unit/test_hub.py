@@ -88,6 +88,8 @@ def test_rows_with_our_own_fields_need_no_mapping_and_null_is_absent(tmp_path) -
     a, b = read(tmp_path, tmp_path / "saved")
     assert [f.name for f in (*a.tests.files, *b.tests.files)] == ["test_a.py", "test_b.py"]
     assert (a.split, a.license, b.license) == ("validation", "unknown", "MIT")
+    with pytest.raises(UserError, match=r"problems\.subset has no effect on .*saved"):
+        read(tmp_path, tmp_path / "saved", subset="small")
 
 
 def test_a_parquet_file_is_read(tmp_path) -> None:

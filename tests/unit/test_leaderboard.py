@@ -14,7 +14,7 @@ import pytest
 from iterpref.callbacks.run_record import write_whole
 from iterpref.config_sweep import METRICS, best_first, scale_changed_by
 from iterpref.errors import UserError
-from iterpref.sweeps.leaderboard import as_csv, as_markdown, draw, publish
+from iterpref.sweeps.leaderboard import as_csv, as_markdown, draw, publish, show
 from iterpref.sweeps.record import SweepRecord
 
 
@@ -54,6 +54,15 @@ def test_csv_and_markdown_have_ranks_values_and_the_reason_of_a_failure(tmp_path
     text = as_markdown(made)
     assert "lower is better" in text
     assert "|  | 0.1 |  | failed: a\\|b |" in text
+
+
+def test_brackets_in_a_reason_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = record(tmp_path, "val/loss", 2.0, None)
+    made.rows["job1"].reason = "no such file [/a] or [red]"
+    show(made)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "[/a]" in told
+    assert "[red]" in told
 
 
 def test_a_sweep_without_any_result_is_published_without_a_figure(

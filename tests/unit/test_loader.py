@@ -106,12 +106,21 @@ def test_within_a_step_pairs_go_by_length_and_steps_stay_random() -> None:
     assert [n for batch in batches for n in batch] == sorted(lengths.values())
 
 
-@given(n=SIZES, world=st.integers(2, 4), micro=st.integers(1, 3), times=st.integers(1, 2), packed=st.booleans())
+@given(
+    n=SIZES,
+    world=st.integers(2, 4),
+    micro=st.integers(1, 3),
+    times=st.integers(1, 2),
+    packed=st.booleans(),
+    seed=st.sampled_from([0, None]),
+)
 def test_each_pair_is_on_one_rank_and_all_ranks_take_the_same_number_of_passes(
-    n: int, world: int, micro: int, times: int, packed: bool
+    n: int, world: int, micro: int, times: int, packed: bool, seed: int | None
 ) -> None:
     cost = (lambda e: len(e.chosen_ids)) if packed else None
-    ranks = [loader(n, world * micro * times, micro, rank=r, world_size=world, cost=cost) for r in range(world)]
+    ranks = [
+        loader(n, world * micro * times, micro, rank=r, world_size=world, cost=cost, seed=seed) for r in range(world)
+    ]
     epochs = [list(rank) for rank in ranks]
     ids = [i for batches in epochs for batch in batches for i in batch.ids if not batch.filler]
     assert sorted(ids) == sorted(e.pair_id for e in examples(n))

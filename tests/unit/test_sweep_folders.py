@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from iterpref.config import Config
+from iterpref.errors import UserError
+from iterpref.overrides import parse
 from iterpref.sweeps import gpus
-from iterpref.sweeps.folders import LONGEST, folder_name, parse, place_sweep, swept_keys
+from iterpref.sweeps.folders import LONGEST, folder_name, place_sweep, swept_keys
 
 
 @pytest.mark.parametrize(
@@ -145,3 +148,15 @@ def test_gpus_are_named_as_the_driver_lists_them(tmp_path: Path, monkeypatch: py
     assert gpus.visible_gpus() == ["GPU-1-2", "GPU-3-4"]
     tool.unlink()
     assert gpus.visible_gpus() == []
+
+
+@pytest.mark.parametrize("launcher", [None, "basic", "joblib", "submitit_local", "submitit_slurm"])
+def test_jobs_of_several_devices_need_a_host_each(launcher: str | None) -> None:
+    config = Config()
+    gpus.refuse_shared_devices(config, launcher)
+    config.trainer.devices = 2
+    if launcher == "submitit_slurm":
+        gpus.refuse_shared_devices(config, launcher)
+    else:
+        with pytest.raises(UserError, match=r"sweep with trainer\.devices=1"):
+            gpus.refuse_shared_devices(config, launcher)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.bench.facts import machine_facts
+from iterpref.codeflow.generate.setup import CACHE
 
 _EVERY_S = 0.2
 
@@ -61,7 +62,7 @@ def watch(command: list[str], data: Path) -> tuple[int, list[Sample]]:
 
 def answered(data: Path) -> tuple[int, int]:
     try:
-        with sqlite3.connect(f"file:{data / 'answers.sqlite'}?mode=ro", uri=True) as db:
+        with sqlite3.connect(f"file:{data / CACHE}?mode=ro", uri=True) as db:
             answers, tokens = db.execute("SELECT COUNT(*), COALESCE(SUM(tokens), 0) FROM answers").fetchone()
             return int(answers), int(tokens)
     except sqlite3.OperationalError:

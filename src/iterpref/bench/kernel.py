@@ -15,7 +15,6 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from iterpref.bench import kernel_hidden, kernel_logits
+from iterpref.bench.facts import package_version
 from iterpref.bench.kernel_hidden import HiddenResult, measure_hidden
 from iterpref.bench.kernel_logits import LogitsResult, measure_logits
 from iterpref.bench.timing import copy_bandwidth, product_rate
@@ -58,7 +58,7 @@ def run(out: Path | None, rounds: int, levels: tuple[str, ...] = LEVELS) -> dict
     record: dict[str, Any] = {
         "device": torch.cuda.get_device_name(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {name: package_version(name) for name in _PACKAGES},
         "dtype": str(kernel_logits.DTYPE),
         "rounds": rounds,
         "copy_bandwidth_bytes_per_s": bandwidth,
@@ -142,13 +142,6 @@ def _show(title: str, rows: list[dict[str, str]]) -> None:
     for row in rows:
         table.add_row(*row.values())
     Console().print(table)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

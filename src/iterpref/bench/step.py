@@ -24,16 +24,16 @@ import platform
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from iterpref.bench.code_pairs import code_pairs, tokenised
-from iterpref.bench.facts import machine_facts
+from iterpref.bench.facts import machine_facts, package_version
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
 from iterpref.bench.step_plot import draw
+from iterpref.bench.timing import product_rate
 from iterpref.errors import UserError
 from iterpref.models.policy import load_tokenizer
 from iterpref.schema import Example
@@ -45,20 +45,6 @@ PEERS = {
     "TRL, precomputed + mask": ["--precompute", "--mask"],
 }
 _FLOPS_PER_PARAMETER = 6  # forward and backward of one token
-
-
-def gemm_rate(n: int = 8192, rounds: int = 20) -> float:
-    """FLOP/s of a large bf16 product of random matrices, median."""
-    a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    times = []
-    for _ in range(rounds):
-        first, second = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        first.record()
-        a @ b
-        second.record()
-        torch.cuda.synchronize()
-        times.append(first.elapsed_time(second) / 1e3)
-    return 2 * n**3 / sorted(times)[rounds // 2]
 
 
 def peer(flags: list[str], shape: str, pairs_file: Path, tokenizer: Path, steps: int, batch: int) -> dict[str, Any]:
@@ -118,18 +104,13 @@ def bench_shape(
 
 def facts(rate: float) -> dict[str, Any]:
     """Machine and versions."""
-    versions: dict[str, str | None] = {}
-    for name in ("torch", "transformers", "trl", "liger-kernel", "triton", "lightning"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
+    packages = ("torch", "transformers", "trl", "liger-kernel", "triton", "lightning")
     card = torch.cuda.get_device_name()
     return {
         **machine_facts(),
         "card": card,
         "gemm_tflops": rate / 1e12,
-        "versions": versions,
+        "versions": {name: package_version(name) for name in packages},
         "host": platform.machine(),
     }
 
@@ -146,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     if not torch.cuda.is_available():
         raise UserError("iterpref.bench.step measures a GPU, and torch sees none here")
     torch.cuda.init()
-    rate = gemm_rate()
+    rate = product_rate(20)
     report: dict[str, Any] = {"facts": facts(rate), "runs": []}
     best = ["TRL, precomputed + liger"]
     for i, name in enumerate(a.shapes.split(",")):

@@ -21,7 +21,7 @@ from iterpref.callbacks.throughput import Moment, peak_gib
 from iterpref.config import Config
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
-from iterpref.data.reference_cache import batch_logps
+from iterpref.data.reference_cache import all_logps
 from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.module import FocalDPOModule
@@ -129,10 +129,8 @@ class Clock(L.Callback):
 
 def with_reference(model: Any, examples: Sequence[Example], make_batch: Any, pairs: int) -> tuple[list[Example], float]:
     """The examples with their reference log-probs, and the seconds that these took."""
-    begin, rows = time.perf_counter(), []
-    for start in range(0, len(examples), pairs):
-        group = examples[start : start + pairs]
-        rows += batch_logps(model, group, make_batch=make_batch, backend="auto", autocast=torch.no_grad)
+    begin = time.perf_counter()
+    rows = all_logps(model, examples, pairs, make_batch=make_batch, backend="auto", autocast=torch.no_grad)
     done = [
         replace(e, chosen_ref_logps=r.chosen_ref_logps, rejected_ref_logps=r.rejected_ref_logps)
         for e, r in zip(examples, rows, strict=True)

@@ -13,9 +13,9 @@ import lightning as L
 
 from iterpref.artifacts import Artifact
 from iterpref.config import Config
-from iterpref.data.reference_cache import batch_logps
+from iterpref.data.reference_cache import all_logps
 from iterpref.devices import autocast, resolve_precision
-from iterpref.eval.preference import completion_spans, token_table
+from iterpref.eval.preference import pair_spans, token_table
 from iterpref.models.adapters import without_adapters
 from iterpref.schema import Example, PreferencePair
 from iterpref.tracking import wandb_run
@@ -67,10 +67,7 @@ class PairTable(L.Callback):
         rows = []
         for example, logps in zip(examples, after, strict=True):
             pair = pairs[example.pair_id]
-            spans = {
-                "chosen": completion_spans(tokenizer, pair.chosen),
-                "rejected": completion_spans(tokenizer, pair.rejected),
-            }
+            spans = pair_spans(tokenizer, pair)
             rows.append(token_table(pair, example, logps, spans, length_normalised=self._config.loss.length_normalised))
         return rows
 
@@ -90,15 +87,14 @@ class PairTable(L.Callback):
 
     def _logps(self, model: Any, examples: Sequence[Example], module: Any) -> list[Any]:
         context = partial(autocast, module.device, resolve_precision(self._config.trainer, module.device))
-        size = self._config.data.micro_batch
-        groups = [examples[i : i + size] for i in range(0, len(examples), size)]
-        return [
-            row
-            for group in groups
-            for row in batch_logps(
-                model, group, make_batch=self._make_batch, backend=self._config.ops, autocast=context
-            )
-        ]
+        return all_logps(
+            model,
+            examples,
+            self._config.data.micro_batch,
+            make_batch=self._make_batch,
+            backend=self._config.ops,
+            autocast=context,
+        )
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -15,7 +15,7 @@ import yaml
 
 from iterpref.artifacts import Artifact
 from iterpref.codeflow.statistic_tables import costs, tables
-from iterpref.schema import Statistic
+from iterpref.schema import SPLITS, Statistic
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LICENSES = {"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "unknown"}
@@ -58,7 +58,7 @@ def card(
     """The text of README.md."""
     n = sum(statistics.splits.values())
     licenses = _licenses(trajectories)
-    splits = [s for s in ("train", "validation", "test") if statistics.splits[s]]
+    splits = [s for s in SPLITS if statistics.splits[s]]
     header = {
         "license": licenses[0] if len(licenses) == 1 else "other",
         "pretty_name": name,

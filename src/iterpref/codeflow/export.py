@@ -17,9 +17,8 @@ import pyarrow.parquet as pq
 from iterpref.artifacts import Artifact, arrow_schema
 from iterpref.codeflow.card import Statistics, card
 from iterpref.errors import UserError
-from iterpref.schema import Message
+from iterpref.schema import SPLITS, Message
 
-SPLITS = ("train", "validation", "test")
 MARKER = ".iterpref.json"
 _TURNS = pa.list_(pa.struct(arrow_schema(Message)))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iterpref.codeflow.external.source import HUB_ID, SPLIT_NAMES, load_quietly, neighbours
+from iterpref.codeflow.external.source import HUB_ID, SPLIT_NAMES, is_saved, load_quietly, neighbours, reader
 from iterpref.codeflow.problems import Row, read_rows
 from iterpref.config import nearest
 from iterpref.config_codeflow import ProblemsConfig
@@ -63,7 +63,11 @@ def _load(config: ProblemsConfig, cache: Path) -> Any:
             raise UserError(f"{place}: {reason}")
         return load_quietly(place, lambda: load_dataset(loader, data_files=str(path), cache_dir=keep))
     if path.is_dir():
-        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
+        if is_saved(path):
+            if config.subset is not None:
+                raise UserError(
+                    f"problems.subset has no effect on {path}, which is saved as one data set: leave it out"
+                )
             return load_quietly(place, lambda: load_from_disk(str(path)))
         return load_quietly(place, lambda: load_dataset(str(path), config.subset, cache_dir=keep))
     if not HUB_ID.fullmatch(str(config.path)):
@@ -75,12 +79,9 @@ def _load(config: ProblemsConfig, cache: Path) -> Any:
 
 def _rows(table: Any, name: str, split: str, native: bool) -> Iterator[Row]:
     ours = next((ours for ours, usual in SPLIT_NAMES.items() if split in usual), "train")
-    number = 0
-    for batch in table.with_format("arrow").iter(batch_size=512):
-        for values in batch.to_pylist():
-            number += 1
-            # A table has every column in every row, and every key of its structs: null is how it says "not there".
-            yield Row(f"{name}:{split}/{number}", _said(values) if native else values, ours)
+    for number, values in reader(table)(None):
+        # A table has every column in every row, and every key of its structs: null is how it says "not there".
+        yield Row(f"{name}:{split}/{number}", _said(values) if native else values, ours)
 
 
 def _said(value: Any) -> Any:

@@ -19,9 +19,7 @@ from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite, stdio_suite
 from iterpref.config_codeflow import MappingConfig
 from iterpref.errors import UserError
-from iterpref.schema import Problem, SourceFile, TestSuite
-
-SPLITS = ("train", "validation", "test")
+from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite
 
 
 class Mapping:

@@ -20,9 +20,8 @@ from iterpref.codeflow.spool import Spool
 from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairsConfig
 from iterpref.progress import track
-from iterpref.schema import PreferencePair
+from iterpref.schema import SPLITS, PreferencePair
 
-_SPLITS = ("train", "validation", "test")  # each further from training than the one before
 Note = Callable[[int], str]  # what a rule has seen on a pair, by the pair's index
 
 
@@ -99,14 +98,14 @@ def _held_out_elsewhere(sieve: Sieve) -> dict[int, Drop]:
     digests, splits = bytearray(), bytearray()
     for _, (prompt, split) in sieve.rows("prompt", "split"):
         digests += hashlib.blake2b(prompt_key(str(prompt)).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        splits.append(_SPLITS.index(str(split)))
+        splits.append(SPLITS.index(str(split)))
     own = np.frombuffer(bytes(splits), np.uint8)
     _, of = np.unique(np.frombuffer(bytes(digests), "S16"), return_inverse=True)
     furthest = np.zeros(len(own), np.uint8)
     np.maximum.at(furthest, of, own)
     home = furthest[of]
     return {
-        i: Drop("prompt_in_held_out_split", f"{_SPLITS[own[i]]} pair, prompt of {_SPLITS[home[i]]}")
+        i: Drop("prompt_in_held_out_split", f"{SPLITS[own[i]]} pair, prompt of {SPLITS[home[i]]}")
         for i in np.flatnonzero(home != own).tolist()
     }
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iterpref.codeflow.bank import load_bank
-from iterpref.codeflow.mapping import SPLITS, Mapping
+from iterpref.codeflow.mapping import Mapping
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS
 from iterpref.config_codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
 from iterpref.registry import SOURCES
-from iterpref.schema import Problem, SourceFile, TestSuite
+from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite
 
 _FIELDS = ("task_id", "prompt", "tests", "solution", "split", "category", "source", "license")
 

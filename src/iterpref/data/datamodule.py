@@ -28,9 +28,7 @@ from iterpref.errors import UserError
 from iterpref.losses import loss_terms
 from iterpref.models.policy import load_model, resolve_attention
 from iterpref.models.source import weights_key
-from iterpref.schema import Example
-
-SPLITS = ("train", "validation", "test")
+from iterpref.schema import SPLITS, Example
 
 
 class CodeFlowDataModule(L.LightningDataModule):
@@ -51,7 +49,7 @@ class CodeFlowDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.examples:
             return
-        prepared = prepare(self.config)
+        self.prepared = prepared = prepare(self.config)
         table = read_examples(self.config, prepared)
         self.device = resolve_device(self.config.trainer)
         self.collate = batch_maker(self.config, prepared.model, self.device)

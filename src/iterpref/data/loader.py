@@ -81,7 +81,7 @@ class PairLoader:
         if self.cost and costs:
             parts = balanced(group, costs, each * self.world_size)[self.rank :: self.world_size]
         else:
-            own = sorted(group, key=lambda i: (costs.get(i, 0), i))[self.rank :: self.world_size] if costs else group
+            own = sorted(group, key=lambda i: (costs.get(i, 0), i))[self.rank :: self.world_size]
             parts = [own[k * self.micro_batch : (k + 1) * self.micro_batch] for k in range(each)]
         return [(part or group[:1], len(group), not part) for part in parts]
 

@@ -71,10 +71,8 @@ def reference_stage(
         missing = [i for i, shard_key in enumerate(keys) if find(parts, shard_key) is None]
         model = open_model() if missing else None
         for i in track(missing, len(missing), "reference log-probs"):
-            rows = []
-            for start in range(0, len(shards[i]), micro_batch):
-                group = [examples[j] for j in shards[i][start : start + micro_batch]]
-                rows += batch_logps(model, group, make_batch=make_batch, backend=backend, autocast=autocast)
+            shard = [examples[j] for j in shards[i]]
+            rows = all_logps(model, shard, micro_batch, make_batch=make_batch, backend=backend, autocast=autocast)
             publish(parts, keys[i], {"reference": (ReferenceLogps, rows)}, {"stage": "reference_shard"})
         found = [part for shard_key in keys if (part := find(parts, shard_key))]
         table = pa.concat_tables([pq.read_table(part.table("reference")) for part in found]).combine_chunks()
@@ -111,6 +109,19 @@ def batch_logps(
     return [
         ReferenceLogps(e.pair_id, tuple(columns[p].tolist()), tuple(columns[p + P].tolist()))
         for p, e in enumerate(examples)
+    ]
+
+
+def all_logps(
+    model: Any, examples: Sequence[Example], micro_batch: int, *, make_batch: MakeBatch, backend: str, autocast: Any,
+    shown: str | None = None,
+) -> list[ReferenceLogps]:  # fmt: skip
+    """`batch_logps` of all examples, `micro_batch` at a time; `shown` names a progress bar."""
+    groups = [examples[i : i + micro_batch] for i in range(0, len(examples), micro_batch)]
+    return [
+        row
+        for group in (track(groups, len(groups), shown) if shown else groups)
+        for row in batch_logps(model, group, make_batch=make_batch, backend=backend, autocast=autocast)
     ]
 
 

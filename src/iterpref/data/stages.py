@@ -9,6 +9,7 @@ Each stage has a key of its own: a new mask rule re-uses trajectories and pairs,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from iterpref.artifacts import Artifact
@@ -63,12 +64,13 @@ def load_tasks(config: Config) -> list[Problem]:
 def prepare_pairs(config: Config) -> tuple[Artifact | None, Artifact]:
     """The stages that need no tokenizer: trajectories (None where the pairs are somebody else's) and pairs."""
     data = Path(config.paths.data)
-    tasks = evaluation_tasks(config.pairs, lambda: load_tasks(config))
+    problems = cache(lambda: load_tasks(config))
+    tasks = evaluation_tasks(config.pairs, problems)
     if config.pairs.source == "external":
         return None, external_pairs_stage(data, config.pairs, tasks)
     judge = build_judge(config) if config.pairs.judge else None
     trajectories = trajectories_stage(
-        data, load_tasks(config), build_generator(config.generate, data, config.debug.min_test_score is not None, local_models(config)),
+        data, problems(), build_generator(config.generate, data, config.debug.min_test_score is not None, local_models(config)),
         lambda: build_sandbox(config.sandbox, config.executor),
         build_limits(config.sandbox), config.debug, config.seed,
     )  # fmt: skip

@@ -54,7 +54,7 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
     """
     who = [f"tokenizer {tokenizer.name_or_path}, {name}" for name in names]
     for text, name in zip(texts, who, strict=True):
-        if not text.isascii() and not _encodable(text):
+        if not text.isascii() and not encodable(text):
             raise UserError(
                 f"{name}: the text holds a lone surrogate, which no tokenizer reads; mend or drop the record"
             )
@@ -267,7 +267,8 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text.replace("\u2581", " ")).lstrip(" ")
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether the text is free of lone surrogates, which no tokenizer reads."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -23,7 +23,6 @@ from iterpref.eval.scores import rate_by_task, read_scores
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets, show, task_table
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
-from iterpref.tracking import Table, track_benchmark
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +48,7 @@ def evaluate_models(command: Config) -> dict[str, Any]:
 
 def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict[str, Any]:
     from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
+    from iterpref.tracking import Table, track_benchmark
 
     idle = sorted(key for key in overridden_keys() if key.split(".")[0] in ("model", "generate"))
     if idle:

@@ -116,3 +116,8 @@ def completion_spans(tokenizer: Any, text: str) -> list[Span]:
     (tokens,) = encode_completions(tokenizer, [text], ["a completion"])
     spans = map(Span, tokens.starts.tolist(), tokens.ends.tolist())
     return [*spans, Span(len(text), len(text))]
+
+
+def pair_spans(tokenizer: Any, pair: PreferencePair) -> dict[str, list[Span]]:
+    """`completion_spans` of both sides."""
+    return {side: completion_spans(tokenizer, getattr(pair, side)) for side in ("chosen", "rejected")}

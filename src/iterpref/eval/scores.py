@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iterpref.callbacks.run_record import write_whole
 from iterpref.errors import UserError
 from iterpref.eval.packages import absent, third_party
 from iterpref.eval.passk import rate
@@ -91,9 +92,7 @@ def write_scores(folder: Path, scores: dict[str, Any], rows: Sequence[dict[str, 
         "scores.json": json.dumps(scores, indent=1) + "\n",
     }
     for name, text in texts.items():
-        partial = folder / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_whole(folder / name, text)
 
 
 def read_scores(path: Path, option: str) -> tuple[Path, dict[str, Any], list[dict[str, Any]]]:

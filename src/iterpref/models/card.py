@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from iterpref.callbacks.run_record import read_done
+from iterpref.callbacks.run_record import RunRecord, read_done
 from iterpref.config import Config
 
 _WHEEL = {"license": "apache-2.0", "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
@@ -23,7 +22,7 @@ def model_card(config: Config, run: Path, start: Path, *, step: int, metrics: di
         step: optimizer steps done.
         metrics: those of the validation of these weights; by default the run's last ones, if it ended at this step.
     """
-    record = _record(run)
+    record = RunRecord(run).content
     adapters = config.model.lora.rank
     header: dict[str, Any] = {
         **_origin(config, start),
@@ -44,7 +43,7 @@ def model_card(config: Config, run: Path, start: Path, *, step: int, metrics: di
         "## Training",
         _table(_training(config, record)),
         "## Result",
-        _result(metrics if metrics is not None else _metrics(run, record, step)),
+        _result(metrics if metrics is not None else _metrics(run, step)),
         "## Use",
         "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         "model, tokenizer = AutoModelForCausalLM.from_pretrained(FOLDER), AutoTokenizer.from_pretrained(FOLDER)\n```",
@@ -121,12 +120,7 @@ def _training(config: Config, record: dict[str, Any]) -> list[tuple[str, Any]]:
     ]  # fmt: skip
 
 
-def _record(run: Path) -> dict[str, Any]:
-    path = run / "run.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def _metrics(run: Path, record: dict[str, Any], step: int) -> dict[str, float]:
+def _metrics(run: Path, step: int) -> dict[str, float]:
     done = read_done(run)
     return done["metrics"] if done is not None and done.get("step") == step else {}
 

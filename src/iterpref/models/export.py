@@ -27,25 +27,19 @@ def rebuilt(start: Path, config: ModelConfig, weights: Mapping[str, Tensor]) -> 
 
     Adapters trained over 4-bit weights are put on the weights that these were made of, in bf16.
     """
-    whole = replace(config, quantization="none", dtype="bfloat16" if config.quantization != "none" else config.dtype)
-    model = add_adapters(load_model(start, replace(whole, gradient_checkpointing=False)), whole)
+    dtype = "bfloat16" if config.quantization != "none" else config.dtype
+    whole = replace(config, quantization="none", dtype=dtype, gradient_checkpointing=False)
+    model = add_adapters(load_model(start, whole), whole)
     load_trained(model, trained_only(model, weights))
     return model
 
 
-def export(
-    model: Any, source: Path, folder: Path, card: str | None = None, state: Mapping[str, Tensor] | None = None
-) -> Path:
-    """Writes the model with the tokenizer of `source` beside `folder`, and renames it into place when complete.
-
-    Args:
-        state: weights to write instead of the model's own, which may be shards.
-    """
+def export(model: Any, source: Path, folder: Path, card: str | None = None) -> Path:
+    """Writes the model with the tokenizer of `source` beside `folder`, and renames it into place when complete."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_transformers():
-        # None is no argument here: peft takes an empty state for none.
-        model.save_pretrained(partial, **({"state_dict": dict(state)} if state is not None else {}))
+        model.save_pretrained(partial)
         load_tokenizer(source).save_pretrained(partial)
     if card is not None:
         (partial / "README.md").write_text(card, encoding="utf-8")
@@ -55,10 +49,16 @@ def export(
 
 
 def export_run(
-    config: Config, run: Path, start: Path, weights: Mapping[str, Tensor], folder: Path, **told: Any
+    config: Config,
+    run: Path,
+    start: Path,
+    weights: Mapping[str, Tensor],
+    folder: Path,
+    *,
+    merge: bool = True,
+    **told: Any,
 ) -> Path:
     """The folder of a policy given by its trained tensors; adapters are merged unless `merge=False`."""
-    merge = told.pop("merge", True)
     model = rebuilt(start, config.model, weights)
     return export(merged(model) if merge else model, start, folder, model_card(config, run, start, **told))
 
@@ -102,13 +102,12 @@ def _is_export(folder: Path) -> bool:
 def push(folder: Path, repository: str, *, private: bool) -> str:
     """Uploads the folder to the hub; returns its address there. Raises `UserError` where the hub refuses."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     api = HfApi()
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload of an IterPref run")
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # no network: every HTTP client has a class of its own for that
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"convert.push={repository}: the hub refused ({type(error).__name__}: {reason}); {folder} is complete: "

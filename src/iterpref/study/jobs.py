@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from iterpref.callbacks.run_record import write_whole
 from iterpref.cli import quoted
 from iterpref.errors import UserError
 from iterpref.study.plan import Job
@@ -31,10 +32,7 @@ class StepFailed(Exception):
 
 
 def run_job(job: Job, out: Path) -> dict[str, Any]:
-    """The job's record: read, or made."""
-    file = record_file(out, job.name)
-    if file.is_file():
-        return read_record(file)
+    """Makes the job's record."""
     work = out / "work" / job.name
     work.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
@@ -51,7 +49,7 @@ def run_job(job: Job, out: Path) -> dict[str, Any]:
         from iterpref.train import main as train
 
         run = work / "run"
-        step("train", train, *job.train, f"paths.run={quoted(str(run))}")
+        step("train", train, *job.train, quoted_folder(run))
         model = ("model=pretrained", f"model.path={quoted(str(run / 'export'))}")
         if job.phase == "main":
             step("held-out pairs", evaluate, quoted_folder(run), "evaluate.pass_at_1=false")
@@ -63,13 +61,12 @@ def run_job(job: Job, out: Path) -> dict[str, Any]:
         from iterpref.evaluate import main as evaluate
 
         folder = work / "scores" / name
-        step(name, evaluate, *model, *overrides, f"paths.run={quoted(str(folder))}")
+        step(name, evaluate, *model, *overrides, quoted_folder(folder))
         record["benchmarks"][name] = _scores(folder)
     record["seconds"] = seconds
+    file = record_file(out, job.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, json.dumps(record, indent=1) + "\n")
     shutil.rmtree(work)
     return record
 

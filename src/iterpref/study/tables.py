@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from iterpref.callbacks.run_record import write_whole
 from iterpref.errors import UserError
 from iterpref.eval.compare import paired
 from iterpref.eval.passk import bootstrap_mean
@@ -40,8 +41,8 @@ def write_tables(study: Study, out: Path) -> str:
         raise UserError(f"{out}: no record of a job yet: python -m iterpref.study run comes first")
     result = summary(study, found)
     text = markdown(study, result)
-    (out / "study.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (out / "study.md").write_text(text, encoding="utf-8")
+    write_whole(out / "study.json", json.dumps(result, indent=1) + "\n")
+    write_whole(out / "study.md", text)
     _draw(study, found, out / "likelihood.png")
     return text
 
@@ -172,13 +173,11 @@ def _difference(found: Mapping[str, Any] | None) -> str:
 
 def _draw(study: Study, found: Records, path: Path) -> None:
     """Log-prob of chosen and rejected, and log-ratio of what differs, over the training of each main arm; means over seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     arms = {arm: runs for arm, runs in _by_arm(found).items() if arm in study.main}
-    figure, axes = plt.subplots(1, len(LIKELIHOOD), figsize=(4.2 * len(LIKELIHOOD), 3.6))
+    figure = Figure(figsize=(4.2 * len(LIKELIHOOD), 3.6))
+    axes = figure.subplots(1, len(LIKELIHOOD))
     for axis, name in zip(axes, LIKELIHOOD, strict=True):
         for arm, runs in arms.items():
             values: dict[float, list[float]] = defaultdict(list)
@@ -196,4 +195,3 @@ def _draw(study: Study, found: Records, path: Path) -> None:
         axes[-1].legend(fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
-    plt.close(figure)

@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from iterpref.cli import quoted
+from iterpref.overrides import parse
 
 LONGEST = 96  # characters of a folder's name; file systems give 255 bytes, and files below it need room too
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,+-]")
@@ -47,11 +46,6 @@ def _shown(value: Any) -> str:
 def _text(values: Mapping[str, Any]) -> str:
     """The values as one text that does not depend on their order."""
     return ",".join(f"{key}={_shown(value)}" for key, value in sorted(values.items()))
-
-
-def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Hydra's own reading; `loader` is asked for the choices of `glob(*)`."""
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
 
 
 def key_of(override: Override) -> str:

@@ -15,11 +15,24 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from iterpref.config import Config
+from iterpref.errors import UserError
+from iterpref.launch import world_size
+
 log = logging.getLogger(__name__)
 
 # What the sweep hands to its jobs: the GPUs that it sees itself. A launcher may hide them all from its workers.
 OFFER = "ITERPREF_GPUS"
 _claimed: tuple[str, FileLock | None] | None = None  # the GPU of this process, and the lock that says so
+
+
+def refuse_shared_devices(config: Config, launcher: str | None) -> None:
+    """Raises `UserError` for jobs of several processes, unless the launcher gives each job a host to itself."""
+    if world_size(config.trainer) > 1 and launcher != "submitit_slurm":
+        raise UserError(
+            f"trainer.devices={config.trainer.devices} in a sweep on one host would give the jobs each other's devices: "
+            "sweep with trainer.devices=1 (launcher=joblib gives each job a GPU), use launcher=submitit, or start the runs one by one"
+        )
 
 
 def offer_gpus() -> None:

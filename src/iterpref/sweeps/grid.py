@@ -9,7 +9,8 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from iterpref.errors import UserError
-from iterpref.sweeps.folders import key_of, parse, swept_keys
+from iterpref.overrides import parse
+from iterpref.sweeps.folders import key_of, swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
 

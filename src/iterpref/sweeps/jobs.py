@@ -27,7 +27,7 @@ from iterpref.config_sweep import SweepConfig, scale_changed_by
 from iterpref.errors import UserError
 from iterpref.progress import track
 from iterpref.sweeps.folders import folder_name, place_job
-from iterpref.sweeps.gpus import offer_gpus
+from iterpref.sweeps.gpus import offer_gpus, refuse_shared_devices
 from iterpref.sweeps.record import SweepRecord
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Sweep:
                 del composed["hydra"]
             try:
                 config = checked_config("train", composed, task, experiment)
-                refuse_parallel_spawn(config)
+                refuse_shared_devices(config, self.master.hydra.runtime.choices.get("hydra/launcher"))
             except UserError as error:
                 raise UserError(f"job {job.folder}: {error} (no job was started)") from None
             if key := scale_changed_by(self.options.metric, job.swept):
@@ -183,12 +183,3 @@ def prepare_shared(configs: dict[str, Config]) -> dict[str, str]:
             log.error("no data for %s: %s", ", ".join(folders), reason)
             unfit |= dict.fromkeys(folders, reason)
     return unfit
-
-
-def refuse_parallel_spawn(config: Config) -> None:
-    """Raises `UserError` for a job of several processes: spawned ranks would read this sweep's command line once more."""
-    if config.trainer.devices > 1:
-        raise UserError(
-            f"--multirun with trainer.devices={config.trainer.devices}: spawned ranks would each draw hyperparameters of "
-            "their own; sweep with trainer.devices=1, or start one run a job"
-        )

@@ -34,10 +34,11 @@ def columns(record: SweepRecord) -> list[str]:
 
 def rows(record: SweepRecord) -> list[dict[str, Any]]:
     """A row a job in the order of rank; numbers as they are, `None` for what a job has not."""
+    names = columns(record)
     return [
         {
             "rank": rank if row.state == "finished" else None,
-            **{c: row.swept.get(c, row.metrics.get(c)) for c in columns(record)},
+            **{c: row.swept.get(c, row.metrics.get(c)) for c in names},
             "state": row.state, "reason": row.reason, "folder": row.folder,
         }
         for rank, row in enumerate(record.ranked(), 1)
@@ -77,13 +78,18 @@ def show(record: SweepRecord) -> None:
         table.add_column(name, overflow="fold", style="bold" if name == record.metric else None)
     for row in rows(record):
         table.add_row(*(_cell(row, name) for name in names), style="red" if row["state"] == "failed" else None)
-    Console().print(table)
+    # Reasons are anybody's text, which may hold brackets.
+    Console().print(table, markup=False)
 
 
 def _cell(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if name == "state" and row["reason"]:
         return f"{value}: {row['reason']}"
+    return _shown(value)
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
@@ -129,7 +135,7 @@ def _ranking(axis: Any, record: SweepRecord, scored: Sequence[JobRow]) -> None:
 
 def _label(swept: dict[str, Any]) -> str:
     # The last part of a key says enough, and a long line would leave no room for the figure.
-    text = ", ".join(f"{key.rpartition('.')[2]} {_cell({'v': v, 'reason': ''}, 'v')}" for key, v in swept.items())
+    text = ", ".join(f"{key.rpartition('.')[2]} {_shown(v)}" for key, v in swept.items())
     return text if len(text) <= 48 else text[:47] + "\u2026"
 
 

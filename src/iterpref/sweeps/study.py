@@ -19,7 +19,8 @@ from iterpref.cli import quoted
 from iterpref.config import schema_keys
 from iterpref.config_sweep import SweepConfig, direction
 from iterpref.errors import UserError
-from iterpref.sweeps.folders import key_of, parse, swept_keys
+from iterpref.overrides import parse
+from iterpref.sweeps.folders import key_of, swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from iterpref.config import PairsConfig, nearest
 from iterpref.config_pairs import PairColumnsConfig
 from iterpref.errors import UserError
 from iterpref.progress import track
-from iterpref.schema import PreferencePair
+from iterpref.schema import SPLITS, PreferencePair
 
-_SPLITS = ("train", "validation", "test")
 # Columns of our own exports, which keep what the three columns of TRL's format cannot say.
 _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
 
@@ -99,7 +98,7 @@ def _pair(
 
 def _split(table: str | None, own: Any, given: set[str | None], prompt: str, config: PairsConfig) -> str:
     """The data set's own split, else one by a hash of the prompt: equal prompts, and the same prompts next year, go together."""
-    if own in _SPLITS and table in (None, own):
+    if own in SPLITS and table in (None, own):
         return str(own)
     if table in ("validation", "test"):
         return table

@@ -113,7 +113,7 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
                     number += 1
                     yield number, row
     except pa.ArrowException as error:
-        raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
 
 
 def _lines(path: Path) -> Rows:

@@ -121,7 +121,7 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
         key.update(f"{file.relative_to(path)}\0{_file_key(file)}\0".encode())
     from datasets import load_dataset, load_from_disk
 
-    saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    saved = is_saved(path)
     _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
     if saved:
         loaded = load_quietly(f"pairs.path={path}", lambda: load_from_disk(str(path)))
@@ -130,6 +130,11 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
             f"pairs.path={path}", lambda: load_dataset(str(path), config.subset, cache_dir=str(cache.resolve()))
         )
     return _of_datasets(path.name or str(path), str(path), key.hexdigest(), loaded, config)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `datasets.save_to_disk` wrote the folder."""
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def _hub(name: str, config: PairsConfig) -> Source:
@@ -186,14 +191,16 @@ def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConf
     tables = [
         Table(
             f"{name}/{theirs}" if len(loaded) > 1 else name, f"{place} (split {theirs})", None if alone else ours,
-            tuple(loaded[theirs].column_names), len(loaded[theirs]), _reader(loaded[theirs]),
+            tuple(loaded[theirs].column_names), len(loaded[theirs]), reader(loaded[theirs]),
         )
         for theirs, ours in chosen.items()
     ]  # fmt: skip
     return Source(name, key, tuple(tables), tuple(n for n in loaded if n not in chosen))
 
 
-def _reader(data: Any) -> Callable[[Sequence[str] | None], Rows]:
+def reader(data: Any) -> Callable[[Sequence[str] | None], Iterator[tuple[int, dict[str, Any]]]]:
+    """Rows of a table of `datasets`, numbered from 1, with the wanted columns or all."""
+
     def rows(wanted: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
         table = data.select_columns([c for c in data.column_names if c in wanted]) if wanted else data
         number = 0

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import random
 import re
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from iterpref.codeflow.debug import sample_seed
 from iterpref.codeflow.features.tree import FeaturePath, FeatureTree, is_name, read_tree
 from iterpref.codeflow.generate.answer import CONTROL, BadAnswer, only_json
 from iterpref.codeflow.generate.chat import Completion, Message, RequestRefused
-from iterpref.codeflow.generate.llm import Connect, Lines, Role
+from iterpref.codeflow.generate.llm import PYTHON, Connect, Lines, Role
 from iterpref.codeflow.generate.local import LocalModels
 from iterpref.codeflow.generate.prompts import Prompt
 from iterpref.codeflow.generate.setup import connect, role_of
@@ -39,7 +38,6 @@ VERSION = 1  # grows with every change of how answers are read
 CHILDREN = 6  # asked for, below one node; what goes beyond is left out
 SHORTEST, LONGEST = 40, 8000  # characters of a task
 _TASK = re.compile(r"\s*<task>(.*?)</task>\s*\Z", re.DOTALL)
-_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 R = TypeVar("R")
 
 
@@ -192,7 +190,7 @@ class _Writer:
 
     async def _task(self, lines: Lines, features: FeaturePath) -> str | Refused:
         shown = [feature.replace("/", " > ") for feature in features]
-        messages = self._author.prompt.render(features=shown, packages=tuple(self._generate.packages), python=_PYTHON)
+        messages = self._author.prompt.render(features=shown, packages=tuple(self._generate.packages), python=PYTHON)
         return await self._answer(lines, self._author, messages, features, parse_task)
 
     async def _answer(

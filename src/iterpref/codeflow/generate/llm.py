@@ -19,7 +19,7 @@ from iterpref.schema import Attempt, Draft, LlmCall, Problem, RefusedAnswer, Sou
 
 VERSION = 1  # grows with every change of how answers are read
 _ECHO_CHARS = 4000  # of an unreadable answer, when it is asked for again
-_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class LlmGenerator:
         """Raises `NoDraft` when no answer can be used."""
         writes_tests = not problem.tests.files
         messages = self.author.prompt.render(
-            prompt=problem.prompt, module=_module(problem), write_tests=writes_tests, packages=self.packages, python=_PYTHON,
+            prompt=problem.prompt, module=_module(problem), write_tests=writes_tests, packages=self.packages, python=PYTHON,
             program=problem.tests.framework == "stdio",
         )  # fmt: skip
         return await self._draft(self.author, problem, messages, seed, 0)
@@ -116,7 +116,7 @@ class LlmGenerator:
     async def revise(self, problem: Problem, attempts: Sequence[Attempt], feedback: str, seed: int) -> Draft:
         files = attempts[-1].files
         messages = self.debugger.prompt.render(
-            prompt=problem.prompt, files=files, feedback=feedback, packages=self.packages, python=_PYTHON,
+            prompt=problem.prompt, files=files, feedback=feedback, packages=self.packages, python=PYTHON,
             fence=_fence(feedback, *(f.text for f in files)),
         )  # fmt: skip
         return await self._draft(self.debugger, problem, messages, seed, len(attempts), files)

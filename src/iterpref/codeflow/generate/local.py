@@ -58,11 +58,11 @@ class LocalModel:
         Raises `RequestRefused` for messages that no tokenizer reads, or that leave no room for `max_tokens` in the context, and
         `UserError` where the tokenizer has no chat template.
         """
-        from iterpref.data.tokenise import encode_prompts
+        from iterpref.data.tokenise import encodable, encode_prompts
         from iterpref.models.policy import render_prompts
 
         words = [message.content for message in messages]
-        if any(not _encodable(text) for text in words):
+        if any(not encodable(text) for text in words):
             raise RequestRefused("unsendable", "half of a surrogate pair")
         (prompt,) = render_prompts(self.tokenizer, [messages], self.config)
         try:
@@ -76,14 +76,6 @@ class LocalModel:
         return tuple(ids)
 
 
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 @dataclass(frozen=True)
 class LocalModels:
     """`model` is the group `model=`; a role may name a folder or a hub id of its own. Each is made ready when first asked for."""
@@ -91,8 +83,17 @@ class LocalModels:
     data: Path
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
+    # Roles mostly share a model, and a name is a hash of weights.
+    _made: dict[tuple[Any, ...], LocalModel] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, role: GenerateConfig) -> LocalModel:
+        dtype = resolve_dtype(role)
+        key = (role.model, role.dtype, dtype, role.max_context)
+        if key not in self._made:
+            self._made[key] = self._make(role, dtype)
+        return self._made[key]
+
+    def _make(self, role: GenerateConfig, dtype: str) -> LocalModel:
         from iterpref.models.source import resolve_model
 
         config = self.model
@@ -100,7 +101,7 @@ class LocalModels:
             config = ModelConfig(name=Path(role.model).name, source="pretrained", path=role.model)
         # What is for training says nothing here: a block mask would have nothing to skip.
         attention = "auto" if config.attention == "flex" else config.attention
-        config = replace(config, dtype=resolve_dtype(role), attention=attention, gradient_checkpointing=False)
+        config = replace(config, dtype=dtype, attention=attention, gradient_checkpointing=False)
         return LocalModel(config, resolve_model(config, self.data, self.seed), role.dtype, role.max_context)
 
 

@@ -37,9 +37,6 @@ class NodePool:
     def run(self, request: RunRequest) -> RunResult:
         return self._pool.run(request)
 
-    def close(self) -> None:
-        self._pool.close()
-
 
 class _Node:
     def __init__(self, node: dict[str, Any], actor: Any, workers: int) -> None:
