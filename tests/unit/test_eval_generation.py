@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
@@ -17,7 +19,7 @@ from transformers import (
 from iterpref.errors import UserError
 from iterpref.eval import decoding, recorded
 from iterpref.eval.decoding import Stops, roll_out
-from iterpref.eval.generation import generate
+from iterpref.eval.generation import batches_by_length, generate
 from iterpref.eval.sampling import GREEDY, Draw, Sampling, inverse
 
 END = "<|end|>"
@@ -150,6 +152,22 @@ def test_answers_come_in_the_order_of_the_prompts(model, tokenizer, batch_size):
     assert len(set(expected)) == len(expected)
 
 
+def test_prompts_much_longer_than_the_others_have_a_batch_of_their_own():
+    sizes = [100, 4000, 120, 110, 90, 900]
+    assert batches_by_length(sizes, lambda longest: 512) == [[1, 5], [2, 3, 0, 4]]
+    assert batches_by_length(sizes, lambda longest: 3 if longest < 500 else 9) == [[1, 5], [2, 3, 0], [4]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 5000), max_size=60), st.integers(1, 20))
+def test_batches_hold_every_row_once_and_never_over_twice_its_tokens(sizes, most):
+    batches = batches_by_length(sizes, lambda longest: most)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
+    for batch in batches:
+        assert 1 <= len(batch) <= most
+        assert len(batch) * max(sizes[i] for i in batch) <= 2 * sum(sizes[i] for i in batch)
+
+
 def test_padding_that_equals_the_end_token_hides_no_end_token_in_a_prompt(model, tokenizer):
     without = generate(model, tokenizer, PROMPTS, max_new_tokens=8, batch_size=4)
     assert tokenizer.pad_token is None
@@ -220,6 +238,30 @@ def test_inversion_draws_by_probability_and_never_outside_of_the_nucleus():
     assert nucleus.tolist() == pytest.approx([0, 667, 333], abs=1)
     cold = torch.bincount(inverse(logits_SV, uniforms_S, 0.5, 1.0), minlength=3)  # squares: 1, 36, 9 of 46
     assert cold.tolist() == pytest.approx([1000 / 46, 36000 / 46, 9000 / 46], abs=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.05, 0.999), st.sampled_from([0.5, 4.0, 40.0]))
+def test_a_wide_nucleus_draws_what_a_sort_of_all_chances_does(seed, top_p, spread):
+    generator = torch.Generator().manual_seed(seed)
+    # Rounded as a model's logits are: many are equal.
+    logits_SV = (spread * torch.randn(6, 3000, generator=generator)).to(torch.bfloat16)
+    uniforms_S = torch.rand(6, generator=generator)
+    ordered_SV, tokens_SV = logits_SV.float().softmax(-1).sort(dim=-1, descending=True, stable=True)
+    for row, token in enumerate(inverse(logits_SV, uniforms_S, 1.0, top_p).tolist()):
+        cumulated = ordered_SV[row].double().cumsum(-1)
+        kept = int((cumulated - ordered_SV[row] < top_p).sum())
+        at = int((cumulated <= uniforms_S[row].double() * cumulated[kept - 1]).sum())
+        # fp32 sums of 3,000 numbers: a draw within their rounding of a border may fall to either side.
+        assert token in tokens_SV[row, max(0, at - 1) : at + 2].tolist()
+        assert token in tokens_SV[row, : kept + 1].tolist()
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_no_draw_is_a_token_without_a_chance(top_p):
+    logits_SV = torch.tensor([[-torch.inf, 0.0, 1.0, -torch.inf]]).expand(3, 4)
+    uniforms_S = torch.tensor([0.0, 0.5, 1 - 2**-24])
+    assert set(inverse(logits_SV, uniforms_S, 1.0, top_p).tolist()) <= {1, 2}
 
 
 def test_the_model_is_left_as_it_was(model, tokenizer):

@@ -16,6 +16,7 @@ from iterpref.progress import track
 _ROWS = 32  # answered at once on a CPU
 _MOST_ROWS = 512  # and on a GPU, whose memory may hold fewer
 _SHARE = 0.6  # of the GPU's free memory is for keys and values
+_MOST_PADDED = 2  # times the tokens of its rows is what a batch may hold
 
 
 def generate(
@@ -49,11 +50,9 @@ def generate(
     ids = _token_ids(tokenizer, prompts)
     _check_lengths(ids, max_new_tokens, model)
     ends = _end_tokens(model, tokenizer)
-    size = batch_size or rows_at_once(model, max(map(len, ids)) + max_new_tokens)
-    # Neighbours in length share a batch, so that padding is small; the longest come first, so that memory runs out at
-    # once or never.
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    batches = batches_by_length(
+        [len(row) + max_new_tokens for row in ids], lambda longest: batch_size or rows_at_once(model, longest)
+    )
     autocast = torch.autocast(model.device.type, autocast_dtype) if autocast_dtype else nullcontext()
     answers = [""] * len(ids)
     found = Stops(tokenizer, stops)
@@ -69,6 +68,24 @@ def generate(
             answers[i] = decode(tokenizer, row)
             on_answer(i, answers[i], len(row))
     return answers
+
+
+def batches_by_length(sizes: Sequence[int], most_rows: Callable[[int], int]) -> list[list[int]]:
+    """Rows as batches: neighbours in length share one, as many as `most_rows(tokens of the longest)` and none that would pad
+    a batch to over `_MOST_PADDED` times its tokens: one prompt of thousands is not worth thousands of tokens in every row.
+
+    The longest come first, so that memory runs out at once or never.
+    """
+    batches: list[list[int]] = []
+    room = tokens = 0
+    for i in sorted(range(len(sizes)), key=lambda i: sizes[i], reverse=True):
+        longest = sizes[batches[-1][0]] if batches else 0
+        if not room or longest * (len(batches[-1]) + 1) > _MOST_PADDED * (tokens + sizes[i]):
+            batches.append([])
+            room, tokens = most_rows(sizes[i]), 0
+        batches[-1].append(i)
+        room, tokens = room - 1, tokens + sizes[i]
+    return batches
 
 
 def _token_ids(tokenizer: Any, prompts: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:

@@ -145,7 +145,7 @@ class RecordedRows:
         return [new_SB[place] for place in self._places]
 
     def _step(self) -> None:
-        """One token of all rows; nothing here waits for the device, and what a graph reads is written in place."""
+        """One token of all rows; what a graph reads is written in place."""
         rows, window = slice(self._window.last), self._window
         logits_SV = self._replayed()
         tokens_S = self._draw.choose(logits_SV, self._numbers_BS[self._turn, rows])

@@ -20,6 +20,7 @@ class Sampling:
 
 
 GREEDY = Sampling()
+_FEW = 1024  # tokens that a nucleus seldom outgrows
 
 
 class Draw:
@@ -36,21 +37,44 @@ class Draw:
         return torch.from_numpy(np.stack([self._numbers[row].random(n, dtype=np.float32) for row in rows]))
 
     def choose(self, logits_SV: Tensor, uniforms_S: Tensor) -> Tensor:
-        """Token ids [S], by one number of each row. Reads nothing back from the device."""
+        """Token ids [S], by one number of each row. Waits for the device with a `top_p` below 1 alone."""
         if self._sampling.temperature == 0:
             return logits_SV.argmax(dim=-1)
         return inverse(logits_SV, uniforms_S, self._sampling.temperature, self._sampling.top_p)
 
 
 def inverse(logits_SV: Tensor, uniforms_S: Tensor, temperature: float, top_p: float) -> Tensor:
-    """The token at which the cumulated probabilities, likeliest first and cut at `top_p`, pass the uniform number in [0, 1).
+    """The token at which cumulated probabilities pass the uniform number in [0, 1): in the order of the vocabulary where all
+    count (`top_p` 1), else likeliest first and cut at `top_p`. fp32 whatever the logits are.
 
-    Nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751) by inversion; fp32 whatever the logits are.
+    Nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751) by inversion. A sort of all chances takes longer than a small
+    model's own pass: only rows whose nucleus is wider than `_FEW` tokens are sorted, which a look at the device tells.
     """
-    ordered_SV, tokens_SV = (logits_SV.float() / temperature).softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
-    cumulated_SV = ordered_SV.cumsum(dim=-1)
-    kept_SV = cumulated_SV - ordered_SV < top_p  # the first one always
-    mass_S = (ordered_SV * kept_SV).sum(dim=-1)
-    place_S = (cumulated_SV <= (uniforms_S * mass_S)[:, None]).sum(dim=-1)
-    last_S = kept_SV.sum(dim=-1) - 1
-    return tokens_SV.gather(-1, torch.minimum(place_S, last_S)[:, None])[:, 0]
+    chances_SV = (logits_SV.float() / temperature).softmax(dim=-1)
+    if top_p == 1:
+        cumulated_SV = chances_SV.cumsum(dim=-1)
+        mass_S1 = cumulated_SV[:, -1:].contiguous()
+        place_S1 = torch.searchsorted(cumulated_SV, uniforms_S[:, None] * mass_S1, right=True)
+        # A number that rounds to the mass itself is the last token's that has a chance.
+        return torch.minimum(place_S1, torch.searchsorted(cumulated_SV, mass_S1))[:, 0]
+    few = min(_FEW, chances_SV.shape[-1])
+    # Equal chances come in the order of the vocabulary, as a stable sort has them; `topk` leaves that open.
+    tokens_SK = chances_SV.topk(few).indices.sort(dim=-1).values
+    ordered_SK, order_SK = chances_SV.gather(-1, tokens_SK).sort(dim=-1, descending=True, stable=True)
+    drawn_S = _drawn(ordered_SK, tokens_SK.gather(-1, order_SK), uniforms_S, top_p)
+    # Of those as likely as the last one, others may have been left out.
+    whole_S = (ordered_SK * (ordered_SK > ordered_SK[:, -1:])).sum(dim=-1) >= top_p
+    wide = (~whole_S).nonzero()[:, 0]
+    if len(wide):
+        drawn_S[wide] = _drawn(*chances_SV[wide].sort(dim=-1, descending=True, stable=True), uniforms_S[wide], top_p)
+    return drawn_S
+
+
+def _drawn(ordered_SK: Tensor, tokens_SK: Tensor, uniforms_S: Tensor, top_p: float) -> Tensor:
+    """By inversion from the nucleus of chances that fall from left to right."""
+    cumulated_SK = ordered_SK.cumsum(dim=-1)
+    kept_SK = cumulated_SK - ordered_SK < top_p  # the first one always
+    mass_S = (ordered_SK * kept_SK).sum(dim=-1)
+    place_S = (cumulated_SK <= (uniforms_S * mass_S)[:, None]).sum(dim=-1)
+    last_S = kept_SK.sum(dim=-1) - 1
+    return tokens_SK.gather(-1, torch.minimum(place_S, last_S)[:, None])[:, 0]
