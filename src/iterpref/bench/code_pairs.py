@@ -7,6 +7,7 @@ the prompt alone. Nothing is executed.
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 import sysconfig
@@ -45,6 +46,14 @@ def code_pairs(n: int, seed: int = 0, alike: bool = True) -> list[PreferencePair
         if len(pairs) == n:
             return pairs
     raise ValueError(f"{n} pairs asked for, but this Python's library gives {len(pairs)}")
+
+
+def read_pairs(path: Path, n: int) -> list[PreferencePair]:
+    """The first `n` pairs of a JSON list of `{"prompt", "chosen", "rejected"}`; raises `ValueError` when it has fewer."""
+    rows = json.loads(path.read_text(encoding="utf-8"))[:n]
+    if len(rows) < n:
+        raise ValueError(f"{n} pairs asked for, but {path} has {len(rows)}")
+    return [_pair(number, row["prompt"], row["chosen"], row["rejected"]) for number, row in enumerate(rows)]
 
 
 def tokenised(pairs: list[PreferencePair], tokenizer: Any, config: Config) -> list[Example]:

@@ -1,12 +1,12 @@
 """How many pairs a second does a whole training step take in, beside TRL's DPOTrainer, and where does its time go?
 
-    python -m iterpref.bench.step --tokenizer DIR [--shapes 1.5B,0.5B,7B] [--pairs 8] [--steps 20] [--out docs/bench/step.json]
+    python -m iterpref.bench.step --tokenizer DIR [--shapes 1.5B,0.5B,7B] [--pairs 8] [--steps 20] [--pairs-file FILE] [--unlike] [--out docs/bench/step.json]
 
 Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
 `bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
 optimizer. TRL runs in processes of its own between two runs of ours. A step is timed from its begin to its end with the
 device idle at both, the same on either side, in the second of two epochs over the same batches, and the median counts. In a first epoch, where every shape is new,
-TRL is much slower (its row says that too), and ours compiles. TRL's rows:
+TRL is much slower (its row says that too, the first five steps left out), and ours compiles. TRL's rows:
 
     live          reference model in memory            precomputed    its log-probs computed before
     + liger       Liger's layers and loss as well       + mask         rejected tokens outside D- carry no loss, as ours
@@ -29,14 +29,14 @@ from typing import Any
 
 import torch
 
-from iterpref.bench.code_pairs import code_pairs, tokenised
+from iterpref.bench.code_pairs import code_pairs, read_pairs, tokenised
 from iterpref.bench.facts import machine_facts, package_version
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
 from iterpref.bench.step_plot import draw
 from iterpref.bench.timing import product_rate
 from iterpref.errors import UserError
 from iterpref.models.policy import load_tokenizer
-from iterpref.schema import Example
+from iterpref.schema import Example, PreferencePair
 
 PEERS = {
     "TRL, live": [],
@@ -72,11 +72,10 @@ def floor_s(shape: Shape, result: dict[str, Any], rate: float) -> float:
 
 
 def bench_shape(
-    name: str, tokenizer: Path, batch: int, steps: int, rate: float, peers: list[str], alike: bool = True
+    name: str, pairs: list[PreferencePair], tokenizer: Path, batch: int, rate: float, peers: list[str]
 ) -> dict[str, Any]:
     """All rows of one shape, ours first and last."""
-    shape = SHAPES[name]
-    pairs = code_pairs(batch * steps, alike=alike)
+    shape, steps = SHAPES[name], len(pairs) // batch
     examples = tokenised(pairs, load_tokenizer(tokenizer), bench_config(batch))
     rows: dict[str, Any] = {}
     rows["ours"] = ours(shape, examples, batch, parts=True)
@@ -99,7 +98,7 @@ def bench_shape(
     for row in rows.values():
         if "loss_rows" in row:
             row["floor_share"] = floor_s(shape, row, rate) / row["step_s"]
-    return {"shape": name, "alike": alike, "pairs": batch, "steps": steps, "rows": rows}
+    return {"shape": name, "pairs": batch, "steps": steps, "rows": rows}
 
 
 def facts(rate: float) -> dict[str, Any]:
@@ -121,6 +120,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shapes", default="1.5B,0.5B,7B")
     parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
+    parser.add_argument("--pairs-file", type=Path, help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
+    parser.add_argument(
+        "--unlike", action="store_true", help="the first shape also with pairs that share the prompt alone"
+    )
     parser.add_argument("--peers", choices=("all", "best", "none"), default="all")
     parser.add_argument("--out", type=Path, default=Path("step.json"))
     a = parser.parse_args(argv)
@@ -132,9 +135,13 @@ def main(argv: list[str] | None = None) -> None:
     best = ["TRL, precomputed + liger"]
     for i, name in enumerate(a.shapes.split(",")):
         peers = [] if a.peers == "none" else best if a.peers == "best" or i else list(PEERS)
-        for alike in (True, False) if i == 0 else (True,):
+        for alike in (True, False) if a.unlike and i == 0 else (True,):
+            if alike and a.pairs_file:
+                pairs = read_pairs(a.pairs_file, a.pairs * a.steps)
+            else:
+                pairs = code_pairs(a.pairs * a.steps, alike=alike)
             chosen = peers if alike else peers and best
-            report["runs"].append(bench_shape(name, a.tokenizer, a.pairs, a.steps, rate, chosen, alike))
+            report["runs"].append({"alike": alike, **bench_shape(name, pairs, a.tokenizer, a.pairs, rate, chosen)})
             a.out.parent.mkdir(parents=True, exist_ok=True)
             a.out.write_text(json.dumps(report, indent=1) + "\n")
             draw(report, a.out.with_suffix(".png"))
