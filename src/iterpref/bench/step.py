@@ -72,13 +72,25 @@ def floor_s(shape: Shape, result: dict[str, Any], rate: float) -> float:
 
 
 def bench_shape(
-    name: str, pairs: list[PreferencePair], tokenizer: Path, batch: int, rate: float, peers: list[str]
-) -> dict[str, Any]:
-    """All rows of one shape, ours first and last."""
-    shape, steps = SHAPES[name], len(pairs) // batch
+    run: dict[str, Any],
+    pairs: list[PreferencePair],
+    tokenizer: Path,
+    batch: int,
+    rate: float,
+    peers: list[str],
+    keep: Any,
+) -> None:
+    """All rows of one shape into `run`, ours first and last; `keep()` is called after each."""
+    shape, steps, rows = SHAPES[run["shape"]], len(pairs) // batch, run["rows"]
     examples = tokenised(pairs, load_tokenizer(tokenizer), bench_config(batch))
-    rows: dict[str, Any] = {}
-    rows["ours"] = ours(shape, examples, batch, parts=True)
+
+    def add(title: str, row: dict[str, Any]) -> None:
+        if "loss_rows" in row:
+            row["floor_share"] = floor_s(shape, row, rate) / row["step_s"]
+        rows[title] = row
+        keep()
+
+    add("ours", ours(shape, examples, batch, parts=True))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.json"
         file.write_text(json.dumps([
@@ -87,18 +99,16 @@ def bench_shape(
             for p, e in zip(pairs, examples, strict=True)
         ]))  # fmt: skip
         for title in peers:
-            rows[title] = peer(PEERS[title], name, file, tokenizer, steps, batch)
-            print(title, {k: v for k, v in rows[title].items() if k != "losses"}, flush=True)
+            add(title, peer(PEERS[title], run["shape"], file, tokenizer, steps, batch))
     if peers:
-        rows["ours, again"] = ours(shape, examples, batch)
-        best = max((r for t, r in rows.items() if t in peers and "pairs_per_s" in r), key=lambda r: r["pairs_per_s"])
+        add("ours, again", ours(shape, examples, batch))
+    measured = [r for title, r in rows.items() if title in peers and "pairs_per_s" in r]
+    if measured:
+        best = max(measured, key=lambda r: r["pairs_per_s"])
         for row in (rows["ours"], rows["ours, again"]):
             row["speedup"], row["memory"] = row["pairs_per_s"] / best["pairs_per_s"], row["peak_gib"] / best["peak_gib"]
             row["speedup_over_first_epoch"] = row["pairs_per_s"] / best["first_epoch_pairs_per_s"]
-    for row in rows.values():
-        if "loss_rows" in row:
-            row["floor_share"] = floor_s(shape, row, rate) / row["step_s"]
-    return {"shape": name, "pairs": batch, "steps": steps, "rows": rows}
+        keep()
 
 
 def facts(rate: float) -> dict[str, Any]:
@@ -141,11 +151,23 @@ def main(argv: list[str] | None = None) -> None:
             else:
                 pairs = code_pairs(a.pairs * a.steps, alike=alike)
             chosen = peers if alike else peers and best
-            report["runs"].append({"alike": alike, **bench_shape(name, pairs, a.tokenizer, a.pairs, rate, chosen)})
-            a.out.parent.mkdir(parents=True, exist_ok=True)
-            a.out.write_text(json.dumps(report, indent=1) + "\n")
+            run: dict[str, Any] = {
+                "shape": name,
+                "pairs": a.pairs,
+                "steps": a.steps,
+                "alike": alike,
+                "rows": {},
+            }
+            report["runs"].append(run)
+            bench_shape(run, pairs, a.tokenizer, a.pairs, rate, chosen, lambda: save(report, a.out))
             draw(report, a.out.with_suffix(".png"))
-            show(report["runs"][-1])
+            show(run)
+
+
+def save(report: dict[str, Any], out: Path) -> None:
+    """After each row, for a run takes minutes and may be stopped."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def show(run: dict[str, Any]) -> None:
