@@ -140,15 +140,15 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
     try:
         if path.is_dir():
             checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
-            return {**checkpoint, "state_dict": _joined(path)} if weights else checkpoint
+            return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
         # Mapped, not read: the weights in it may be large.
         return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint that can be read ({type(error).__name__}: {error})") from None
 
 
-def _joined(folder: Path) -> dict[str, Any]:
-    """The weights of a folder of shards, in memory."""
+def _joined(folder: Path, shapes: dict[str, list[int]]) -> dict[str, Any]:
+    """The weights of a folder of shards, in memory; `shapes`: of those that are stored flat."""
     from torch.distributed.checkpoint import FileSystemReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
@@ -160,7 +160,8 @@ def _joined(folder: Path) -> dict[str, Any]:
         if name.startswith(prefix) and hasattr(entry, "size")
     }
     load(state, checkpoint_id=folder, no_dist=True)
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    whole = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return {name: tensor.view(shapes.get(name, tensor.shape)) for name, tensor in whole.items()}
 
 
 def checkpoint_step(checkpoint: Path) -> int:

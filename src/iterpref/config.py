@@ -141,8 +141,8 @@ class TrainerConfig:
     devices: int = option(1, "devices on this host", low=1)
     nodes: int = option(1, "hosts, each with so many devices; torchrun starts the processes", low=1)
     strategy: str = option(
-        "auto", "several devices: ddp, a copy on each; fsdp2, shards of weights, gradients and optimizer; auto: ddp",
-        choices=("auto", "ddp", "fsdp2"),
+        "auto", "several devices: ddp, a copy on each; fsdp2 and deepspeed_3, shards of weights, gradients and optimizer; auto: ddp",
+        choices=("auto", "ddp", "fsdp2", "deepspeed_3"),
     )  # fmt: skip
     timeout_s: float = option(1800.0, "longest wait of a device for the others, seconds", above=0)
     precision: str = option("auto", "arithmetic; auto: bf16-mixed where the device computes in bf16, else 32-true",

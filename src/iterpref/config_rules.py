@@ -9,6 +9,7 @@ from iterpref.config_codeflow_rules import codeflow_rules, idle_codeflow
 from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.config_sweep import idle_sweep
 from iterpref.errors import UserError
+from iterpref.launch import sharded, world_size
 
 
 def check_rules(config: Config) -> None:
@@ -66,7 +67,7 @@ def check_rules(config: Config) -> None:
 
 def _device_rules(c: Config) -> list[tuple[bool, str]]:
     t, d = c.trainer, c.data
-    world = t.devices * t.nodes
+    world = world_size(t)
     by_nodes = (" * trainer.nodes", f" * {t.nodes}") if t.nodes > 1 else ("", "")
     return [
         (t.accelerator == "cpu" and t.devices > 1 and t.strategy == "auto",
@@ -81,8 +82,16 @@ def _device_rules(c: Config) -> list[tuple[bool, str]]:
          f"trainer.strategy={t.strategy} has no effect on one device: set trainer.devices=2, or leave it out"),
         (world > 1 and c.sweep.pruner != "none",
          f"sweep.pruner={c.sweep.pruner} would stop one of {world} processes of a run: set sweep.pruner=none, or trainer.devices=1"),
-        (t.strategy == "fsdp2" and c.model.quantization != "none",
-         f"trainer.strategy=fsdp2 has no shards of model.quantization={c.model.quantization} weights: set trainer.strategy=ddp"),
+        (sharded(t) and c.model.quantization != "none",
+         f"trainer.strategy={t.strategy} has no shards of model.quantization={c.model.quantization} weights: set trainer.strategy=ddp"),
+        (sharded(t) and c.optim.rounding == "stochastic",
+         f"optim.rounding=stochastic needs whole parameters, and trainer.strategy={t.strategy} has shards: "
+         "set optim.rounding=nearest, or trainer.strategy=ddp"),
+        (t.strategy == "deepspeed_3" and t.compile != "none",
+         f"trainer.compile={t.compile} would compile DeepSpeed's hooks with the layers: set trainer.compile=none, or trainer.strategy=fsdp2"),
+        (t.strategy == "deepspeed_3" and t.check_finite,
+         "trainer.check_finite=true sees no gradients under trainer.strategy=deepspeed_3, which keeps them in shards of its own: "
+         "set trainer.strategy=ddp"),
     ]  # fmt: skip
 
 

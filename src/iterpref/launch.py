@@ -35,6 +35,11 @@ def world_size(config: TrainerConfig) -> int:
     return config.devices * config.nodes
 
 
+def sharded(config: TrainerConfig) -> bool:
+    """Whether each device holds a part of weights, gradients and optimizer."""
+    return config.strategy in ("fsdp2", "deepspeed_3")
+
+
 def rank() -> int:
     """This process's number in the whole job; 0 where it is alone."""
     return int(os.environ.get("RANK", 0))

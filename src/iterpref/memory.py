@@ -2,8 +2,8 @@
 
     weights      bytes of a parameter, and of an adapter's in fp32
     gradients    as the weights that train
-    optimizer    two averages of each of these (AdamW)
-    reference    a second copy of the weights (reference=live), else nothing
+    optimizer    two averages of each of these (AdamW); with deepspeed_3, whose gradients are fp32, and the weights in fp32
+    reference    a second copy of the weights (reference=live), else nothing; whole on each device with deepspeed_3
     lowered      the copy in bf16 that autocast keeps of fp32 weights (precision bf16-mixed)
     activations  of the tokens of one pass, layer by layer: what backward reads (below)
     scores       logits of the scored rows and their gradient, a chunk of them, or all where they are kept
@@ -29,7 +29,7 @@ from typing import Any
 
 from iterpref.config import Config
 from iterpref.errors import UserError
-from iterpref.launch import world_size
+from iterpref.launch import sharded, world_size
 
 GIB = 2**30
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -93,10 +93,13 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
     from iterpref.ops.linear import _CHUNK_BYTES, _KEEP_BYTES
 
     model, trainer = config.model, config.trainer
-    shards = world_size(trainer) if trainer.strategy == "fsdp2" else 1
+    shards = world_size(trainer) if sharded(trainer) else 1
     own = _NF4 if model.quantization == "nf4" else _BYTES[model.dtype]
     adapters = model.lora.rank * shape.adapters_per_rank
     trained = 4 * adapters if adapters else own * shape.parameters
+    zero = trainer.strategy == "deepspeed_3" and shards > 1
+    if zero:  # the trained weights again in fp32, as gradients and averages are
+        trained = 4 * (adapters or shape.parameters)
     width = 4 if precision == "32-true" and model.dtype == "float32" else 2
     layer: float = width * (6 * shape.hidden + 2 * shape.query + 2 * shape.key + 4 * shape.intermediate)
     layer *= KEPT if trainer.compile != "none" else 1
@@ -108,8 +111,8 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
     parts = {
         "weights": (own * shape.parameters + 4 * adapters) / shards,
         "gradients": trained / shards,
-        "optimizer": 2 * trained / shards,
-        "reference": own * shape.parameters / shards if config.reference == "live" else 0,
+        "optimizer": (3 if zero else 2) * trained / shards,
+        "reference": own * shape.parameters / (1 if zero else shards) if config.reference == "live" else 0,
         "lowered": 2 * shape.parameters if precision == "bf16-mixed" and model.dtype == "float32" else 0,
         "gathered": _gathered(shape, own) if shards > 1 else 0,
         "activations": tokens * kept,
@@ -134,11 +137,13 @@ def pass_sizes(config: Config, pair_tokens: int, packing: str) -> tuple[int, int
 
 
 def describe(config: Config, shape: Shape, precision: str, devices: list[tuple[str, int]]) -> str:
-    """The plan as lines: parts for the longest pairs that the limits allow, sums by packing and length, whether these fit.
+    """The plan as lines: parts for the longest pairs that the limits allow, sums by packing and length, how long it takes, whether it fits.
 
     Args:
         devices: (name, bytes) of each.
     """
+    from iterpref.pace import describe_pace
+
     longest = config.data.max_prompt_tokens + config.data.max_completion_tokens
     whole = plan(config, shape, *pass_sizes(config, longest, config.data.packing), precision)
     lines = [
@@ -147,10 +152,11 @@ def describe(config: Config, shape: Shape, precision: str, devices: list[tuple[s
     lines += [f"  {name:12} {size / GIB:8.2f}" for name, size in whole.parts.items() if size]
     lines.append(f"  {'sum':12} {whole.total / GIB:8.2f}")
     lengths = [n for n in (512, 1024, 2048, 4096) if n < longest] + [longest]
-    lines.append("sums by packing and tokens of a sequence:  " + "".join(f"{n:>8}" for n in lengths))
+    lines.append(f"{'sums by packing and tokens of a sequence:':56} " + "".join(f"{n:>8}" for n in lengths))
     for packing in ("shared", "padded"):
         sums = [plan(config, shape, *pass_sizes(config, n, packing), precision).total / GIB for n in lengths]
-        lines.append(f"  {packing:40} " + "".join(f"{total:8.1f}" for total in sums))
+        lines.append(f"  {packing:54} " + "".join(f"{total:8.1f}" for total in sums))
+    lines += describe_pace(config, shape, lengths)
     if not devices:
         lines.append("no GPU here to compare it with")
     for name, size in devices:
@@ -207,7 +213,7 @@ def advice(config: Config) -> str:
         told.append("model.gradient_checkpointing=true keeps a layer's input alone, for a second forward")
     if not model.lora.rank:
         told.append("model.lora.rank=16 reference=adapter trains adapters alone")
-    if world_size(trainer) > 1 and trainer.strategy != "fsdp2":
+    if world_size(trainer) > 1 and not sharded(trainer):
         told.append("trainer.strategy=fsdp2 shares weights, gradients and optimizer among the devices")
     told.append("data.max_completion_tokens and data.max_prompt_tokens drop the longest pairs")
     return "less memory: " + "; ".join(told)

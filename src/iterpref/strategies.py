@@ -1,32 +1,51 @@
-"""How several devices share one run: copies (`ddp`), or shards of weights, gradients and optimizer (`fsdp2`)."""
+"""How several devices share one run: copies (`ddp`), or shards of weights, gradients and optimizer (`fsdp2`, `deepspeed_3`)."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from iterpref.batch import Batch
-from iterpref.config import TrainerConfig
+from iterpref.config import Config
+from iterpref.errors import UserError
 from iterpref.launch import is_rank, world_size
 from iterpref.models.policy import score_rows
 from iterpref.ops import TokenLogRatio
 
 
-def build_strategy(config: TrainerConfig) -> Any:
-    """What Lightning takes as `strategy`."""
-    world, timeout = world_size(config), timedelta(seconds=config.timeout_s)
+def build_strategy(config: Config, precision: str) -> dict[str, Any]:
+    """What Lightning's Trainer takes as `strategy`, `precision` and `plugins`; raises `UserError` where DeepSpeed is missing.
+
+    Args:
+        precision: `trainer.precision`, resolved.
+    """
+    world, timeout = world_size(config.trainer), timedelta(seconds=config.trainer.timeout_s)
+    # With bf16 weights nothing is left to convert; Lightning would lower the fp32 masks and log-probs of the batch.
+    said: dict[str, Any] = {"strategy": "auto", "precision": "32-true" if precision == "bf16-true" else precision}
+    said["plugins"] = cluster_plugins()
     if world == 1:
-        return "auto"
-    if config.strategy == "fsdp2":
+        return said
+    if config.trainer.strategy == "deepspeed_3":
+        if find_spec("deepspeed") is None:
+            raise UserError("trainer.strategy=deepspeed_3 needs deepspeed: pip install 'iterpref[deepspeed]'")
+        from iterpref.zero import Zero3, Zero3Precision
+
+        plugins = [*said["plugins"], Zero3Precision()]
+        return {"strategy": Zero3(precision, config.optim.clip_norm, timeout), "precision": None, "plugins": plugins}
+    if config.trainer.strategy == "fsdp2":
         from lightning.pytorch.strategies import ModelParallelStrategy
 
-        return ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1, timeout=timeout)
+        return {
+            **said,
+            "strategy": ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1, timeout=timeout),
+        }
     from lightning.pytorch.strategies import DDPStrategy
 
-    return DDPStrategy(timeout=timeout, gradient_as_bucket_view=True)
+    return {**said, "strategy": DDPStrategy(timeout=timeout, gradient_as_bucket_view=True)}
 
 
 def cluster_plugins() -> list[Any]:
@@ -58,8 +77,12 @@ def shard(scorer: Scorer, mesh: Any) -> None:
     fully_shard(scorer, mesh=mesh, mp_policy=policy)
 
 
-def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state, gathered from its shards where it has any: on the CPU of rank 0. All ranks must call it."""
+def whole_weights(model: nn.Module, strategy: str) -> dict[str, Tensor]:
+    """The model's state, gathered from its shards: on the CPU of rank 0. All ranks must call it."""
+    if strategy == "deepspeed_3":
+        from iterpref.zero import gathered
+
+        return gathered(model)
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)

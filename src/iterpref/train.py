@@ -58,7 +58,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.checkpoints import checkpoint_step
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.devices import resolve_device
-    from iterpref.launch import enter, rank
+    from iterpref.launch import enter, rank, sharded
     from iterpref.memory import memory_advice
     from iterpref.ops import resolve_backend
     from iterpref.strategies import whole_weights
@@ -111,7 +111,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
             "pruned": pruning[0].pruned_at if pruning else None,
         }
         # Shards are gathered by all ranks.
-        whole = whole_weights(module.policy) if config.trainer.strategy == "fsdp2" else None
+        whole = whole_weights(module.policy, config.trainer.strategy) if sharded(config.trainer) else None
         if trainer.is_global_zero:
             _finish(config, run, record, trainer, module, prepared.model, done, whole)
         trainer.strategy.barrier()
@@ -193,11 +193,13 @@ def build_trainer(
     from iterpref.config import to_dict
     from iterpref.devices import resolve_device, resolve_precision
     from iterpref.models.module import passes_a_step
-    from iterpref.strategies import build_strategy, cluster_plugins
+    from iterpref.strategies import build_strategy
     from iterpref.tracking import build_loggers
 
     t = config.trainer
     accumulate = passes_a_step(to_dict(config))
+    strategy = build_strategy(config, resolve_precision(t, resolve_device(t)))
+    strategy["plugins"].append(StreamedFiles())
     full_steps = train_pairs // config.data.global_batch
     # Only between optimizer steps: a checkpoint holds no half-accumulated gradient.
     between_validations = max(full_steps // t.validations_per_epoch, 1) * accumulate
@@ -218,16 +220,14 @@ def build_trainer(
         callbacks.append(RichProgressBar())
     return L.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, num_nodes=t.nodes,
-        strategy=build_strategy(t),
-        # With bf16 weights nothing is left to convert; Lightning would lower the fp32 masks and log-probs of the batch.
-        precision="32-true" if t.precision == "bf16-true" else resolve_precision(t, resolve_device(t)),
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
         log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
-        logger=build_loggers(config, run, first_step), callbacks=callbacks, plugins=[StreamedFiles(), *cluster_plugins()],
+        logger=build_loggers(config, run, first_step), callbacks=callbacks,
         default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
+        **strategy,
     )  # fmt: skip
 
 

@@ -15,11 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="the extra deepspeed is not installed")
+DEEPSPEED = pytest.param("deepspeed_3", marks=NEEDS_DEEPSPEED)
 RANKS = """
 import json, os, signal, sys
 import iterpref.train, iterpref.models.export, iterpref.data.datamodule, iterpref.callbacks.run_record, iterpref.tracking
@@ -155,7 +158,7 @@ def assert_the_same_run(run: Path, other: Path) -> None:
         torch.testing.assert_close(weights(run)[name], weight, rtol=1e-3, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
 @pytest.mark.parametrize("more", [(), ("reference=live", "data.packing=padded", "model.gradient_checkpointing=true")])
 def test_two_devices_train_as_one_whatever_the_last_batch_has(
     strategy: str, more: tuple[str, ...], work: Path, ranks: Ranks, alone: Path
@@ -166,7 +169,7 @@ def test_two_devices_train_as_one_whatever_the_last_batch_has(
     assert_the_same_run(run, alone)
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
 def test_adapters_train_on_two_devices_as_on_one(strategy: str, work: Path, ranks: Ranks) -> None:
     lora = ("model.lora.rank=4", "reference=adapter")
     if not (work / "lora").exists():
@@ -175,7 +178,7 @@ def test_adapters_train_on_two_devices_as_on_one(strategy: str, work: Path, rank
     assert_the_same_run(run, work / "lora")
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
 def test_a_run_stopped_by_sigterm_on_one_rank_is_stored_and_goes_on(
     strategy: str, work: Path, ranks: Ranks, alone: Path
 ) -> None:
@@ -202,14 +205,15 @@ def test_a_stopped_run_goes_on_with_another_number_of_devices(
     assert_the_same_run(ranks.train(config(after)), alone)
 
 
-def test_a_folder_of_shards_becomes_the_exported_folder(work: Path, ranks: Ranks, alone: Path) -> None:
+@pytest.mark.parametrize("strategy", ["fsdp2", DEEPSPEED])
+def test_a_folder_of_shards_becomes_the_exported_folder(strategy: str, work: Path, ranks: Ranks, alone: Path) -> None:
     import torch
 
     from iterpref.checkpoints import policy_weights
 
-    run = work / "fsdp20"
+    run = work / f"{strategy}0"
     if not run.exists():
-        ranks.train(config_of(work, "fsdp20", "trainer.devices=2", "trainer.strategy=fsdp2"))
+        ranks.train(config_of(work, f"{strategy}0", "trainer.devices=2", f"trainer.strategy={strategy}"))
     assert (run / "checkpoints" / "best.ckpt").is_dir()
     stored, exported = policy_weights(run / "checkpoints" / "last.ckpt"), weights(run)
     for name, weight in exported.items():

@@ -84,6 +84,10 @@ def test_options_change_the_parts_that_they_are_for() -> None:
     assert [shards[name] for name in ("weights", "gradients", "optimizer")] == [
         base[name] / 8 for name in ("weights", "gradients", "optimizer")
     ]
+    zero = parts(bf16(trainer__devices=8, trainer__strategy="deepspeed_3"))
+    assert [zero[name] * 8 / shape.parameters for name in ("weights", "gradients", "optimizer")] == [2, 4, 12]
+    live.trainer.devices, live.trainer.strategy = 8, "deepspeed_3"
+    assert parts(live)["reference"] == base["weights"]
     assert parts(Config(), "bf16-mixed")["lowered"] == base["weights"]
 
 
@@ -132,6 +136,7 @@ def test_the_words_say_what_fits_and_what_would_help() -> None:
     assert "fits: H200 has 131.3" in told
     assert "does not fit: A10" in told
     assert "model.lora.rank=16 reference=adapter" in told
+    assert "pairs/s, 1 H200(s) at 0.57 of a matrix product's rate" in told
     assert "no GPU here" in describe(config, shape, "bf16-true", [])
 
 

@@ -57,6 +57,16 @@ def peer(flags: list[str], shape: str, pairs_file: Path, tokenizer: Path, steps:
     return json.loads(lines[-1])
 
 
+def peer_pairs(file: Path, pairs: list[PreferencePair], examples: list[Example]) -> Path:
+    """The pairs as `step_trl` reads them, with the rejected tokens that carry loss."""
+    file.write_text(json.dumps([
+        {"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected, "rejected_ids": list(map(int, e.rejected_ids)),
+         "rejected_mask": list(map(float, e.rejected_mask))}
+        for p, e in zip(pairs, examples, strict=True)
+    ]))  # fmt: skip
+    return file
+
+
 def ours(shape: Shape, examples: list[Example], batch: int, **options: Any) -> dict[str, Any]:
     """A run of ours with the floor of its own tokens and loss rows."""
     parts = options.pop("parts", False)
@@ -92,12 +102,7 @@ def bench_shape(
 
     add("ours", ours(shape, examples, batch, parts=True))
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pairs.json"
-        file.write_text(json.dumps([
-            {"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected, "rejected_ids": list(map(int, e.rejected_ids)),
-             "rejected_mask": list(map(float, e.rejected_mask))}
-            for p, e in zip(pairs, examples, strict=True)
-        ]))  # fmt: skip
+        file = peer_pairs(Path(folder) / "pairs.json", pairs, examples)
         for title in peers:
             add(title, peer(PEERS[title], run["shape"], file, tokenizer, steps, batch))
     if peers:

@@ -22,7 +22,9 @@ from iterpref.config import Config
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import all_logps
+from iterpref.launch import rank, world_size
 from iterpref.losses import combine, loss_terms, pair_sums
+from iterpref.models.adapters import add_adapters
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.optim import clip
@@ -76,24 +78,35 @@ SHAPES = {
 }
 
 
-def bench_config(pairs: int, packing: str = "shared", compiled: str = "graphs", **trainer: Any) -> Config:
-    """bf16 weights, fused AdamW, clipping at 1, Target-DPO: what the peers are given too."""
-    config = Config(reference="cached")
-    config.model.dtype, config.trainer.precision = "bfloat16", "bf16-true"
+def bench_config(
+    pairs: int, packing: str = "shared", compiled: str = "graphs", lora: int = 0, **trainer: Any
+) -> Config:
+    """bf16 weights, fused AdamW, clipping at 1, Target-DPO: what the peers are given too. `pairs` a device and step.
+
+    Args:
+        lora: rank of adapters in front of frozen weights; the reference is then the policy without them.
+    """
+    config = Config(reference="adapter" if lora else "cached")
+    config.model.dtype, config.trainer.precision = "bfloat16", "bf16-mixed" if lora else "bf16-true"
+    config.model.lora.rank = lora
     config.loss.alpha = 0.0
-    config.data.packing, config.data.global_batch, config.data.micro_batch = packing, pairs, pairs
+    config.data.packing, config.data.micro_batch = packing, pairs
     config.optim.lr, config.optim.schedule, config.optim.warmup_ratio = 1e-6, "constant", 0.0
     config.trainer.epochs, config.trainer.accelerator = 3, "gpu"
     config.trainer.compile = compiled
     config.logger.wandb = "disabled"
     for name, value in trainer.items():
         setattr(config.trainer, name, value)
+    config.data.global_batch = pairs * world_size(config.trainer)
     return config
 
 
 @dataclass
 class Clock(L.Callback):
-    """Three epochs over the same batches: to warm up; with a wait for the device around each step; and free."""
+    """Three epochs over the same batches: to warm up; with a wait for the device around each step; and free.
+
+    Peak memory is that of all three, from the first step on.
+    """
 
     part_batch: Batch | None = None  # to time each part with, at the end
 
@@ -140,11 +153,14 @@ def with_reference(model: Any, examples: Sequence[Example], make_batch: Any, pai
 
 def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool = False) -> dict[str, Any]:
     """Trains on the examples in their order; seconds a step, peak memory, losses, and with `parts` the time of each part."""
-    pairs = config.data.micro_batch
+    pairs, world = config.data.micro_batch, world_size(config.trainer)
     flex = config.data.packing == "shared"
     policy = shape.model(register_flex() if flex else "sdpa").train()
     layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, bucketed=True)
-    cached, reference_s = with_reference(policy, examples, layout, pairs)
+    cached, reference_s = list(examples), 0.0
+    if config.reference == "cached":
+        cached, reference_s = with_reference(policy, examples, layout, pairs)
+    policy = add_adapters(policy, config.model)
     if config.trainer.compile != "none":
         compile_layers(policy, by_length=config.trainer.compile == "graphs")
     terms = loss_terms(config.loss)
@@ -153,8 +169,9 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
         return layout(group, step_pairs=step_pairs, terms=terms).pin_memory()
 
     loader = PairLoader(
-        cached, make_batch, global_batch=pairs, micro_batch=pairs, seed=None, prefetch=config.data.prefetch
-    )
+        cached, make_batch, global_batch=pairs * world, micro_batch=pairs, seed=None, rank=rank(), world_size=world,
+        prefetch=config.data.prefetch,
+    )  # fmt: skip
     module = FocalDPOModule(config, policy, total_steps=3 * len(loader))
     batches = [layout(cached[i : i + pairs], terms=terms) for i in range(0, len(cached), pairs)]
     middle = sorted(batches, key=lambda b: b.n_tokens)[len(batches) // 2]
@@ -171,7 +188,7 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
     return {
         "step_s": step_s,
         "step_min_s": min(clock.seconds),
-        "pairs_per_s": pairs / step_s,
+        "pairs_per_s": pairs * world / step_s,
         "free_pairs_per_s": len(examples) / clock.free_s,
         "peak_gib": clock.peak_gib,
         "reserved_gib": clock.reserved_gib,

@@ -1,6 +1,6 @@
 """The other side of `iterpref.bench.step`: TRL's DPOTrainer on the same pairs, in a process of its own.
 
-    python -m iterpref.bench.step_trl PAIRS.json SHAPE [--steps N] [--batch N] [--precompute] [--liger] [--mask] [--checkpointing]
+    python -m iterpref.bench.step_trl PAIRS.json SHAPE [--steps N] [--batch N] [--precompute] [--liger] [--mask] [--checkpointing] [--lora RANK]
 
 Prints one line of JSON. `--mask` edits the collator's completion mask, so that rejected tokens outside D- carry no loss,
 as in ours; the pairs come in their order in the file.
@@ -22,6 +22,7 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     for flag in ("precompute", "liger", "mask", "checkpointing"):
         parser.add_argument(f"--{flag}", action="store_true")
+    parser.add_argument("--lora", type=int, default=0, help="rank of adapters; the reference is the model without them")
     a = parser.parse_args()
     rows = json.loads(a.pairs.read_text())[: a.batch * a.steps]
     tokenizer = load_tokenizer(a.tokenizer)
@@ -90,8 +92,9 @@ def main() -> None:
         if a.mask:
             collator = Masked(pad_token_id=tokenizer.pad_token_id)
             collator.masks = {tuple(row["rejected_ids"]): row["rejected_mask"] for row in rows}
+        adapters = LoraConfig(r=a.lora, lora_alpha=2 * a.lora, target_modules="all-linear") if a.lora else None
         trainer = DPOTrainer(
-            shape.model("sdpa"), None if a.precompute else shape.model("sdpa"), args=arguments,
+            shape.model("sdpa"), None if a.precompute or a.lora else shape.model("sdpa"), args=arguments, peft_config=adapters,
             train_dataset=Dataset.from_dict(columns), processing_class=tokenizer, data_collator=collator,
             callbacks=[clock],
         )  # fmt: skip

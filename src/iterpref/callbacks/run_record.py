@@ -123,9 +123,8 @@ def run_key(config: Config) -> str:
     )  # fmt: skip
     plain = {k: v for k, v in to_dict(config).items() if k not in _NO_PART}
     plain["trainer"] = {k: v for k, v in plain["trainer"].items() if k not in _NO_PART_OF_TRAINER}
-    plain["trainer"]["strategy"] = (
-        "shards" if config.trainer.strategy == "fsdp2" else "whole"
-    )  # whose checkpoints differ
+    checkpoints = {"fsdp2": "shards", "deepspeed_3": "flat shards"}
+    plain["trainer"]["strategy"] = checkpoints.get(config.trainer.strategy, "whole")
     return fingerprint("run", plain, added)
 
 

@@ -8,7 +8,7 @@ from iterpref.callbacks.pair_table import PairTable
 from iterpref.config import Config
 from iterpref.data.datamodule import CodeFlowDataModule
 from iterpref.data.stages import Prepared
-from iterpref.launch import rank
+from iterpref.launch import rank, sharded
 from iterpref.lineage import use_data
 from iterpref.tracking import define_metrics, wandb_mode, wandb_run
 
@@ -31,7 +31,7 @@ def wandb_callbacks(config: Config, prepared: Prepared, datamodule: CodeFlowData
     """Those of a run that is tracked by wandb, else none."""
     if wandb_mode(config.logger.wandb) == "disabled" or rank():
         return []
-    if config.trainer.strategy == "fsdp2":  # the table is made by rank 0 alone, which holds a shard of the policy
+    if sharded(config.trainer):  # the table is made by rank 0 alone, which holds a shard of the policy
         return [WandbRun(prepared, config.logger.artifacts)]
     pairs = PairTable(config, prepared.pairs, datamodule.examples["validation"], prepared.model, datamodule.collate)
     return [WandbRun(prepared, config.logger.artifacts), pairs]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
+from iterpref.launch import sharded
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
@@ -39,7 +40,7 @@ class FocalDPOModule(L.LightningModule):
         # In a tuple, so that torch does not see it as a submodule.
         self._reference: tuple[Any, ...] = (reference.eval().requires_grad_(False),) if reference is not None else ()
         self._scorers = tuple(Scorer(model) for model in (policy, *self._reference))
-        self._sharded = False
+        self._sharded, self._cut = sharded(config.trainer), False
         self._train_meter, self._val_meter = Meter(), Meter()
         self._log = StepLog(self._write_line)
         self.line: dict[str, Value] = {}  # of the step under way; callbacks add to it
@@ -53,8 +54,8 @@ class FocalDPOModule(L.LightningModule):
         return self._reference[0] if self._reference else None
 
     def configure_model(self) -> None:
-        if self.config.trainer.strategy == "fsdp2" and not self._sharded:  # called again for a validation
-            self._sharded = True
+        if self.config.trainer.strategy == "fsdp2" and not self._cut:  # called again for a validation
+            self._cut = True
             for scorer in self._scorers:
                 shard(scorer, self.device_mesh["data_parallel"])  # type: ignore[index]
 
@@ -136,6 +137,8 @@ class FocalDPOModule(L.LightningModule):
         if "train/lr" not in self.line:
             return  # in the middle of a step
         self._begins = True
+        if self.config.trainer.strategy == "deepspeed_3":
+            self.line["train/grad_norm"] = self.trainer.strategy.grad_norm  # type: ignore[attr-defined]
         if self.trainer.global_step % self.config.trainer.log_every == 0:
             over_ranks = self._over_ranks if self.trainer.world_size > 1 else None
             means = {f"train/{name}": value for name, value in self._train_meter.means(over_ranks).items()}
@@ -189,11 +192,13 @@ class FocalDPOModule(L.LightningModule):
                     counts[name] = math.ceil(count * now / before)
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        """Clips by global norm and logs the norm before clipping."""
+        """Clips by global norm and logs the norm before clipping; DeepSpeed does so in its step."""
+        if self.config.trainer.strategy == "deepspeed_3":
+            return
         self.line["train/grad_norm"] = clip(optimizer, self.config.optim.clip_norm or float("inf"))
 
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.policy, self.config.optim, self.config.ops)
+        optimizer = build_optimizer(self.policy, self.config.optim, self.config.ops if not self._sharded else "torch")
         # Not the trainer's estimate: asking for it here opens the loader before its place in the epoch is restored.
         schedule = build_schedule(optimizer, self.config.optim, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -33,9 +33,7 @@ def build_optimizer(model: torch.nn.Module, config: OptimConfig, ops: str = "aut
 
         return TritonAdamW(groups, lr=config.lr, betas=betas, stochastic=config.rounding == "stochastic")
     if config.rounding == "stochastic":
-        raise UserError(
-            "optim.rounding=stochastic needs a GPU, Triton and whole parameters (no trainer.strategy=fsdp2): set optim.rounding=nearest"
-        )
+        raise UserError("optim.rounding=stochastic needs a GPU and Triton: set optim.rounding=nearest")
     return AdamW(groups, lr=config.lr, betas=betas, fused=True)
 
 

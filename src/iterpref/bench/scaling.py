@@ -1,0 +1,207 @@
+"""Several devices against one: the same gradients, how much faster, how much memory; and a 7B model on one device, beside TRL's trainer.
+
+    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]     same step on one device, ddp, fsdp2, deepspeed_3
+    python -m iterpref.bench.scaling devices --tokenizer DIR [...]           1.5B and 7B shapes on one device and on several
+    python -m iterpref.bench.scaling one --tokenizer DIR [...]               7B on one device: all parameters, adapters, TRL
+
+`equality` is fp32 on a small model: the gradient of the first step, and all weights after three steps, one with an uneven batch;
+it runs on a CPU too (`--cpu`), where DeepSpeed's part is left out unless it is installed. `devices` and `one` are what
+`bench.step` times, by Qwen2.5's shapes with random weights: so many pairs on each device in a step, all in one pass, so that each
+step exchanges gradients: with more passes a step the exchange weighs less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iterpref.bench.facts import machine_facts, package_version
+from iterpref.config import Config
+from iterpref.errors import UserError
+from iterpref.launch import launch
+
+STRATEGIES = ("ddp", "fsdp2", "deepspeed_3")
+# Of the 7B shape on one device. TRL needs all activations of padded rows: a row that does not fit says so.
+TRL = {
+    "TRL, precomputed + liger": ["--precompute", "--liger"],
+    "TRL, precomputed + liger + checkpointing": ["--precompute", "--liger", "--checkpointing"],
+    "TRL, LoRA + liger": ["--lora", "16", "--liger"],
+}
+ONE: dict[str, dict[str, Any]] = {
+    "ours": {"compiled": "layers"},
+    "ours, stochastic rounding": {"compiled": "layers", "rounding": "stochastic"},
+    "ours, LoRA": {"compiled": "layers", "lora": 16},
+    "ours, LoRA, graphs": {"compiled": "graphs", "lora": 16},
+}
+
+
+def run_cells(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[str, Any]]]:
+    """What each rank says of each cell; a group of `devices` processes runs one cell after the other.
+
+    A cell that fails on one device is an `error` and the next one begins; on several it ends them all.
+    """
+    config = Config()
+    config.trainer.devices = devices
+    with tempfile.TemporaryDirectory() as folder:
+        job = Path(folder) / "job.json"
+        job.write_text(json.dumps({"cells": cells}))
+        try:
+            launch(config, Path(folder) / "launch", ("-m", "iterpref.bench.scaling_rank", str(job)))
+        except (UserError, SystemExit) as error:
+            print(f"{devices} device(s): {error}", flush=True)
+        found = []
+        for number in range(len(cells)):
+            files = [Path(folder) / f"{number}-{r}.json" for r in range(devices)]
+            found.append([json.loads(f.read_text()) if f.is_file() else {"error": "did not end"} for f in files])
+        return found
+
+
+def equality(devices: int, cpu: bool) -> dict[str, Any]:
+    """Of each strategy: how far its first gradient is from that of one device, and its weights after three steps, as a share of
+    the gradient and of the way that they went (2-norms); whether the ranks' weights are equal to the bit."""
+    strategies = [s for s in STRATEGIES if s != "deepspeed_3" or find_spec("deepspeed") is not None]
+    with tempfile.TemporaryDirectory() as kept:
+        cell = {"what": "equality", "cpu": cpu, "keep": kept}
+        rows = run_cells([{**cell, "strategy": "auto", "devices": 1}], 1)
+        rows += run_cells([{**cell, "strategy": s, "devices": devices} for s in strategies], devices)
+        found = {
+            name: _against_one(Path(kept), name, row) for name, row in zip(["auto", *strategies], rows, strict=True)
+        }
+    return {"devices": devices, "precision": "32-true", "strategies": found}
+
+
+def _against_one(kept: Path, name: str, ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    if errors := [r["error"] for r in ranks if "error" in r]:
+        return {"error": errors[0]}
+    one, own = (torch.load(kept / f"{n}.pt", weights_only=True) for n in ("auto", name))
+    zero = {name: torch.zeros_like(g) for name, g in one["gradients"].items()}
+    return {
+        "gradient": _distance(own["gradients"], one["gradients"]) / _distance(one["gradients"], zero),
+        "weights": _distance(own["weights"], one["weights"]) / _distance(one["weights"], one["before"]),
+        "losses": ranks[0]["losses"],
+        "norms": ranks[0]["norms"],
+        "ranks_agree": len({r["digest"] for r in ranks}) == 1,
+    }
+
+
+def _distance(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    return sum(float((left[name] - tensor).double().square().sum()) for name, tensor in right.items()) ** 0.5
+
+
+def scaling(devices: int, said: dict[str, Any], large: bool) -> list[dict[str, Any]]:
+    """Rows of one device and of several; efficiency: pairs a second over `devices` times those of one device."""
+    several = [("1.5B", "ddp"), ("1.5B", "fsdp2")]
+    if find_spec("deepspeed") is not None:
+        several.append(("1.5B", "deepspeed_3"))
+    if large:
+        several.insert(2, ("7B", "fsdp2"))
+    shapes = list(dict.fromkeys(shape for shape, _ in several))
+    cells = [
+        {**said, "what": "step", "shape": shape, "strategy": "auto", "devices": 1, "compiled": "layers"}
+        for shape in shapes
+    ]
+    rows = [_row(cell, ranks) for cell, ranks in zip(cells, run_cells(cells, 1), strict=True)]
+    alone = {row["shape"]: row.get("free_pairs_per_s") for row in rows}
+    cells = [
+        # DeepSpeed's hooks stand inside of what would be compiled.
+        {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": "none" if s == "deepspeed_3" else "layers"}
+        for shape, s in several
+    ]  # fmt: skip
+    for cell, ranks in zip(cells, run_cells(cells, devices), strict=True):
+        row = _row(cell, ranks)
+        if "free_pairs_per_s" in row and (one := alone[cell["shape"]]):
+            row["efficiency"] = row["free_pairs_per_s"] / (devices * one)
+        rows.append(row)
+    return rows
+
+
+def _row(cell: dict[str, Any], ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {
+        k: cell[k] for k in ("shape", "strategy", "devices", "compiled", "lora", "rounding") if k in cell
+    }
+    if errors := [r["error"] for r in ranks if "error" in r]:
+        return {**named, "error": errors[0]}
+    return {
+        **named,
+        **ranks[0],
+        "peak_gib": max(r["peak_gib"] for r in ranks),
+        "peak_gib_of_ranks": [r["peak_gib"] for r in ranks],
+    }
+
+
+def one_device(shape: str, said: dict[str, Any]) -> dict[str, Any]:
+    """Ours and TRL's rows of one shape, all pairs alike, in turns of a process each."""
+    from iterpref.bench.scaling_rank import examples_of
+    from iterpref.bench.step import peer, peer_pairs
+
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = peer_pairs(Path(folder) / "pairs.json", *examples_of(said))
+        for title, options in ONE.items():
+            cell = {**said, "what": "step", "shape": shape, "strategy": "auto", "devices": 1, **options}
+            rows[title] = _row(cell, run_cells([cell], 1)[0])
+            show(title, rows[title])
+        for title, flags in TRL.items():
+            rows[title] = peer(flags, shape, file, Path(said["tokenizer"]), said["steps"], said["pairs"])
+            show(title, rows[title])
+    return rows
+
+
+def show(title: str, row: dict[str, Any]) -> None:
+    """One line."""
+    if "error" in row:
+        print(f"{title:42s} {row['error']}", flush=True)
+        return
+    told = [
+        f"{k} {row[k]:.2f}"
+        for k in ("free_pairs_per_s", "pairs_per_s", "peak_gib", "reserved_gib", "floor_share", "efficiency")
+        if row.get(k)
+    ]
+    print(f"{title:42s} " + "  ".join(told), flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("equality", "devices", "one"))
+    parser.add_argument("--devices", type=int, default=2)
+    parser.add_argument("--cpu", action="store_true", help="equality: on the CPU, by gloo")
+    parser.add_argument("--tokenizer", help="folder of a tokenizer; not for equality, which has its own")
+    parser.add_argument("--pairs", type=int, default=8, help="pairs on each device in a step")
+    parser.add_argument("--pairs-file", help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
+    parser.add_argument("--steps", type=int, default=8, help="steps of each of the three epochs")
+    parser.add_argument("--shape", default="7B", help="one: of which model")
+    parser.add_argument("--small", action="store_true", help="devices: without the 7B shape")
+    parser.add_argument("--out", type=Path, default=Path("scaling.json"))
+    a = parser.parse_args(argv)
+    if a.part != "equality" and a.tokenizer is None:
+        raise UserError(f"iterpref.bench.scaling {a.part} needs --tokenizer DIR")
+    said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
+    report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "part": a.part, **said}
+    if a.part == "equality":
+        report["equality"] = equality(a.devices, a.cpu)
+        for name, row in report["equality"]["strategies"].items():
+            print(f"{name:12s} {json.dumps(row)}", flush=True)
+    elif a.part == "devices":
+        report["rows"] = scaling(a.devices, said, not a.small)
+        for row in report["rows"]:
+            show(f"{row['shape']}, {row['strategy']} x {row['devices']}", row)
+    else:
+        report["shape"], report["rows"] = a.shape, one_device(a.shape, said)
+    a.out.parent.mkdir(parents=True, exist_ok=True)
+    a.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def versions() -> dict[str, str | None]:
+    packages = ("torch", "transformers", "lightning", "triton", "deepspeed", "peft", "trl", "liger-kernel")
+    return {name: package_version(name) for name in packages}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What several devices may be asked to do, and what they are told when they cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from iterpref.config import Config
+from iterpref.config_rules import check_rules
+from iterpref.errors import UserError
+from iterpref.strategies import build_strategy
+
+
+def sharing(strategy: str, **changes: Any) -> Config:
+    config = Config()
+    config.trainer.devices, config.trainer.strategy = 2, strategy
+    for key, value in changes.items():
+        section, leaf = key.split("__")
+        setattr(getattr(config, section), leaf, value)
+    return config
+
+
+BF16 = {"model__dtype": "bfloat16", "trainer__precision": "bf16-true"}
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "deepspeed_3"])
+def test_shards_and_copies_are_both_ways_to_share_a_run(strategy: str) -> None:
+    check_rules(sharing(strategy))
+    check_rules(sharing(strategy, **BF16))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "message"),
+    [
+        ("deepspeed_3", {"trainer__compile": "layers"}, r"trainer\.compile=layers.*set trainer\.compile=none"),
+        ("deepspeed_3", {"trainer__check_finite": True}, r"trainer\.check_finite=true sees no gradients.*trainer\.strategy=ddp"),
+        ("deepspeed_3", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic needs whole parameters"),
+        ("fsdp2", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic.*trainer\.strategy=fsdp2 has shards"),
+        ("ddp", {"trainer__compile": "graphs"}, r"trainer\.compile=graphs holds no exchange.*set trainer\.compile=layers"),
+    ],
+)  # fmt: skip
+def test_an_option_that_a_strategy_has_no_place_for_is_refused(
+    strategy: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check_rules(sharing(strategy, **changes))
+
+
+def test_shards_have_no_quantised_weights() -> None:
+    for strategy in ("fsdp2", "deepspeed_3"):
+        config = sharing(strategy, model__quantization="nf4", model__dtype="bfloat16")
+        config.model.lora.rank = 4
+        with pytest.raises(UserError, match=rf"trainer\.strategy={strategy} has no shards of model\.quantization=nf4"):
+            check_rules(config)
+
+
+def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("iterpref.strategies.find_spec", lambda name: None if name == "deepspeed" else find(name))
+    with pytest.raises(UserError, match=r"needs deepspeed: pip install 'iterpref\[deepspeed\]'"):
+        build_strategy(sharing("deepspeed_3"), "32-true")
+
+
+def test_bf16_weights_are_left_as_they_are_by_lightning_which_would_lower_the_batch_too() -> None:
+    assert build_strategy(Config(), "bf16-true")["precision"] == "32-true"
+    assert build_strategy(Config(), "bf16-mixed")["precision"] == "bf16-mixed"
+    assert build_strategy(Config(), "bf16-mixed")["strategy"] == "auto"
