@@ -46,9 +46,10 @@ class Zero3(DeepSpeedStrategy):
     def setup_distributed(self) -> None:
         # Between DeepSpeed and a newer torch, thousands of times: nothing that its user can mend.
         warnings.filterwarnings("ignore", message=r"`torch\.distributed\.\w+` is deprecated", category=FutureWarning)
-        from deepspeed.ops import __compatible_ops__
+        if self.root_device.type == "cpu":
+            from deepspeed.ops import __compatible_ops__
 
-        __compatible_ops__["deepspeed_shm_comm"] = False  # for CPUs alone, and would be compiled at the first start
+            __compatible_ops__["deepspeed_shm_comm"] = False  # would be compiled at the first start
         self.set_world_ranks()
         self._init_deepspeed_distributed()
 

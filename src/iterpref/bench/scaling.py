@@ -43,10 +43,16 @@ ONE: dict[str, dict[str, Any]] = {
 
 
 def run_cells(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[str, Any]]]:
-    """What each rank says of each cell; a group of `devices` processes runs one cell after the other.
+    """What each rank says of each cell. A group of `devices` processes runs one after the other; where one fails, another group
+    goes on with the next."""
+    found: list[list[dict[str, Any]]] = []
+    while len(found) < len(cells):
+        found += _run_group(cells[len(found) :], devices)
+    return found
 
-    A cell that fails on one device is an `error` and the next one begins; on several it ends them all.
-    """
+
+def _run_group(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[str, Any]]]:
+    """Of the cells up to the first that ended the group; one at least."""
     config = Config()
     config.trainer.devices = devices
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +66,8 @@ def run_cells(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[s
         for number in range(len(cells)):
             files = [Path(folder) / f"{number}-{r}.json" for r in range(devices)]
             found.append([json.loads(f.read_text()) if f.is_file() else {"error": "did not end"} for f in files])
+            if not all(f.is_file() for f in files):
+                break
         return found
 
 

@@ -33,7 +33,7 @@ from iterpref.models.shared_prefix import register_flex
 from iterpref.schema import Example, PreferencePair
 from iterpref.train import build_trainer
 
-_TIMEOUT_S = 240.0
+_TIMEOUT_S = 120.0
 _TOKENIZER = Path(iterpref.models.__path__[0]) / "tiny"
 # Of the equality: three steps, of eight, eight and five pairs, two in a pass on average.
 _PAIRS, _GLOBAL, _PASS = 21, 8, 2
