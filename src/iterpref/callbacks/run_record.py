@@ -31,6 +31,8 @@ _PACKAGES = (
     "lightning",
     "transformers",
     "datasets",
+    "peft",
+    "deepspeed",
     "hydra-core",
     "omegaconf",
     "wandb",
