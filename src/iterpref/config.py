@@ -116,6 +116,11 @@ class DataConfig:
     max_train_pairs: int | None = option(None, "use only so many training pairs", low=1)
     max_validation_pairs: int | None = option(None, "use only so many validation pairs", low=1)
     max_test_pairs: int | None = option(None, "use only so many held-out pairs in the evaluation", low=1)
+    sample_seed: int | None = option(
+        None,
+        "seed of which pairs these are, so that runs of several seeds share pairs and reference log-probs; null: seed",
+        low=0,
+    )
 
 
 @dataclass
@@ -153,6 +158,9 @@ class TrainerConfig:
         "graph of the whole pass; none: as it is", choices=("none", "layers", "graphs"),
     )  # fmt: skip
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
+    checkpoints: bool = option(
+        True, "store the last and the best state after each validation; a run of seconds is sooner trained anew"
+    )
     profile: bool = option(False, "torch's profiler over the third to sixth step, into RUN/profile")
     check_finite: bool = option(
         False, "stop at the first loss, gradient or weight that is not finite and name it; slow"
@@ -270,7 +278,19 @@ SECTIONS = {
         "evaluate",
         "report",
     ),
-    "export": ("seed", "plugins", "paths", "problems", "generate", "executor", "sandbox", "debug", "pairs", "export"),
+    "export": (
+        "seed",
+        "plugins",
+        "paths",
+        "problems",
+        "generate",
+        "executor",
+        "sandbox",
+        "debug",
+        "pairs",
+        "model",
+        "export",
+    ),
     "evaluate": (
         "seed",
         "plugins",

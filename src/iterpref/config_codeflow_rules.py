@@ -39,7 +39,7 @@ def codeflow_rules(c: Config) -> list[tuple[bool, str]]:
     """Combinations that have no meaning, each with what to change."""
     g = c.generate
     roles = _roles(c)
-    local = any(r.name in LOCAL for r in roles.values())
+    local = asks_local_model(c)
     nameless = [
         (r.name not in LOCAL and not r.model,
          f"{f'generate={r.name}' if role == 'author' else f'the {role}, by {r.name},'} needs the model's name: add {_place(role)}.model=NAME")
@@ -118,12 +118,17 @@ def idle_codeflow(c: Config) -> list[tuple[bool, tuple[str, ...], str]]:
     ]  # fmt: skip
 
 
+def asks_local_model(c: Config) -> bool:
+    """Whether any role is played by the model that the group `model` names."""
+    return any(r.name in LOCAL for r in _roles(c).values())
+
+
 def _idle_by_backend(c: Config) -> list[tuple[bool, tuple[str, ...], str]]:
     """Options that belong to a kind of model that no role has."""
     roles = _roles(c)
     asked = {r.name for r in roles.values()}
     name = c.generate.name
-    local = bool(asked & set(LOCAL))
+    local = asks_local_model(c)
 
     def options(*names: str) -> tuple[str, ...]:
         return tuple(f"generate.{n}" for n in names)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @dataclass
 class EvaluateConfig:
     split: str = option("test", "whose tasks and pairs are scored", choices=("validation", "test"))
+    pairs: str | None = option(
+        None, "other preference pairs (file, folder or hub id) to score in place of the run's own; null: the run's own"
+    )
     pass_at_1: bool = option(True, "generate an answer for each task and run its tests")
     max_tasks: int | None = option(None, "score only so many tasks", low=1)
     max_new_tokens: int | None = option(
@@ -95,7 +98,7 @@ _OWN_LIMITS = ("wall_s", "cpu_s", "memory_mb", "output_kb", "disk_mb")
 
 
 # Options of `evaluate` that are for the run's own held-out tasks and pairs, and those that are for a benchmark.
-_HELD_OUT = ("split", "pass_at_1", "max_tasks", "highlighted_pairs")
+_HELD_OUT = ("split", "pairs", "pass_at_1", "max_tasks", "highlighted_pairs")
 _SAMPLED = ("n_samples", "temperature", "top_p")
 # How CodeFlow asks a model; an evaluation asks by `evaluate.*`, and of a server only needs to know where it is.
 _CODEFLOW = ("temperature", "top_p", "max_tokens", "author_prompt", "debugger_prompt", "unreadable_prompt", "packages",

@@ -80,7 +80,8 @@ class PairsConfig:
         "either", "which texts must be similar", choices=("either", "prompt", "chosen", "both")
     )
     contamination: list[str] = option(
-        [], "evaluation sets to keep out of the pairs: heldout (the run's own tasks), humaneval, JSONL files"
+        [],
+        "evaluation sets to keep out of the pairs: heldout (the run's own tasks), humaneval, bank (this project's test tasks), JSONL files",
     )
     contamination_ngram: int = option(10, "length of the n-grams that are compared, tokens", low=1)
     contamination_share: float = option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from iterpref.config import Config, PairsConfig
-from iterpref.config_codeflow_rules import codeflow_rules, idle_codeflow
+from iterpref.config_codeflow_rules import asks_local_model, codeflow_rules, idle_codeflow
 from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.config_sweep import idle_sweep
 from iterpref.errors import UserError
@@ -132,8 +132,12 @@ def check_effects(
         (rules <= {"focal", "diff_aug"} and mask.full_share == 0, ("mask.eos",),
          "masks that never count the end-of-sequence token: add mask.chosen=full"),
         (config.model.lora.rank == 0, ("model.lora.alpha", "model.lora.targets"), "model.lora.rank=0: add model.lora.rank=16"),
+        (config.data.max_train_pairs is None and config.data.max_validation_pairs is None and config.data.max_test_pairs is None,
+         ("data.sample_seed",), "all pairs used: add data.max_train_pairs=N"),
         (config.convert.push is None, ("convert.private",), "convert.push=null: add convert.push=OWNER/NAME"),
         *_idle_pairs(config.pairs, command),
+        (command == "export" and not asks_local_model(config), ("model",),
+         f"generate={config.generate.name}, as pairs need no tokenizer: add generate=transformers"),
         (config.export.push_to_hub is None, ("export.private",), "export.push_to_hub=null: add export.push_to_hub=OWNER/NAME"),
         *idle_codeflow(config),
         *idle_sweep(config.sweep),

@@ -38,7 +38,8 @@ def evaluate(command: Config) -> dict[str, Any]:
 
 
 def evaluate_run(command: Config) -> dict[str, Any]:
-    """Writes `RUN/evaluation/{before,after}.json` and `pairs.jsonl`; data, model and masks are those of the run.
+    """Writes `{before,after}.json` and `pairs.jsonl` in `evaluation_folder`; data, model and masks are those of the run, the
+    pairs as well unless `evaluate.pairs` names others.
 
     The start model is scored once: `before.json` is re-used while the settings that it depends on stay the same.
     """
@@ -57,9 +58,10 @@ def evaluate_run(command: Config) -> dict[str, Any]:
             f"{run} has no trained model yet (no folder 'export'): finish it with python -m iterpref.train paths.run={run}"
         )
     # Another sandbox for the answers must not mean other trajectories, so the data keep the sandbox of the run.
-    scorer = Scorer(config, replace(config, sandbox=trained.sandbox))
-    folder = run / "evaluation"
-    folder.mkdir(exist_ok=True)
+    data = replace(config, sandbox=trained.sandbox)
+    scorer = Scorer(config, data if config.evaluate.pairs is None else with_pairs(data, config.evaluate.pairs))
+    folder = evaluation_folder(run, config.evaluate.pairs)
+    folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord(run)
 
     before_file, settings = folder / "before.json", scorer.settings()
@@ -76,9 +78,29 @@ def evaluate_run(command: Config) -> dict[str, Any]:
         draw_calibration(
             [("before", before["calibration"]), ("after", after["calibration"])], folder / "calibration.svg"
         )
-    track_evaluation(trained, run)
+    if config.evaluate.pairs is None:
+        track_evaluation(trained, run)
     show(before, after)
     return after
+
+
+def evaluation_folder(run: Path, pairs: str | None) -> Path:
+    """Where the figures of a run are, on its own held-out pairs (None) or on others."""
+    if pairs is None:
+        return run / "evaluation"
+    from iterpref.artifacts import fingerprint
+
+    return run / "evaluation" / f"pairs-{Path(pairs).name}-{fingerprint(pairs)[:8]}"
+
+
+def with_pairs(config: Config, path: str) -> Config:
+    """The data of a run with other pairs; what finds D- and masks tokens, and the number of pairs, stay the run's."""
+    # One of each split that is not looked at.
+    idle: dict[str, Any] = {
+        f"max_{split}_pairs": 1 for split in ("train", "validation", "test") if split != config.evaluate.split
+    }
+    pairs = replace(config.pairs, source="external", path=path)
+    return replace(config, pairs=pairs, data=replace(config.data, **idle))
 
 
 class Scorer:

@@ -207,11 +207,12 @@ def build_trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    best = Checkpoints(
-        dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
-        save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
-    )  # fmt: skip
-    callbacks: list[Callback] = [Throughput(), best, *more, StopSignal(run / "checkpoints" / "last.ckpt")]
+    callbacks: list[Callback] = [Throughput(), *more, StopSignal(run / "checkpoints" / "last.ckpt")]
+    if t.checkpoints:
+        callbacks.insert(1, Checkpoints(
+            dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
+            save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
+        ))  # fmt: skip
     if t.check_finite:
         callbacks.append(CheckFinite())
     if t.profile:
@@ -226,8 +227,8 @@ def build_trainer(
         log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
         logger=build_loggers(config, run, first_step), callbacks=callbacks,
         default_root_dir=run,
-        enable_progress_bar=sys.stderr.isatty(), enable_model_summary=False, use_distributed_sampler=False,
-        **strategy,
+        enable_progress_bar=sys.stderr.isatty(), enable_checkpointing=t.checkpoints, enable_model_summary=False,
+        use_distributed_sampler=False, **strategy,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ STUDY = {
     "model": ["model=tiny", "model.layers=1"],
     "train": ["experiment=smoke", "pairs={pairs}", "pairs.test_share=0.2", "data.max_train_pairs=8", "logger=csv"],
     "arms": {"sft": ["loss=sft"], "target_dpo": ["loss=target_dpo"]},
-    "main": ["sft", "target_dpo"],
+    "variants": {"sharp": {"of": "target_dpo", "change": ["loss.beta=0.5"]}},
     "seeds": [1],
     "tune": {"lrs": [1e-3], "by": "small"},
     "evaluations": {
@@ -23,6 +23,7 @@ STUDY = {
         "large": ["benchmark=bank", "benchmark.limit=2", "evaluate.max_new_tokens=4"],
     },
     "compared": ["large"],
+    "held_out": {"own": [], "real": ["evaluate.pairs={real}"]},
     "baseline": "sft",
 }
 
@@ -33,22 +34,28 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
 ) -> None:
     file, out = tmp_path / "study.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(STUDY))
-    command = ["run", str(file), "--out", str(out), "--file", f"pairs={PAIRS}"]
+    real = tmp_path / "real.json"
+    real.write_text(json.dumps(json.loads(PAIRS.read_text())[:12]))
+    command = ["run", str(file), "--out", str(out), "--file", f"pairs={PAIRS}", "--file", f"real={real}"]
     main([*command, "--phase", "tune", "--arms", "sft", "--", "trainer.epochs=1"])
     assert [path.name for path in (out / "records").iterdir()] == ["tune-sft-lr0.001.json"]
     first = (out / "records/tune-sft-lr0.001.json").read_bytes()
 
     # What a kill leaves: a folder of work without a record, here of a job that had not come to its checkpoint.
     (out / "work/main-sft-seed1/run").mkdir(parents=True)
-    main([*command, "--", "trainer.epochs=1"])
+    main([*command, "--parallel", "2", "--", "trainer.epochs=1"])
     names = sorted(path.stem for path in (out / "records").iterdir())
-    assert names == ["main-sft-seed1", "main-target_dpo-seed1", "start", "tune-sft-lr0.001", "tune-target_dpo-lr0.001"]
+    assert names == [
+        "main-sft-seed1", "main-target_dpo-seed1", "start", "tune-sft-lr0.001", "tune-target_dpo-lr0.001", "variants-sharp-seed1",
+    ]  # fmt: skip
     assert (out / "records/tune-sft-lr0.001.json").read_bytes() == first
-    assert not any((out / "work").iterdir())
+    assert not any(path.is_dir() for path in (out / "work").iterdir())
     record = json.loads((out / "records/main-sft-seed1.json").read_text())
     assert record["lr"] == 1e-3
     assert set(record["benchmarks"]["large"]["tasks"].values()) <= {0.0, 1.0}
     assert record["run"]["pairs"]["test"] > 0
+    assert record["held_out"]["own"]["after"]["n_pairs"] == record["run"]["pairs"]["test"]
+    assert 0 < record["held_out"]["real"]["after"]["n_pairs"] < 12
     assert any("val/focal_accuracy" in row for row in record["curve"])
     before = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
     main([*command, "--", "trainer.epochs=1"])
@@ -58,7 +65,8 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
     main(["table", str(file), "--out", str(out)])
     told = capsys.readouterr().out
     assert "| target_dpo | 1 | 0.001 |" in told
-    assert "5 jobs" in told
+    assert "| sharp | target_dpo |" in told
+    assert "6 jobs" in told
     assert (out / "likelihood.png").stat().st_size > 5000
     assert json.loads((out / "study.json").read_text())["arms"]["target_dpo"]["against"]["large"]["n_tasks"] == 2
 
@@ -71,6 +79,8 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
         (["run", str(file), "--out", str(tmp_path), "--file", "pairs"], "expected NAME=PATH"),
         (["run", str(file), "--out", str(tmp_path), "--file", "pairs=absent.json"], "absent.json is not there"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--arms", "dpo"], "--arms dpo"),
+        (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "tun"], "--phase tun"),
+        (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--parallel", "0"], "--parallel 0"),
         (["table", str(file), "--out", str(tmp_path)], "no record of a job yet"),
     ):
         with pytest.raises(SystemExit) as end:

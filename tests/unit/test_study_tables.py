@@ -1,32 +1,52 @@
-"""A study's figures by hand: task means over seeds, differences over the seeds of both, and the tables of them."""
+"""A study's figures by hand: task means over seeds, differences over the seeds of both, curves, errors, and their tables."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from iterpref.study.plan import Study, Tune
-from iterpref.study.tables import PREFERENCE, markdown, summary, task_means
+from iterpref.study.jobs import record_file
+from iterpref.study.plan import Study, Tune, Variant
+from iterpref.study.summary import PREFERENCE, curve, machine_seconds, summary, task_means
+from iterpref.study.tables import markdown, write_tables
 
 STUDY = Study(
     train=(), arms={"sft": (), "dpo": ()}, seeds=(1, 2), evaluations={"v": (), "t": ()}, compared=("t",), baseline="sft",
-    tune=Tune((1e-5,), "v"), main=("sft", "dpo"),
+    tune=Tune((1e-5,), "v"), variants={"soft": Variant("dpo", ())}, held_out={"own": ()},
 )  # fmt: skip
 
 
-def record(arm: str, seed: int, tasks: dict[str, float], phase: str = "main") -> dict[str, Any]:
+def record(arm: str, seed: int, tasks: dict[str, float], phase: str = "main", minute: int = 0) -> dict[str, Any]:
     rate = {"mean": sum(tasks.values()) / len(tasks)}
+    tenth = {"mean": 0.5, "low": 0.25, "high": 0.75}
+    benchmark = {
+        "tasks": tasks, "rates": {"pass@1": rate, "pass@10": tenth}, "n_samples": 4, "verdicts": {"PASS": 1, "FAIL": 2, "TIMEOUT": 1},
+        "errors": {"wrong answer": 2, "TypeError": 1},
+    }  # fmt: skip
+    bounds = {name: {"mean": float(seed), "low": seed - 0.5, "high": seed + 0.5} for name in PREFERENCE}
     return {
         "name": f"{phase}-{arm}-seed{seed}", "phase": phase, "arm": arm, "seed": seed, "lr": 1e-5, "seconds": {"train": 30.0, "t": 30.0},
-        "benchmarks": {"v" if phase == "tune" else "t": {"tasks": tasks, "rates": {"pass@1": rate}}},
-        "held_out": {"after": {name: {"mean": float(seed)} for name in PREFERENCE}}, "curve": [],
+        "benchmarks": {"v" if phase == "tune" else "t": benchmark}, "gpus": ["H200"],
+        "held_out": {"own": {"after": {"n_pairs": 7, **bounds}}},
+        "curve": [validation(9, -10.0, -4.0), validation(19, -8.0 - seed, -2.0 - seed)],
+        "began": f"2026-01-01T00:{minute:02d}:00+00:00", "ended": f"2026-01-01T00:{minute + 1:02d}:00+00:00",
+    }  # fmt: skip
+
+
+def validation(step: int, logps: float, logratio: float) -> dict[str, float]:
+    return {
+        "step": step, "val/chosen_logps": logps, "val/chosen_logratio": logratio, "val/rejected_logps": 2 * logps,
+        "val/rejected_logratio": logratio, "val/focal_chosen_logratio": 1.0, "val/focal_rejected_logratio": -1.0,
     }  # fmt: skip
 
 
 RECORDS = [
-    record("sft", 1, {"a": 1, "b": 0, "c": 0, "d": 0}), record("sft", 2, {"a": 1, "b": 1, "c": 0, "d": 0}),
-    record("dpo", 1, {"a": 0, "b": 0, "c": 0, "d": 0}), record("sft", 0, {"x": 1.0}, "tune"),
+    record("sft", 1, {"a": 1, "b": 0, "c": 0, "d": 0}), record("sft", 2, {"a": 1, "b": 1, "c": 0, "d": 0}, minute=10),
+    record("dpo", 1, {"a": 0, "b": 0, "c": 0, "d": 0}, minute=10), record("soft", 1, {"a": 0, "b": 0, "c": 1, "d": 1}, "variants", 10),
+    record("sft", 0, {"x": 1.0}, "tune", 30),
 ]  # fmt: skip
 
 
@@ -38,17 +58,60 @@ def test_a_task_counts_with_its_mean_over_the_seeds() -> None:
     assert found["between_seeds"] == pytest.approx(0.25 / 2**0.5)  # of 1/4 and 2/4
 
 
-def test_an_arm_with_one_seed_is_compared_with_that_seed_of_the_baseline() -> None:
-    found = summary(STUDY, RECORDS)["arms"]["dpo"]["against"]["t"]
+def test_an_arm_is_compared_with_the_baseline_and_a_variant_with_its_arm_over_the_seeds_of_both() -> None:
+    arms = summary(STUDY, RECORDS)["arms"]
+    assert list(arms) == ["sft", "dpo", "soft"]
+    assert arms["sft"]["against"] == {}
+    found = arms["dpo"]["against"]["t"]
     assert found["seeds"] == [1]
     assert (found["difference"], found["gained"], found["lost"]) == (-0.25, 0, 1)
+    assert (arms["soft"]["base"], arms["soft"]["against"]["t"]["difference"]) == ("dpo", 0.5)
 
 
-def test_the_tables_say_arms_seeds_differences_and_the_chosen_rate() -> None:
-    text = markdown(STUDY, summary(STUDY, RECORDS))
+def test_a_curve_begins_with_the_reference_and_is_a_mean_over_seeds() -> None:
+    runs = RECORDS[:2]
+    assert curve(runs, "chosen_logps") == {0: -6.0, 10: -10.0, 20: -9.5}  # -10 + 4; -9 and -10
+    assert curve(runs, "focal_chosen_logratio") == {0: 0.0, 10: 1.0, 20: 1.0}
+    assert summary(STUDY, RECORDS)["arms"]["sft"]["likelihood"]["rejected_logps"] == [-16.0, -19.0]
+
+
+def test_errors_are_shares_of_the_answers_of_all_seeds() -> None:
+    found = summary(STUDY, RECORDS)["arms"]["sft"]["errors"]
+    assert found == {"wrong answer": 0.5, "TypeError": 0.25, "PASS": 0.25, "TIMEOUT": 0.25}
+
+
+def test_the_machines_time_counts_jobs_side_by_side_once() -> None:
+    assert machine_seconds(RECORDS) == 180  # minutes 0, 10 and 30; three jobs share one of them
+    assert summary(STUDY, RECORDS)["job_seconds"] == 300
+
+
+def test_a_set_of_pairs_that_a_run_lacks_has_no_row() -> None:
+    without = {**RECORDS[1], "held_out": {}}
+    assert summary(STUDY, [RECORDS[0], without])["arms"]["sft"]["held_out"] == {}
+
+
+def test_the_tables_say_arms_seeds_differences_and_the_chosen_rate(tmp_path: Path) -> None:
+    for one in RECORDS:
+        file = record_file(tmp_path, one["name"])
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(one))
+    (tmp_path / "failures.jsonl").write_text(
+        '{"name": "main-dpo-seed2", "when": "2026-01-02", "why": "no memory\\nmore"}\n'
+    )
+    text = write_tables(STUDY, tmp_path)
     assert "| sft | 2 | 1e-05 | 37.5 [" in text
     assert "± 17.7" in text
-    assert "| dpo | -25.0 [" in text
+    assert "| dpo | sft | -25.0 [" in text
+    assert "| sft | 50.0 [25.0, 75.0] |" in text  # pass@10
     assert "| sft | 100.0 | 1e-05 |" in text  # tuned
-    assert "| sft | 1.50 |" in text  # held-out means over seeds 1 and 2
-    assert "4 jobs, 4.0 minutes." in text
+    assert "| sft | 7 | 150.0 [100.0, 200.0] | 150.0 [100.0, 200.0] | +1.5 [+1.0, +2.0] |" in text  # over seeds 1 and 2
+    assert "| sft | -6.0 to -9.5 |" in text
+    assert "| main-dpo-seed2 | 2026-01-02 | no memory |" in text
+    assert "5 jobs, 5.0 minutes one after the other, in 3.0 minutes of H200." in text
+    assert {path.name for path in tmp_path.glob("*.png")} == {"likelihood.png", "rates.png"}
+
+
+def test_a_study_with_a_few_records_has_fewer_tables() -> None:
+    text = markdown(STUDY, summary(STUDY, RECORDS[-1:]))
+    assert "learning rate" in text
+    assert "pass@10" not in text

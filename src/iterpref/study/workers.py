@@ -1,0 +1,182 @@
+"""Jobs side by side on one machine: processes that run one job after the other, each with its share of the cores.
+
+A model of 135M parameters fills a tenth of a large GPU, and waits for its host in training, for the sandbox in scoring:
+several jobs on one GPU fill each other's gaps. A process imports, compiles and records once for all of its jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any
+
+from iterpref.codeflow.sandbox.sharing import usable_cores
+from iterpref.processes import end_with_parent
+from iterpref.study.plan import Job
+
+_LAST_LINES = 12  # of a worker's log, told when its job failed
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a job: its record, or why there is none."""
+
+    job: Job
+    record: dict[str, Any] | None
+    failure: str = ""
+
+
+class Here:
+    """One job at a time, in this process."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._ended: list[Ended] = []
+
+    @property
+    def busy(self) -> list[Job]:
+        return []
+
+    @property
+    def free(self) -> bool:
+        return not self._ended
+
+    def start(self, job: Job) -> None:
+        self._ended.append(_run(job, self._out, ()))
+
+    def wait(self) -> list[Ended]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def close(self) -> None:
+        pass
+
+
+class Workers:
+    """`n` processes. `start` gives a free one a job; `wait` returns when one has ended. One that dies costs its job alone."""
+
+    def __init__(self, out: Path, n: int) -> None:
+        self._out, self._n = out, n
+        self._spawn = get_context("spawn")
+        self._workers = [self._begun(i) for i in range(n)]
+
+    def _begun(self, number: int) -> _Worker:
+        return _Worker(self._spawn, self._out, number, self._n)
+
+    @property
+    def busy(self) -> list[Job]:
+        return [worker.job for worker in self._workers if worker.job is not None]
+
+    @property
+    def free(self) -> bool:
+        return len(self.busy) < self._n
+
+    def start(self, job: Job) -> None:
+        next(worker for worker in self._workers if worker.job is None).take(job)
+
+    def wait(self) -> list[Ended]:
+        """Jobs that have ended since, at least one while any is running."""
+        running = {worker.pipe: worker for worker in self._workers if worker.job is not None}
+        ended = []
+        for pipe in connection.wait(list(running)) if running else ():
+            worker = running[pipe]  # type: ignore[index]
+            ended.append(worker.result())
+            if not worker.alive:
+                at = self._workers.index(worker)
+                self._workers[at] = self._begun(at)
+        return ended
+
+    def close(self) -> None:
+        """Kills what is running: a job that is cut off goes on next time."""
+        for worker in self._workers:
+            worker.end()
+
+
+class _Worker:
+    def __init__(self, spawn: Any, out: Path, number: int, of: int) -> None:
+        self.job: Job | None = None
+        self.log = out / "work" / f"worker-{number}.log"
+        self.pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_work, args=(theirs, out, self.log, of))
+        threads = os.environ.get("OMP_NUM_THREADS")
+        # Read by libraries when they are imported, which is before a line of ours runs in the process.
+        os.environ["OMP_NUM_THREADS"] = threads or str(max(1, usable_cores() // of))
+        try:
+            self._process.start()
+        finally:
+            if threads is None:
+                del os.environ["OMP_NUM_THREADS"]
+        theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        return bool(self._process.is_alive())
+
+    def take(self, job: Job) -> None:
+        self.job = job
+        with suppress(OSError):  # a process that is gone: `result` tells
+            self.pipe.send(job)
+
+    def result(self) -> Ended:
+        assert self.job is not None
+        job, self.job = self.job, None
+        try:
+            ended: Ended = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            ended = Ended(job, None, f"{job.name}: its process ended with {self._process.exitcode}")
+        if ended.failure:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+            return Ended(job, None, "\n".join([f"{ended.failure}; the end of {self.log}:", *lines[-_LAST_LINES:]]))
+        return ended
+
+    def end(self) -> None:
+        """At once in the middle of a job, else in its own time."""
+        self.pipe.close()
+        if self.job is not None:
+            self._process.kill()
+        self._process.join()
+
+
+def scoring_share(of: int) -> tuple[str, ...]:
+    """Overrides that give an evaluation its part of the cores: twice an equal share, as seldom all score at once."""
+    return (f"sandbox.workers={max(1, -(-2 * usable_cores() // of))}",)
+
+
+def _work(pipe: Any, out: Path, log: Path, of: int) -> None:
+    """The process: jobs out of the pipe, until it is closed or whoever holds the other end is gone."""
+    import logging
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    end_with_parent()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(handle, stream.fileno())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_run(job, out, scoring_share(of)))
+
+
+def _run(job: Job, out: Path, scoring: Sequence[str]) -> Ended:
+    import traceback
+
+    from iterpref.study.jobs import StepFailed, run_job
+
+    try:
+        return Ended(job, run_job(job, out, scoring))
+    except StepFailed as error:
+        return Ended(job, None, str(error))
+    except Exception as error:  # a fault of one job, such as memory of the GPU, stops no other
+        traceback.print_exc()
+        return Ended(job, None, f"{job.name}: {type(error).__name__}: {error}")

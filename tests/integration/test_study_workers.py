@@ -1,0 +1,82 @@
+"""Processes of a study: one that dies costs its job alone, and none outlives the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from iterpref.study.plan import Job
+from iterpref.study.workers import Workers, scoring_share
+
+BROKEN = Job("tune", "sft", 0, 1e-5, ("loss=nonsense",), {}, {}, ())
+PARENT = """
+import sys, time
+from pathlib import Path
+from iterpref.study.workers import Workers
+
+if __name__ == "__main__":
+    workers = Workers(Path(sys.argv[1]), 2)
+    print(*(worker._process.pid for worker in workers._workers), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_process_that_dies_costs_its_job_alone_and_a_job_that_fails_no_process(tmp_path: Path) -> None:
+    workers = Workers(tmp_path, 1)
+    try:
+        pid = workers._workers[0]._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        workers.start(BROKEN)
+        assert not workers.free
+        (ended,) = workers.wait()
+        assert (ended.job, ended.record) == (BROKEN, None)
+        assert "its process ended with -9" in ended.failure
+        assert workers.free
+        workers.start(BROKEN)
+        (ended,) = workers.wait()
+        assert "the command ended with 2" in ended.failure
+        assert "loss=nonsense is none of" in ended.failure  # from its log
+        assert workers._workers[0].alive
+    finally:
+        workers.close()
+
+
+def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    logs = [tmp_path / f"work/worker-{i}.log" for i in range(2)]
+    _until(lambda: all(log.exists() for log in logs))  # they are at work, and watch
+    parent.kill()
+    parent.wait()
+    _until(lambda: not any(_alive(pid) for pid in pids))
+
+
+def _until(true: object) -> None:
+    end = time.monotonic() + 60
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_evaluations_get_twice_an_equal_share_of_the_cores(monkeypatch) -> None:
+    monkeypatch.setattr("iterpref.study.workers.usable_cores", lambda: 16)
+    assert [scoring_share(n) for n in (2, 5, 64)] == [
+        ("sandbox.workers=16",),
+        ("sandbox.workers=7",),
+        ("sandbox.workers=1",),
+    ]
