@@ -242,6 +242,16 @@ def test_a_run_without_validation_pairs_trains_and_leaves_a_checkpoint(fit: Any,
     assert checkpoint_step(tmp_path / "run" / "checkpoints" / "last.ckpt") == 6
 
 
+def test_a_run_without_checkpoints_trains_the_same_and_stores_none(fit: Any, tmp_path: Path) -> None:
+    kept, _, _ = fit(settings(), folder="kept")
+    module, trainer, _ = fit(settings(trainer__checkpoints=False))
+    assert trainer.global_step == 6
+    assert not (tmp_path / "run/checkpoints").exists()
+    assert (tmp_path / "kept/checkpoints/last.ckpt").is_file()
+    for own, other in zip(module.policy.parameters(), kept.policy.parameters(), strict=True):
+        assert torch.equal(own, other)
+
+
 def test_soft_capped_logits_train_without_reusing_their_memory(tiny_model: Any, make_examples: Any) -> None:
     config = settings()
     models = [tiny_model("gemma2", seed=s, final_logit_softcapping=2.0) for s in (0, 1)]

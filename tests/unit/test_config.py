@@ -226,6 +226,19 @@ def test_an_option_of_another_backend_or_source_is_refused(values: dict[str, Any
         check_effects(changed(**values), [key], "prepare")
 
 
+def test_an_export_asks_for_a_model_only_where_it_answers() -> None:
+    with pytest.raises(UserError, match=r"model\.path has no effect with generate=mutate"):
+        check_effects(changed(), ["model.path"], "export")
+    check_effects(changed(**HERE), ["model", "model.path"], "export")
+    check_effects(changed(), ["model", "model.path"], "prepare")
+
+
+def test_a_seed_of_the_sample_needs_a_limit() -> None:
+    with pytest.raises(UserError, match=r"data\.sample_seed has no effect with all pairs used"):
+        check_effects(changed(), ["data.sample_seed"])
+    check_effects(changed(data__max_test_pairs=4), ["data.sample_seed"])
+
+
 @pytest.mark.parametrize(
     ("values", "key"),
     [

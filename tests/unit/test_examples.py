@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from iterpref.artifacts import publish
+from iterpref.artifacts import Artifact, publish
+from iterpref.config import Config
+from iterpref.data import datamodule
 from iterpref.data.examples import EXAMPLE_SCHEMA, ExampleTable, open_examples, to_table
+from iterpref.data.stages import Prepared
 from iterpref.schema import Example
 
 Make = Callable[..., list[Example]]
@@ -99,3 +103,20 @@ def test_examples_are_equal_when_their_numbers_are(make_examples: Make) -> None:
     assert as_arrays != replace(example, chosen_ref_logps=(0.0,))
     assert as_arrays != "example"
     assert Example.from_dict(as_arrays.to_dict()) == example
+
+
+def test_runs_of_several_seeds_share_a_sample_that_has_a_seed_of_its_own(
+    stored: tuple[list[Example], ExampleTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datamodule, "open_examples", lambda path, cache: stored[1])
+    prepared = Prepared(Path(), None, Artifact(Path(), {}), Artifact(Path(), {}), Path())
+
+    def chosen(seed: int, sample_seed: int | None) -> list[str]:
+        config = Config(seed=seed)
+        config.data.max_train_pairs, config.data.max_test_pairs, config.data.sample_seed = 3, 2, sample_seed
+        return datamodule.read_examples(config, prepared).pair_ids
+
+    own = [chosen(seed, None) for seed in range(4)]
+    assert len({tuple(ids) for ids in own}) > 1
+    assert [chosen(seed, 2) for seed in range(4)] == [own[2]] * 4
+    assert len(own[2]) == 3 + 2 + 6
