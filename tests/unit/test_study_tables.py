@@ -58,6 +58,13 @@ def test_a_task_counts_with_its_mean_over_the_seeds() -> None:
     assert found["between_seeds"] == pytest.approx(0.25 / 2**0.5)  # of 1/4 and 2/4
 
 
+def test_an_arm_that_solves_nothing_is_not_certain_to() -> None:
+    found = summary(STUDY, RECORDS)["arms"]["dpo"]["benchmarks"]["t"]
+    assert (found["mean"], found["low"]) == (0, 0)
+    assert found["high"] == pytest.approx(1.959964**2 / (4 + 1.959964**2))  # Wilson's for 0 of 4
+    assert found["between_seeds"] is None
+
+
 def test_an_arm_is_compared_with_the_baseline_and_a_variant_with_its_arm_over_the_seeds_of_both() -> None:
     arms = summary(STUDY, RECORDS)["arms"]
     assert list(arms) == ["sft", "dpo", "soft"]

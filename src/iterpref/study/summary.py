@@ -1,6 +1,7 @@
 """A study's figures out of its records alone, as plain data.
 
-A rate's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn (10,000 times).
+A rate's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn (10,000 times); Wilson's
+where each is 0 or 1.
 Beside it stands the standard deviation between seeds. Arms are compared with the baseline, variants with their arm, task by
 task (`eval.compare`), over the seeds that both have.
 """
@@ -14,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from iterpref.eval.compare import paired
-from iterpref.eval.passk import bootstrap_mean
+from iterpref.eval.passk import bootstrap_mean, wilson
 from iterpref.study.choose import tuned
 from iterpref.study.plan import START, Study
 
@@ -65,10 +66,18 @@ def _rates(study: Study, runs: Records) -> dict[str, Any]:
         each = [r["benchmarks"][name]["rates"] for r in runs]
         seeds = [rate["pass@1"]["mean"] for rate in each]
         rates[name] = {
-            **bootstrap_mean(list(tasks.values()), resamples=10_000), "between_seeds": stdev(seeds) if len(seeds) > 1 else None,
+            **_over_tasks(list(tasks.values())), "between_seeds": stdev(seeds) if len(seeds) > 1 else None,
             "pass@10": mean_interval([r.get("pass@10") for r in each]),
         }  # fmt: skip
     return rates
+
+
+def _over_tasks(rates: Sequence[float]) -> dict[str, float]:
+    """Mean and 95 % interval; Wilson's where each task has 0 or 1, as there the bootstrap knows no doubt about all or none."""
+    if all(rate in (0.0, 1.0) for rate in rates):
+        low, high = wilson(int(sum(rates)), len(rates))
+        return {"mean": mean(rates), "low": low, "high": high}
+    return bootstrap_mean(rates, resamples=10_000)
 
 
 def mean_interval(each: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:

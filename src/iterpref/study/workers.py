@@ -21,6 +21,7 @@ from iterpref.processes import end_with_parent
 from iterpref.study.plan import Job
 
 _LAST_LINES = 12  # of a worker's log, told when its job failed
+_PATIENCE_S = 20.0  # with a process that is to end by itself
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class _Worker:
     def end(self) -> None:
         """At once in the middle of a job, else in its own time."""
         self.pipe.close()
-        if self.job is not None:
-            self._process.kill()
+        self._process.join(0 if self.job is not None else _PATIENCE_S)
+        self._process.kill()
         self._process.join()
 
 
