@@ -94,7 +94,15 @@ def evaluation_folder(run: Path, pairs: str | None) -> Path:
 
 
 def with_pairs(config: Config, path: str) -> Config:
-    """The data of a run with other pairs; what finds D- and masks tokens, and the number of pairs, stay the run's."""
+    """The data of a run with other pairs; what finds D- and masks tokens, and the number of pairs, stay the run's.
+
+    Raises `UserError` for a path that is neither there nor a hub id.
+    """
+    from iterpref.codeflow.external.source import HUB_ID, neighbours
+    from iterpref.errors import UserError
+
+    if not Path(path).expanduser().exists() and not HUB_ID.fullmatch(path):
+        raise UserError(f"evaluate.pairs={path}: there is no such file or folder{neighbours(Path(path).expanduser())}")
     # One of each split that is not looked at.
     idle: dict[str, Any] = {
         f"max_{split}_pairs": 1 for split in ("train", "validation", "test") if split != config.evaluate.split

@@ -13,6 +13,7 @@ from iterpref.study.plan import Job
 from iterpref.study.workers import Workers, scoring_share
 
 BROKEN = Job("tune", "sft", 0, 1e-5, ("loss=nonsense",), {}, {}, ())
+FAULTY = Job("tune", "dpo", 0, 1e-5, (), {}, {}, ())
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -20,15 +21,15 @@ from iterpref.study.workers import Workers
 
 if __name__ == "__main__":
     workers = Workers(Path(sys.argv[1]), 2)
-    print(*(worker._process.pid for worker in workers._workers), flush=True)
+    print(*(worker.process.pid for worker in workers._workers), flush=True)
     time.sleep(600)
 """
 
 
-def test_a_process_that_dies_costs_its_job_alone_and_a_job_that_fails_no_process(tmp_path: Path) -> None:
+def test_a_process_that_dies_costs_its_job_alone_and_a_fault_its_process(tmp_path: Path) -> None:
     workers = Workers(tmp_path, 1)
     try:
-        pid = workers._workers[0]._process.pid
+        pid = workers._workers[0].process.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         workers.start(BROKEN)
@@ -41,7 +42,16 @@ def test_a_process_that_dies_costs_its_job_alone_and_a_job_that_fails_no_process
         (ended,) = workers.wait()
         assert "the command ended with 2" in ended.failure
         assert "loss=nonsense is none of" in ended.failure  # from its log
-        assert workers._workers[0].alive
+        assert not ended.broken
+        last = workers._workers[0].process
+        assert last.is_alive()
+        # A fault that is no mistake in a command: the run's folder cannot be made.
+        (tmp_path / "work" / FAULTY.name).write_text("")
+        workers.start(FAULTY)
+        (ended,) = workers.wait()
+        assert "FileExistsError" in ended.failure
+        assert not last.is_alive()  # whatever state it was in
+        assert workers._workers[0].process.is_alive()
     finally:
         workers.close()
 

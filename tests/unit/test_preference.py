@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iterpref.config import LossConfig
+from iterpref.config import Config, LossConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import ReferenceLogps
 from iterpref.errors import UserError
 from iterpref.eval.calibration import calibration
 from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
+from iterpref.evaluate import with_pairs
 from iterpref.losses import TIE_NATS, pair_sums, preference_metrics
 from iterpref.ops import TokenLogRatio
 from iterpref.schema import Example, PreferencePair, Span
@@ -178,3 +180,16 @@ def test_probabilities_that_are_true_are_calibrated(seed: int) -> None:
     sizes = draw.exponential(2.0, 4000)
     signs = np.where(draw.random(4000) < 1 / (1 + np.exp(-sizes)), 1, -1)
     assert calibration((sizes * signs).tolist(), beta=1.0)["ece"] < 0.06
+
+
+def test_other_pairs_take_the_place_of_the_runs_and_keep_its_limit(tmp_path: Path) -> None:
+    config = Config()
+    config.data.max_train_pairs, config.data.max_test_pairs = 64, 8
+    config.pairs.diff = "prefix_suffix"
+    found = with_pairs(config, str(tmp_path))
+    assert (found.pairs.source, found.pairs.path, found.pairs.diff) == ("external", str(tmp_path), "prefix_suffix")
+    # Pairs that are not scored need no log-probs.
+    assert (found.data.max_train_pairs, found.data.max_validation_pairs, found.data.max_test_pairs) == (1, 1, 8)
+    assert (config.pairs.source, config.data.max_train_pairs) == ("codeflow", 64)
+    with pytest.raises(UserError, match=r"evaluate\.pairs=.*absent\.jsonl: there is no such file"):
+        with_pairs(config, str(tmp_path / "absent.jsonl"))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,18 @@ from iterpref.processes import end_with_parent
 from iterpref.study.plan import Job
 
 _LAST_LINES = 12  # of a worker's log, told when its job failed
+_THREADS = ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")  # read by libraries as they are imported
 _PATIENCE_S = 20.0  # with a process that is to end by itself
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a job: its record, or why there is none."""
+    """What became of a job: its record, or why there is none. `broken`: so may be the process, its GPU's state for one."""
 
     job: Job
     record: dict[str, Any] | None
     failure: str = ""
+    broken: bool = False
 
 
 class Here:
@@ -88,7 +90,8 @@ class Workers:
         for pipe in connection.wait(list(running)) if running else ():
             worker = running[pipe]  # type: ignore[index]
             ended.append(worker.result())
-            if not worker.alive:
+            if ended[-1].broken:
+                worker.end()
                 at = self._workers.index(worker)
                 self._workers[at] = self._begun(at)
         return ended
@@ -104,20 +107,10 @@ class _Worker:
         self.job: Job | None = None
         self.log = out / "work" / f"worker-{number}.log"
         self.pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, out, self.log, of))
-        threads = os.environ.get("OMP_NUM_THREADS")
-        # Read by libraries when they are imported, which is before a line of ours runs in the process.
-        os.environ["OMP_NUM_THREADS"] = threads or str(max(1, usable_cores() // of))
-        try:
-            self._process.start()
-        finally:
-            if threads is None:
-                del os.environ["OMP_NUM_THREADS"]
+        self.process = spawn.Process(target=_work, args=(theirs, out, self.log, of))
+        with _environment({name: str(max(1, usable_cores() // of)) for name in _THREADS}):
+            self.process.start()
         theirs.close()
-
-    @property
-    def alive(self) -> bool:
-        return bool(self._process.is_alive())
 
     def take(self, job: Job) -> None:
         self.job = job
@@ -130,19 +123,33 @@ class _Worker:
         try:
             ended: Ended = self.pipe.recv()
         except (EOFError, ConnectionError):
-            self._process.join()
-            ended = Ended(job, None, f"{job.name}: its process ended with {self._process.exitcode}")
+            self.process.join()
+            ended = Ended(job, None, f"{job.name}: its process ended with {self.process.exitcode}", broken=True)
         if ended.failure:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
-            return Ended(job, None, "\n".join([f"{ended.failure}; the end of {self.log}:", *lines[-_LAST_LINES:]]))
+            return replace(
+                ended, failure="\n".join([f"{ended.failure}; the end of {self.log}:", *lines[-_LAST_LINES:]])
+            )
         return ended
 
     def end(self) -> None:
         """At once in the middle of a job, else in its own time."""
         self.pipe.close()
-        self._process.join(0 if self.job is not None else _PATIENCE_S)
-        self._process.kill()
-        self._process.join()
+        self.process.join(0 if self.job is not None else _PATIENCE_S)
+        self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets those that are not set; for a process that starts within."""
+    added = [name for name in variables if name not in os.environ]
+    os.environ.update({name: variables[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def scoring_share(of: int) -> tuple[str, ...]:
@@ -180,4 +187,4 @@ def _run(job: Job, out: Path, scoring: Sequence[str]) -> Ended:
         return Ended(job, None, str(error))
     except Exception as error:  # a fault of one job, such as memory of the GPU, stops no other
         traceback.print_exc()
-        return Ended(job, None, f"{job.name}: {type(error).__name__}: {error}")
+        return Ended(job, None, f"{job.name}: {type(error).__name__}: {error}", broken=True)
