@@ -22,6 +22,8 @@ from iterpref.errors import UserError
 if TYPE_CHECKING:
     import lightning as L
 
+_PROBE_BYTES = 2**20
+
 
 class Checkpoints(ModelCheckpoint):
     """Lightning's, whose files are whole."""
@@ -43,19 +45,37 @@ def save_whole(trainer: L.Trainer, path: Path) -> None:
     trainer.strategy.barrier()
     try:
         trainer.save_checkpoint(partial)
-    except OSError:
-        _remove(partial)  # a full disk needs the room
-        raise
-    except CheckpointException as error:  # of shards: what each rank met
+    except (OSError, RuntimeError, CheckpointException) as error:
+        refused = _disk_error(error, path.parent)
+        if isinstance(error, CheckpointException):
+            trainer.strategy.barrier()  # all ranks have it, and look at the disk before there is room again
         _remove(partial)
-        for met, _ in error.failures.values():
-            if isinstance(met, OSError):
-                met.filename = met.filename or str(partial)
-                raise met from None
-        raise
+        if refused is None:
+            raise
+        refused.filename = refused.filename or str(partial)
+        raise refused from None
     if trainer.is_global_zero:
         _into_place(partial, path)
     trainer.strategy.barrier()
+
+
+def _disk_error(error: BaseException, folder: Path) -> OSError | None:
+    """What the disk said, where it was the disk. Of shards, `error` holds what each rank met."""
+    met = [one for one, _ in error.failures.values()] if isinstance(error, CheckpointException) else [error]
+    for one in met:
+        if isinstance(one, OSError):
+            return one
+    if not any(isinstance(one, RuntimeError) for one in met):
+        return None
+    # torch may speak of a position in the file where the disk refused a block: ask the disk again.
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    except OSError as refused:
+        return OSError(refused.errno, refused.strerror)
+    finally:
+        probe.unlink(missing_ok=True)
+    return None
 
 
 class StreamedFiles(TorchCheckpointIO):

@@ -22,6 +22,7 @@ from lightning.pytorch.plugins.precision import DeepSpeedPrecision
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from torch import Tensor, nn
 
+from iterpref.checkpoints import StreamedFiles
 from iterpref.models.adapters import trained_only
 
 _AVERAGES = ("exp_avg", "exp_avg_sq")
@@ -109,7 +110,9 @@ class Zero3(DeepSpeedStrategy):
         if self.is_global_zero:
             shapes = {f"policy.{name}": list(_shape(t)) for name, t in self._named()}
             rest = {k: v for k, v in checkpoint.items() if k not in ("state_dict", "optimizer_states")}
-            torch.save({**rest, "shapes": shapes, "optimizer_step": self._count()}, path / "meta.pt")
+            StreamedFiles().save_checkpoint(
+                {**rest, "shapes": shapes, "optimizer_step": self._count()}, path / "meta.pt"
+            )
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         from torch.distributed.checkpoint.state_dict_loader import load

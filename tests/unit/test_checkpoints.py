@@ -119,21 +119,44 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(
     assert names(tmp_path) == ["last.ckpt"]
 
 
-def test_a_full_disk_under_a_folder_of_shards_is_an_os_error_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def refusing(error: Exception) -> Any:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    "said", [FULL, RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")]
+)
+def test_a_full_disk_under_a_folder_of_shards_is_an_os_error_whatever_torch_says_of_it(
+    said: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch.distributed.checkpoint.filesystem as filesystem
 
     path = tmp_path / "last.ckpt"
     save_whole(sharded(1), path)
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(filesystem, "_write_item", full)
+    monkeypatch.setattr(filesystem, "_write_item", refusing(said))
+    monkeypatch.setattr(Path, "write_bytes", refusing(FULL))
     with pytest.raises(OSError, match="No space left") as caught:
         save_whole(sharded(2), path)
-    assert caught.value.errno == errno.ENOSPC
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / ".last.ckpt.partial"))
+    assert names(tmp_path) == ["last.ckpt"]
+    assert checkpoint_step(path) == 1
+
+
+def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch.distributed.checkpoint.filesystem as filesystem
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    path = tmp_path / "last.ckpt"
+    save_whole(sharded(1), path)
+    monkeypatch.setattr(filesystem, "_write_item", refusing(RuntimeError("of another kind")))
+    with pytest.raises(CheckpointException, match="of another kind"):
+        save_whole(sharded(2), path)
     assert names(tmp_path) == ["last.ckpt"]
     assert checkpoint_step(path) == 1
 
