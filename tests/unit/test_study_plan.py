@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from iterpref.config_rules import check_rules
 from iterpref.errors import UserError
 from iterpref.pairs_argument import write_out
 from iterpref.study.choose import tuned
-from iterpref.study.plan import PHASES, Study, read_study
+from iterpref.study.jobs import is_done, record_file
+from iterpref.study.plan import PHASES, Job, Study, read_study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "configs/study").glob("*.yaml"))
 SMALL: dict[str, Any] = {
@@ -97,7 +99,27 @@ def test_what_needs_a_file_that_nobody_gave_is_left_out_and_cannot_be_asked_for(
     (other,) = given.jobs(given.chosen("other"), ("variants",), {"sft": 1e-5})
     assert "pairs=O.jsonl" in other.train
     assert "pairs=P.jsonl" not in other.train
-    assert given.held_out["real"] == ("evaluate.pairs=R",)
+    assert other.held_out["real"] == ("evaluate.pairs=R",)
+
+
+def test_a_record_of_other_settings_is_no_record_of_the_job_wherever_the_files_lie(tmp_path: Path) -> None:
+    def first(lr: float, pairs: str) -> Job:
+        study(tmp_path)
+        read = read_study(tmp_path / "study.yaml", {"pairs": pairs}, ("data.max_train_pairs={8}",))
+        return next(read.jobs(("sft",), ("main",), {"sft": lr}))
+
+    job = first(1e-5, "P.jsonl")
+    assert job.train[-1] == "data.max_train_pairs={8}"  # no template
+    assert not is_done(job, tmp_path)
+    file = record_file(tmp_path, job.name)
+    file.parent.mkdir()
+    file.write_text(json.dumps({"settings": list(job.settings)}))
+    assert is_done(job, tmp_path)
+    assert is_done(first(1e-5, "elsewhere/P.jsonl"), tmp_path)
+    with pytest.raises(
+        UserError, match=r"main-sft-seed1.json was made with other settings \(optim.lr=0.0001 optim.lr=1e-05\)"
+    ):
+        is_done(first(1e-4, "P.jsonl"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +171,8 @@ def test_every_command_of_the_shipped_studies_composes_and_is_valid(tmp_path: Pa
     for job in shipped.jobs(shipped.chosen(None), ("main", "variants"), dict.fromkeys(shipped.arms, 1e-5)):
         if job.seed == shipped.seeds[0]:
             check_command("train", job.train)
-    for overrides in shipped.evaluations.values():
+    (start,) = shipped.jobs((), ("start",), {})
+    for overrides in start.evaluations.values():
         check_command("evaluate", ("model=pretrained", "model.path=DIR", *overrides))
-    for overrides in shipped.held_out.values():
+    for overrides in job.held_out.values():
         check_command("evaluate", ("paths.run=RUN", "evaluate.pass_at_1=false", *overrides))

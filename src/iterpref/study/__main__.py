@@ -22,7 +22,7 @@ from typing import Any
 from iterpref.callbacks.run_record import now
 from iterpref.errors import UserError
 from iterpref.study.choose import tuned
-from iterpref.study.jobs import failures_file, record_file, records
+from iterpref.study.jobs import failures_file, is_done, records
 from iterpref.study.plan import PHASES, Job, Study, read_study
 from iterpref.study.workers import Ended, Here, Workers
 
@@ -124,7 +124,7 @@ def _waiting(
 ) -> Iterator[Job]:
     """Jobs without a record that nobody has taken, in order; an arm's main jobs appear when its last rate is tried."""
     for job in study.jobs(names, phases, _tuned(study, out)):
-        if job.name not in taken and not record_file(out, job.name).is_file():
+        if job.name not in taken and not is_done(job, out):
             yield job
 
 

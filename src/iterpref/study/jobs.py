@@ -43,7 +43,7 @@ def run_job(job: Job, out: Path, scoring: Sequence[str] = ()) -> dict[str, Any]:
     steps = _Steps(job.name)
     model: tuple[str, ...] = job.model
     record: dict[str, Any] = {
-        "name": job.name, "phase": job.phase, "arm": job.arm, "seed": job.seed, "lr": job.lr, "began": began,
+        "name": job.name, "phase": job.phase, "arm": job.arm, "seed": job.seed, "lr": job.lr, "settings": list(job.settings), "began": began,
         "gpus": hardware()["gpus"], "held_out": {},
     }  # fmt: skip
     if job.train:
@@ -98,6 +98,20 @@ class _Steps:
 
 def record_file(out: Path, name: str) -> Path:
     return out / "records" / f"{name}.json"
+
+
+def is_done(job: Job, out: Path) -> bool:
+    """Whether the job has its record; raises `UserError` where that is one of other settings."""
+    file = record_file(out, job.name)
+    if not file.is_file():
+        return False
+    made = read_record(file)["settings"]
+    if made != list(job.settings):
+        differ = " ".join(sorted(set(made) ^ set(job.settings)))
+        raise UserError(
+            f"{file} was made with other settings ({differ}): delete it, and the job runs again, or choose another --out"
+        )
+    return True
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Job:
     evaluations: Mapping[str, tuple[str, ...]]  # overrides of iterpref.evaluate on a benchmark, by name
     held_out: Mapping[str, tuple[str, ...]]  # and on held-out pairs
     model: tuple[str, ...]  # overrides that name the start model
+    settings: tuple[str, ...] = ()  # `train`, with {NAME} for the path of a file: equal wherever the files lie
 
     @property
     def name(self) -> str:
@@ -76,8 +77,9 @@ class Study:
     held_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, Variant] = field(default_factory=dict)
     model: tuple[str, ...] = ()
-    # Overrides of every training run, from the command line.
+    # Overrides of every training run, from the command line, and what {NAME} stands for in any override.
     extra: tuple[str, ...] = field(default=(), metadata={"file": False})
+    files: Mapping[str, str] = field(default_factory=dict, metadata={"file": False})
     # Variants and held-out pairs that cannot be had, with the name of the file that was not given.
     left_out: Mapping[str, str] = field(default_factory=dict, metadata={"file": False})
 
@@ -85,7 +87,7 @@ class Study:
         """In order. `lrs`: what tuning has chosen so far; arms without a rate, and their variants, have no job yet."""
         arms = [name for name in self.arms if name in names]
         if START in phases:
-            yield Job(START, START, 0, None, (), self.evaluations, {}, self.model)
+            yield Job(START, START, 0, None, (), self._all_filled(self.evaluations), {}, self._filled(self.model))
         if "tune" in phases:
             for lr in self.tune.lrs:
                 for arm in arms:
@@ -102,18 +104,29 @@ class Study:
                     yield self._scored("variants", name, overrides, self.seeds[0], lrs[variant.of])
 
     def _tuning(self, arm: str, lr: float) -> Job:
-        overrides = self._training(self.arms[arm], self.tune.seed, lr)
-        by = {self.tune.by: self.evaluations[self.tune.by]}
-        return Job("tune", arm, self.tune.seed, lr, overrides, by, {}, self.model)
+        return self._job("tune", arm, self.arms[arm], self.tune.seed, lr, [self.tune.by], {})
 
     def _scored(self, phase: str, arm: str, overrides: tuple[str, ...], seed: int, lr: float) -> Job:
-        scored = {name: self.evaluations[name] for name in self.compared}
-        return Job(phase, arm, seed, lr, self._training(overrides, seed, lr), scored, self.held_out, self.model)
+        return self._job(phase, arm, overrides, seed, lr, self.compared, self.held_out)
 
-    def _training(self, overrides: tuple[str, ...], seed: int, lr: float) -> tuple[str, ...]:
+    def _job(
+        self, phase: str, arm: str, overrides: tuple[str, ...], seed: int, lr: float, scored: Sequence[str],
+        held_out: Mapping[str, tuple[str, ...]],
+    ) -> Job:  # fmt: skip
         every = (*self.model, *self.train, *overrides, f"optim.lr={lr:g}", f"seed={seed}", *self.extra)
         # A variant may change what its arm or all arms say: the last word on a key holds.
-        return tuple({line.partition("=")[0]: line for line in every}.values())
+        settings = tuple({line.partition("=")[0]: line for line in every}.values())
+        evaluations = self._all_filled({name: self.evaluations[name] for name in scored})
+        return Job(
+            phase, arm, seed, lr, self._filled(settings), evaluations, self._all_filled(held_out), self._filled(self.model), settings
+        )  # fmt: skip
+
+    def _all_filled(self, named: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {name: self._filled(lines) for name, lines in named.items()}
+
+    def _filled(self, lines: Sequence[str]) -> tuple[str, ...]:
+        # What stands behind -- on the command line is no template.
+        return tuple(line if line in self.extra else line.format_map(self.files) for line in lines)
 
     def chosen(self, names: str | None) -> tuple[str, ...]:
         """Arms and variants of a comma-separated list, all without one; raises `UserError` for one that the study lacks."""
@@ -128,7 +141,7 @@ class Study:
 
 
 def read_study(path: Path, files: Mapping[str, str] | None, extra: tuple[str, ...] = ()) -> Study:
-    """The study of a YAML file; `{NAME}` in an override becomes `files[NAME]`, and stays as it is without `files`.
+    """The study of a YAML file; `{NAME}` in an override stands for `files[NAME]`. Without `files` it has tables, and no job.
 
     Raises `UserError` naming what does not fit.
     """
@@ -156,7 +169,7 @@ def read_study(path: Path, files: Mapping[str, str] | None, extra: tuple[str, ..
             variants={name: Variant(str(raw["variants"][name]["of"]), change) for name, change in said.available(
                 {name: one["change"] for name, one in raw.get("variants", {}).items()}).items()},
             seeds=tuple(int(s) for s in raw["seeds"]), compared=tuple(raw["compared"]), baseline=str(raw["baseline"]),
-            tune=Tune(**{**raw["tune"], "lrs": tuple(float(x) for x in raw["tune"]["lrs"])}), extra=extra, left_out=said.left_out,
+            tune=Tune(**{**raw["tune"], "lrs": tuple(float(x) for x in raw["tune"]["lrs"])}), extra=extra, files=files or {}, left_out=said.left_out,
         )  # fmt: skip
     except _NoFile as lacking:
         raise UserError(f"{path}: it needs a file: add --file {lacking}=PATH") from None
@@ -171,7 +184,7 @@ class _NoFile(Exception):
 
 
 class _Reader:
-    """Lists of overrides out of the YAML file at `path`, with `{NAME}` replaced."""
+    """Lists of overrides out of the YAML file at `path`, whose `{NAME}` must be names of files."""
 
     def __init__(self, path: Path, files: Mapping[str, str] | None) -> None:
         self.path, self.files = path, files
@@ -182,16 +195,16 @@ class _Reader:
             raise UserError(
                 f"{self.path}: expected a list of overrides such as [loss=sft, optim.lr=1e-5], got {lines!r}"
             )
-        if self.files is None:
-            return tuple(lines)
         try:
-            return tuple(line.format_map(self.files) for line in lines)
+            for line in lines if self.files is not None else ():
+                line.format_map(self.files)
         except KeyError as error:
             raise _NoFile(error.args[0]) from None
         except (ValueError, IndexError) as error:
             raise UserError(
                 f"{self.path}: in {lines!r}, {{NAME}} stands for a file of --file NAME=PATH ({error})"
             ) from None
+        return tuple(lines)
 
     def named(self, lines: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
         return {str(name): self.overrides(own) for name, own in lines.items()}
