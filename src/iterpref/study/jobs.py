@@ -64,7 +64,7 @@ def run_job(job: Job, out: Path, scoring: Sequence[str] = ()) -> dict[str, Any]:
     record |= {"seconds": steps.seconds, "ended": now()}
     file = record_file(out, job.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps(record, indent=1) + "\n")
+    write_whole(file, json.dumps(record) + "\n")
     shutil.rmtree(work)
     return record
 
@@ -165,7 +165,7 @@ def _curve(path: Path) -> list[Mapping[str, float]]:
     """Rows of the log that hold a validation."""
     with path.open(newline="", encoding="utf-8") as handle:
         rows = [
-            {k: float(v) for k, v in row.items() if v and (k == "step" or k.startswith("val/"))}
+            {k: round(float(v), 5) for k, v in row.items() if v and (k == "step" or k.startswith("val/"))}
             for row in csv.DictReader(handle)
         ]
     return [row for row in rows if len(row) > 1]
