@@ -165,7 +165,7 @@ def check_command(command: str, overrides: Sequence[str]) -> None:
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_every_command_of_the_shipped_studies_composes_and_is_valid(tmp_path: Path, file: Path) -> None:
     register_schema()
-    files = dict.fromkeys(("pairs", "pairs_first", "pairs_last", "sampled"), str(tmp_path))
+    files = dict.fromkeys(("pairs", "pairs_first", "pairs_last", "sampled", "repaired"), str(tmp_path))
     shipped = read_study(file, {**files, "mbpp": "mbpp.jsonl"})
     assert not shipped.left_out
     for job in shipped.jobs(shipped.chosen(None), ("main", "variants"), dict.fromkeys(shipped.arms, 1e-5)):
