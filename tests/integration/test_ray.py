@@ -1,7 +1,8 @@
-"""Programs on a two-node Ray cluster: kill -9 of a node in the middle, and the data set is that of an undisturbed run."""
+"""Programs on a two-node Ray cluster: a node is lost or hangs in the middle, and the data set is that of an undisturbed run."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -75,11 +76,20 @@ def trajectories(data: Path) -> list[Trajectory]:
     return Artifact(manifest.parent, json.loads(manifest.read_text())).read("trajectories", Trajectory)
 
 
-def kill(node: Any) -> None:
-    """All processes of the node at once, as when its machine goes down."""
+def disturb(node: Any, how: str) -> list[Any]:
+    """The node's processes, of which some were killed or stopped."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    for process in (raylet, *raylet.children(recursive=True)):
-        process.send_signal(signal.SIGKILL)
+    processes = [raylet, *raylet.children(recursive=True)]
+    if how == "its machine goes down":
+        chosen = processes
+    elif how == "its raylet is killed":
+        chosen = [raylet]
+    else:
+        chosen = [p for p in processes[1:] if "NodePool" in " ".join(p.cmdline())]
+        assert chosen
+    for process in chosen:
+        process.send_signal(signal.SIGSTOP if how == "its sandbox hangs" else signal.SIGKILL)
+    return processes
 
 
 def versions_run(data: Path) -> int:
@@ -93,7 +103,11 @@ def versions_run(data: Path) -> int:
     return 0
 
 
-def test_a_node_that_is_killed_costs_only_what_it_held(
+@pytest.mark.parametrize(
+    "how", ["its machine goes down", "its raylet is killed", "its sandbox is killed", "its sandbox hangs"]
+)
+def test_a_node_that_is_lost_costs_only_what_it_held(
+    how: str,
     tmp_path: Path,
     cluster: Any,
     tables: Callable[[Path], dict[str, str]],
@@ -104,20 +118,27 @@ def test_a_node_that_is_killed_costs_only_what_it_held(
     finished = tables(tmp_path / "calm")
     assert len(finished) == 6
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    monkeypatch.setattr("iterpref.codeflow.sandbox.cluster.SILENT_S", 5.0)
     (lost,) = cluster.worker_nodes
     at: list[int] = []
+    left: list[Any] = []
 
-    def kill_in_the_middle() -> None:
+    def disturb_in_the_middle() -> None:
         while versions_run(tmp_path / "spread") < 5:
             time.sleep(0.02)
-        kill(lost)
+        left.extend(disturb(lost, how))
         at.append(versions_run(tmp_path / "spread"))
 
-    killer = threading.Thread(target=kill_in_the_middle, daemon=True)
+    killer = threading.Thread(target=disturb_in_the_middle, daemon=True)
     killer.start()
-    with caplog.at_level(logging.WARNING):
-        prepare(tmp_path / "spread", "ray")
-    killer.join()
+    try:
+        with caplog.at_level(logging.WARNING):
+            prepare(tmp_path / "spread", "ray")
+        killer.join()
+    finally:
+        for process in left:  # what a lost raylet leaves behind, and what was stopped
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     whole = sum(len(t.iterations) for t in trajectories(tmp_path / "spread"))
     assert at[0] < whole - 5, "the kill came too late to disturb anything"
     assert "is lost; 1 left, what it ran is run again" in caplog.text

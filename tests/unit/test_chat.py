@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
 import time
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -175,15 +178,68 @@ def test_whatever_the_answer_depends_on_is_in_the_key(change: dict[str, Any]) ->
         (Reply(body=b'{"choices": [{}]}'), "empty_choice"),
         (Reply(body=b'{"choices": [{"message": {"content": ["x"]}, "finish_reason": "stop"}]}'), "empty_choice"),
         (Reply(body=b"[]"), "empty_choice"),
+        (Reply(body=b"<html><body>Log in</body></html>"), "malformed_json"),
+        (Reply(body=b'{"error": {"code": 429, "message": "slow down"}}'), "empty_choice"),
+        (Reply(302), "http_302"),
+        (Reply(302, headers={"Location": "file:///etc/passwd"}), "connection"),
+        (Reply(raw=b"no HTTP at all\r\n\r\n"), "connection"),
+        (Reply(raw=b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"), "connection"),
+        (Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000 + b"\r\n"), "connection"),
+        (Reply(raw=b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"cho\r\n'), "timeout"),
         (answer("late", delay_s=5), "timeout"),
     ],
 )
 def test_a_passing_fault_is_tried_again_and_counted(tmp_path, serve, fault: Reply, reason: str) -> None:
     server = serve(script(fault, fault, answer("at last")))
-    (done,), client = talk(tmp_path, server, timeout_s=0.3)
+    (done,), client = talk(tmp_path, server, timeout_s=0.3 if reason == "timeout" else 5)
     assert done.text == "at last"
     assert client.tally.faults == {reason: 2}
     assert (len(server.requests), client.tally.answered) == (3, 1)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_body_beyond_all_answers_is_a_fault(tmp_path, serve, monkeypatch, status: int) -> None:
+    monkeypatch.setattr("iterpref.codeflow.generate.transport.MAX_BODY", 1 << 20)
+    server = serve(script(Reply(status, bytes(2 << 20)), answer("at last")))
+    (done,), client = talk(tmp_path, server)
+    assert (done.text, client.tally.faults) == ("at last", {"body_too_long": 1})
+
+
+def test_a_small_body_that_unpacks_into_a_huge_one_takes_little_memory(tmp_path, serve, monkeypatch) -> None:
+    monkeypatch.setattr("iterpref.codeflow.generate.transport.MAX_BODY", 4 << 20)
+    bomb = Reply(body=gzip.compress(bytes(64 << 20)), headers={"content-encoding": "gzip"})
+    server = serve(script(bomb, answer("at last")))
+    tracemalloc.start()
+    (done,), client = talk(tmp_path, server)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (done.text, client.tally.faults) == ("at last", {"body_too_long": 1})
+    assert peak < 32 << 20
+
+
+def test_an_answer_may_be_packed(tmp_path, serve) -> None:
+    plain = answer("yes" * 1000).body
+    for packed, body in (("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain)), ("identity", plain)):
+        server = serve(script(Reply(body=body, headers={"content-encoding": packed})))
+        (done,), _ = talk(tmp_path / packed, server)
+        assert done.text == "yes" * 1000
+    server = serve(
+        script(
+            Reply(body=plain, headers={"content-encoding": "gzip"}),
+            Reply(body=plain, headers={"content-encoding": "br"}),
+            answer("yes"),
+        )
+    )
+    (done,), client = talk(tmp_path / "wrong", server)
+    assert (done.text, client.tally.faults) == ("yes", {"malformed_body": 2})
+
+
+@pytest.mark.parametrize("count", [b"NaN", b"1e400", b"true", b"-3", b"1.5", b"1" + b"0" * 30, b"null", b"[1]"])
+def test_a_count_of_tokens_that_is_none_is_estimated(tmp_path, serve, count: bytes) -> None:
+    body = answer("12345678").body.replace(b'"prompt_tokens": 10', b'"prompt_tokens": ' + count)
+    (done,), _ = talk(tmp_path, serve(script(Reply(body=body))))
+    assert type(done.tokens_in) is int
+    assert (done.tokens_in, done.tokens_out) == (2, 2)  # "write it" and the answer, four characters a token
 
 
 def test_a_fault_that_stays_is_given_up_and_asked_again_by_the_next_run(tmp_path, serve) -> None:
@@ -209,9 +265,33 @@ def test_a_wish_to_wait_is_honoured_by_all(tmp_path, serve, wish: str) -> None:
 
 
 def test_a_wish_beyond_patience_is_given_up(tmp_path, serve) -> None:
-    (lost,), _ = talk(tmp_path, serve(script(error(429, headers={"Retry-After": "86400"}))), max_wait_s=60)
+    for wish, told in (
+        ("86400", "86400"),
+        ("1e308", "1e+308"),
+        ("inf", "inf"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "e+11"),
+    ):
+        server = serve(script(error(429, headers={"Retry-After": wish})))
+        (lost,), _ = talk(tmp_path, server, max_wait_s=60)
+        assert isinstance(lost, GaveUp)
+        assert f"{told} s, which is above generate.max_wait_s" in str(lost)
+        assert len(server.requests) == 1
+
+
+def test_a_server_that_sends_in_circles_is_left(tmp_path, serve) -> None:
+    server = serve(script(Reply(307, headers={"Location": "/v1/chat/completions"})))
+    (lost,), client = talk(tmp_path, server, retries=1)
     assert isinstance(lost, GaveUp)
-    assert "86400 s, which is above generate.max_wait_s" in str(lost)
+    assert client.tally.faults == {"connection": 2}
+    assert len(server.requests) < 100
+
+
+def test_a_wish_that_is_past_is_no_wait(tmp_path, serve) -> None:
+    past = error(429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    begin = time.monotonic()
+    (done,), _ = talk(tmp_path, serve(script(past, error(503, headers={"Retry-After": "-7"}), answer("yes"))))
+    assert done.text == "yes"
+    assert time.monotonic() - begin < 2
 
 
 @pytest.mark.parametrize(
@@ -221,6 +301,7 @@ def test_a_wish_beyond_patience_is_given_up(tmp_path, serve) -> None:
         (error(403, "not yours"), r"generate\.key_env"),
         (error(404, "no such model"), r"no model 'm'.*generate\.model=NAME, or generate\.base_url"),
         (error(429, "pay", "insufficient_quota"), r"out of credit"),
+        (error(402, "pay"), r"out of credit"),
     ],
 )
 def test_what_only_the_user_can_mend_stops_everything_at_once(tmp_path, serve, reply: Reply, names: str) -> None:

@@ -17,13 +17,18 @@ Request = dict[str, Any]  # the JSON body of a request
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server does with one request. `hang_up_after`: bytes of the body before the connection is reset."""
+    """What the server does with one request.
+
+    `hang_up_after`: bytes of the body before the connection is reset. `raw`: what it sends in place of head and body, and then
+    nothing more.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     hang_up_after: int | None = None
+    raw: bytes = b""
 
 
 def answer(text: str | None, finish_reason: str = "stop", **reply: Any) -> Reply:
@@ -98,6 +103,10 @@ class ChatServer:
             await asyncio.sleep(reply.delay_s)
         finally:
             self._busy -= 1
+        if reply.raw:
+            writer.write(reply.raw)
+            await writer.drain()
+            return True
         lines = [f"HTTP/1.1 {reply.status} X", f"content-length: {len(reply.body)}", "content-type: application/json"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode() + reply.body[: reply.hang_up_after])

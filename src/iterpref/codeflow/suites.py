@@ -43,6 +43,7 @@ def stdio_suite(inputs: Sequence[str], outputs: Sequence[str]) -> TestSuite:
     return TestSuite((SourceFile(CASES, text),), "stdio", len(inputs))
 
 
+@lru_cache(maxsize=1024)  # each version of a task asks again
 def as_tests(suite: TestSuite) -> Tests:
     """What the sandbox runs."""
     texts = {file.name: file.text for file in suite.files}

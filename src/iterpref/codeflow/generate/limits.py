@@ -75,7 +75,7 @@ def backoff(tries: int, fault: ServerFault, longest_s: float, rng: random.Random
         if fault.retry_after > longest_s:
             raise ServerFault(
                 fault.reason,
-                f"the server asks to wait for {fault.retry_after:.0f} s, which is above generate.max_wait_s",
+                f"the server asks to wait for {fault.retry_after:.6g} s, which is above generate.max_wait_s",
             )
         return fault.retry_after + rng.uniform(0, 0.1 + 0.1 * fault.retry_after)
     return min(FIRST_WAIT_S * 2 ** min(tries - 1, 30), longest_s) * rng.uniform(0.5, 1.0)

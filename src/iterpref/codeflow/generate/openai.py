@@ -23,11 +23,13 @@ from iterpref.codeflow.generate.chat import (
     request_key,
 )
 from iterpref.codeflow.generate.limits import parse_retry_after
+from iterpref.codeflow.generate.transport import BadBody, http_client, transport_errors
 from iterpref.errors import UserError
 
 CHARS_PER_TOKEN = 4  # where the server does not count
+_MOST_TOKENS = 2**31  # a count above that of any model's context is none
 _DETAIL_CHARS = 300
-_RETRIED = (408, 409, 425, 429)  # and every 5xx
+_RETRIED = (408, 409, 425, 429)  # and every 5xx, and a redirect to nowhere
 _TOO_LONG = ("context_length", "context length", "maximum context", "too long", "max_model_len")
 
 
@@ -76,7 +78,7 @@ class OpenAIBackend:
             self._client = self._openai.AsyncOpenAI(
                 api_key=key or "none", base_url=self.base_url, max_retries=0,
                 timeout=None,  # it is ours: some transports call a refused connection a timeout
-                http_client=_http_client(self._openai),
+                http_client=http_client(self._openai),
             )  # fmt: skip
         return self._client
 
@@ -103,6 +105,10 @@ class OpenAIBackend:
             raise self._by_status(error) from None
         except api.APIConnectionError as error:
             raise ServerFault("connection", _short(error.__cause__ or error)) from None
+        except BadBody as error:
+            raise ServerFault(error.reason, _short(error)) from None
+        except transport_errors() as error:
+            raise ServerFault("connection", _short(error)) from None
         except (UnicodeEncodeError, ValueError) as error:
             raise RequestRefused("unsendable", _short(error)) from None
         return _read(content, self.model, messages, params, attempt)
@@ -121,9 +127,9 @@ class OpenAIBackend:
                 f"{where} has no model '{self.model}', or is no such server ({status}: {detail}); change generate.model=NAME, or "
                 "generate.base_url=URL (which mostly ends in /v1)"
             )
-        if status == 429 and "insufficient_quota" in f"{error.code} {error.type} {detail}":
+        if status == 402 or (status == 429 and "insufficient_quota" in f"{error.code} {error.type} {detail}"):
             return Unrecoverable(f"{where}: the account behind ${self._key_env} is out of credit ({detail}); top it up, or change generate.key_env=NAME")  # fmt: skip
-        if status in _RETRIED or status >= 500:
+        if status in _RETRIED or status >= 500 or status < 400:
             return ServerFault(f"http_{status}", detail, parse_retry_after(error.response.headers.get("retry-after")))
         text = f"{error.code} {detail}".lower()
         return RequestRefused("context_length" if any(w in text for w in _TOO_LONG) else f"http_{status}", detail)
@@ -132,14 +138,6 @@ class OpenAIBackend:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
-
-
-def _http_client(openai: Any) -> Any:
-    """The client's faster transport where aiohttp is installed; None: its usual one, which takes twice the CPU time of a call."""
-    try:
-        return openai.DefaultAioHttpClient()
-    except RuntimeError:
-        return None
 
 
 def _read(content: bytes, model: str, messages: Sequence[Message], params: ChatParams, attempt: int) -> Completion:
@@ -172,7 +170,7 @@ def _read(content: bytes, model: str, messages: Sequence[Message], params: ChatP
 
 def _count(usage: Any, name: str, chars: int) -> int:
     value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and value >= 0 else -(-chars // CHARS_PER_TOKEN)
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else -(-chars // CHARS_PER_TOKEN)
 
 
 def _short(text: object) -> str:

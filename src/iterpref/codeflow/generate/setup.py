@@ -83,10 +83,15 @@ class CachedLines:
         self._cache = RequestCache(data / CACHE)
         self._budget = budget_of(self._limits, self._cache, spender)
         self._clients: dict[tuple[str | None, ...], ChatClient] = {}
+        self._by_role: dict[str, ChatClient] = {}
 
     def of(self, role: str) -> ChatBackend:
         """The line of `debugger` or `judge`; any other name is the author's."""
-        own = for_role(self._config, role)
+        if role not in self._by_role:
+            self._by_role[role] = self._open(for_role(self._config, role))
+        return self._by_role[role]
+
+    def _open(self, own: GenerateConfig) -> ChatClient:
         place = (own.name, own.model, own.base_url, own.key_env)
         if place not in self._clients:
             backend = backend_of(own, self._data, self._local, self._stop)

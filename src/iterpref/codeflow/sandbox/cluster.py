@@ -22,6 +22,7 @@ from iterpref.schema import Verdict
 log = logging.getLogger(__name__)
 LOSSES = 3  # nodes that one run may be lost with: it may be what ends them
 LOOK_S = 2.0  # between two looks whether a node is still there, while it runs something
+SILENT_S = 30.0  # longest wait for a word of a node that the cluster takes for alive: a hanging one is as good as lost
 START_S = 120.0  # longest wait for the cores of all nodes
 
 
@@ -98,15 +99,21 @@ class ClusterSandbox:
         errors = self._ray.exceptions
         try:
             answer = node.actor.run.remote(request)
-            # A call to a machine that is gone may wait for long: the cluster knows earlier.
             while not self._ray.wait([answer], timeout=LOOK_S)[0]:
-                if not any(n["NodeID"] == node.id and n["Alive"] for n in self._ray.nodes()):
+                if not self._lives(node):
                     return None
-            return self._ray.get(answer)
-        except (errors.RayActorError, errors.NodeDiedError, errors.ObjectLostError):
+            return self._ray.get(answer, timeout=SILENT_S)
+        except (errors.RayActorError, errors.NodeDiedError, errors.ObjectLostError, errors.GetTimeoutError):
             return None
         except errors.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
+
+    def _lives(self, node: _Node) -> bool:
+        """A call to a machine that is gone may wait for long, and the cluster knows earlier; of a process that hangs it never
+        knows, but that one has no word for us either."""
+        if not any(n["NodeID"] == node.id and n["Alive"] for n in self._ray.nodes()):
+            return False
+        return bool(self._ray.wait([node.actor.about.remote()], timeout=SILENT_S)[0])
 
     def arun(self, request: RunRequest) -> asyncio.Future[RunResult]:
         return asyncio.wrap_future(self._threads.submit(self.run, request))
@@ -141,7 +148,7 @@ class ClusterSandbox:
 
         count = workers or _cores(node)
         actor = self._ray.remote(NodePool).options(
-            num_cpus=min(count, _cores(node)), max_concurrency=count + 1, max_restarts=0,
+            num_cpus=min(count, _cores(node)), max_concurrency=count + 1, max_restarts=0,  # runs, and `about` at any time
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote(count, tier, allow_unsafe)  # fmt: skip
         return _Node(node, actor, count)
