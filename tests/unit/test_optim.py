@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iterpref.config import Config, OptimConfig
-from iterpref.models.optim import build_optimizer, build_schedule, lr_factor, total_steps
+from iterpref.models.optim import build_optimizer, build_schedule, clip, lr_factor, total_steps
 
 
 def test_three_percent_of_a_hundred_steps_warm_up_in_thirds_then_the_cosine_begins() -> None:
@@ -75,3 +75,26 @@ def test_the_run_has_epochs_times_the_global_batches_unless_stopped_before(
     config = Config()
     config.trainer.epochs, config.data.global_batch, config.trainer.max_steps = 3, 128, max_steps
     assert total_steps(config, pairs) == wanted
+
+
+def test_gradients_in_bf16_are_clipped_by_their_norm_and_not_by_its_first_two_digits() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(n, dtype=torch.bfloat16)) for n in (5985, 3, 1)]
+    for weight in weights[:2]:
+        weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.AdamW(weights)
+    # sqrt(5988) = 77.38, for which bf16 has 77.5
+    norm = clip(optimizer, 7.738)
+    assert norm.dtype == torch.float32
+    assert float(norm) == pytest.approx(math.sqrt(5988), rel=1e-6)
+    for weight in weights[:2]:
+        assert weight.grad is not None
+        assert set(weight.grad.tolist()) == {0.10009765625}  # the bf16 next to 0.1
+    assert weights[2].grad is None
+
+
+def test_gradients_within_the_limit_stay_as_they_are() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    for limit in (5.1, float("inf")):
+        assert float(clip(torch.optim.AdamW([weight]), limit)) == 5.0
+        assert weight.grad.tolist() == [3.0, 4.0]

@@ -51,8 +51,17 @@ def clip(optimizer: AdamW, limit: float) -> torch.Tensor:
     """The norm of all gradients, which are scaled to at most `limit`: in place, or by the optimizer's next step."""
     if hasattr(optimizer, "clip"):
         return optimizer.clip(limit)
-    norm = torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], limit)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    shards = any(isinstance(g, DTensor) for g in gradients)
+    own = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
+    # torch's clip_grad_norm_ has the norm in the gradients' dtype: in bf16, two digits.
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(own, 2, torch.float32)))
+    if shards:
+        square = norm.square()
+        torch.distributed.all_reduce(square)
+        norm = square.sqrt()
+    torch._foreach_mul_(own, (limit / (norm + 1e-6)).clamp(max=1.0))
+    return norm
 
 
 def total_steps(config: Config, train_pairs: int) -> int:
