@@ -168,7 +168,7 @@ def main() -> None:
     from iterpref.cli import run_task
     from iterpref.train import train
 
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     said = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.argv = said["argv"]
     logging.basicConfig(
@@ -179,9 +179,14 @@ def main() -> None:
     run_task(lambda: train(load(OmegaConf.create(said["config"]))))
 
 
-def _die_with_parent() -> None:
-    os.read(0, 1)  # not through sys.stdin, whose lock would be held when the interpreter ends
-    os._exit(1)
+def die_with_parent() -> None:
+    """Ends this process, one that `launch` has started, as soon as that one is gone."""
+
+    def wait() -> None:
+        os.read(0, 1)  # not through sys.stdin, whose lock would be held when the interpreter ends
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from iterpref.bench.timing import product_rate
 from iterpref.config import Config
 from iterpref.data.collate import collate, trie_tokens
 from iterpref.data.loader import PairLoader
-from iterpref.launch import enter, rank, world_size
+from iterpref.launch import die_with_parent, enter, rank, world_size
 from iterpref.losses import loss_terms
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import load_tokenizer
@@ -159,6 +159,7 @@ def _lines(file: Path) -> dict[str, list[float]]:
 
 
 def main() -> None:
+    die_with_parent()
     job = Path(sys.argv[1])
     cells = json.loads(job.read_text())["cells"]
     config = Config()
@@ -181,6 +182,8 @@ def main() -> None:
 
 def _say(job: Path, number: int, result: dict[str, Any]) -> None:
     (job.parent / f"{number}-{rank()}.json").write_text(json.dumps(result))
+    if rank() == 0:  # at once: the report comes when all cells have ended
+        print(f"cell {number}: {json.dumps(result)}", flush=True)
 
 
 if __name__ == "__main__":
