@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+
+import pytest
 
 from iterpref.codeflow.statistic_tables import costs, tables
 from iterpref.codeflow.statistics import Counts
@@ -99,10 +102,18 @@ def test_features_are_counted_once_a_trajectory_by_the_first_names_of_their_path
     assert found == [Statistic("feature", -1, "graphs/search", 1), Statistic("feature", -1, "text/parsing", 2)]
 
 
-def test_the_reports_figures_hold_what_the_tables_hold() -> None:
+def test_a_figure_of_some_bars_says_how_many_there_are() -> None:
+    kinds = [Statistic("category", -1, f"c{i:02d}", i + 1) for i in range(20)]
+    assert [panel.title for panel in charts(kinds)] == ["Kinds of tasks: 10 of 20"]
+    assert [panel.title for panel in charts(kinds[:10])] == ["Kinds of tasks"]
+
+
+def test_the_reports_figures_hold_what_the_tables_hold(caplog: pytest.LogCaptureFixture) -> None:
     rows = [Statistic("verdict", i, v, 10 * i + n) for i in (0, 1) for n, v in enumerate("ABCDEF", 1)]
     rows += [Statistic("coverage", -1, "0.9", 7), Statistic("category", -1, "lists <b>", 3)]
-    verdicts, coverage, category = charts(rows)
+    with caplog.at_level(logging.INFO):
+        verdicts, coverage, category = charts(rows)
+    assert not caplog.records  # matplotlib doubts numbers that are given as texts
     # The three commonest in colours of their own; the other three together.
     assert [(k.name, k.colour, k.said) for k in verdicts.lines] == [("F", 1, "22"), ("E", 2, "20"), ("D", 3, "18"), ("others", 4, "42")]  # fmt: skip
     assert verdicts.summary == "Verdicts by iteration: F 22; E 20; D 18; others 42"
