@@ -440,10 +440,17 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: str | None, seconds:
     assert parse_retry_after(value, now=lambda: 10.0) == seconds
 
 
+def test_a_wrong_clock_of_ours_changes_no_wait() -> None:
+    sent, wanted = "Fri, 27 Nov 2026 10:00:00 GMT", "Fri, 27 Nov 2026 10:00:20 GMT"
+    for clock in (0.0, 4e9):
+        assert parse_retry_after(wanted, sent, now=lambda clock=clock: clock) == 20
+    assert parse_retry_after("30", sent, now=lambda: 0.0) == 30
+
+
 @settings(deadline=None)
-@given(st.text())
-def test_no_header_breaks_the_reader(value: str) -> None:
-    seconds = parse_retry_after(value)
+@given(st.text(), st.text())
+def test_no_header_breaks_the_reader(value: str, date: str) -> None:
+    seconds = parse_retry_after(value, date)
     assert seconds is None or seconds >= 0
 
 

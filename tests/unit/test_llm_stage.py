@@ -16,6 +16,7 @@ import pytest
 from iterpref.artifacts import Artifact
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
 from iterpref.build import build_generator
+from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
@@ -357,6 +358,38 @@ def test_wrong_settings_stop_at_once(tmp_path, serve, reply: Reply, option: str)
     with pytest.raises(UserError, match=rf"{option}.*0 of 50 trajectories are finished"):
         build(tmp_path, server, problems, concurrency=2)
     assert len(server.requests) <= 2
+
+
+@pytest.mark.parametrize("fault", [error(401, "expired"), error(402, "no credit left"), error(404, "no such model")])
+def test_what_goes_wrong_for_good_in_the_middle_costs_no_row_and_no_answer(tmp_path, serve, fault: Reply) -> None:
+    wrong = [True]
+    server = serve(lambda request, n: fault if wrong[0] and n >= 3 else developer(request, n))
+    with pytest.raises(UserError, match=r"generate\..*of 4 trajectories are finished and kept"):
+        build(tmp_path / "a", server, concurrency=1)
+    asked_for = len(server.requests)
+    wrong[0] = False
+    assert digest(build(tmp_path / "a", server)) == digest(build(tmp_path / "calm", serve()))
+    assert len(server.requests) - asked_for == 3  # of the six answers, those that had not come
+
+
+def test_a_disk_that_is_full_stops_the_stage_and_room_lets_it_go_on(tmp_path, serve, monkeypatch) -> None:
+    kept = RequestCache.put
+    room = [2]
+
+    def put(self: RequestCache, *args: Any) -> Any:
+        if room[0] == 0:
+            self._run("PRAGMA max_page_count = 1")  # SQLite's own disk, which is then full
+            self._run("CREATE TABLE filler AS SELECT randomblob(1000000)")
+        room[0] -= 1
+        return kept(self, *args)
+
+    monkeypatch.setattr(RequestCache, "put", put)
+    server = serve()
+    with pytest.raises(OSError, match="full"):
+        build(tmp_path / "a", server, concurrency=1)
+    room[0] = -1
+    assert digest(build(tmp_path / "a", server)) == digest(build(tmp_path / "calm", serve()))
+    assert len(server.requests) <= 6 + 1  # one call's answer found no room
 
 
 def test_a_budget_stops_the_stage_and_a_higher_one_goes_on(tmp_path, serve) -> None:

@@ -114,7 +114,11 @@ class ChatClient:
             raise
         answer = replace(answer, request_key=key, model=self.model, cost=self._price(answer))
         self.tally.answered += 1
-        return self._cache.put(messages, params, attempt, answer, self._spender)
+        try:
+            return self._cache.put(messages, params, attempt, answer, self._spender)
+        except OSError as error:  # no room: what was asked for now would be paid for and lost
+            self.stop.set(error)
+            raise
 
     async def _paid(self, messages: Sequence[Message], params: ChatParams, attempt: int) -> Completion:
         """An answer within the budget, whose place is kept from the first try to the last."""

@@ -51,19 +51,30 @@ class Stop:
             self.check()
 
 
-def parse_retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110: seconds, or an HTTP date); None for none and for nonsense."""
+def parse_retry_after(value: str | None, date: str | None = None, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110: seconds, or an HTTP date); None for none and for nonsense.
+
+    `date`: the response's own Date, which a date is held against, so that a clock of ours that is wrong changes nothing.
+    """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-        except (TypeError, ValueError, OverflowError):
+        wanted, sent = _timestamp(value), _timestamp(date or "")
+        if wanted is None:
             return None
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now()
+        seconds = wanted - (now() if sent is None else sent)
     return max(seconds, 0.0) if seconds == seconds else None
+
+
+def _timestamp(date: str) -> float | None:
+    """Of an HTTP date; None for nonsense."""
+    try:
+        when = email.utils.parsedate_to_datetime(date)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def backoff(tries: int, fault: ServerFault, longest_s: float, rng: random.Random) -> float:

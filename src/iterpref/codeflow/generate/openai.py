@@ -130,7 +130,9 @@ class OpenAIBackend:
         if status == 402 or (status == 429 and "insufficient_quota" in f"{error.code} {error.type} {detail}"):
             return Unrecoverable(f"{where}: the account behind ${self._key_env} is out of credit ({detail}); top it up, or change generate.key_env=NAME")  # fmt: skip
         if status in _RETRIED or status >= 500 or status < 400:
-            return ServerFault(f"http_{status}", detail, parse_retry_after(error.response.headers.get("retry-after")))
+            headers = error.response.headers
+            wish = parse_retry_after(headers.get("retry-after"), headers.get("date"))
+            return ServerFault(f"http_{status}", detail, wish)
         text = f"{error.code} {detail}".lower()
         return RequestRefused("context_length" if any(w in text for w in _TOO_LONG) else f"http_{status}", detail)
 
