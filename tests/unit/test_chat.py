@@ -189,11 +189,16 @@ def test_whatever_the_answer_depends_on_is_in_the_key(change: dict[str, Any]) ->
         (answer("late", delay_s=5), "timeout"),
     ],
 )
-def test_a_passing_fault_is_tried_again_and_counted(tmp_path, serve, fault: Reply, reason: str) -> None:
+def test_a_passing_fault_is_tried_again_counted_and_told_once(
+    tmp_path, serve, caplog, fault: Reply, reason: str
+) -> None:
     server = serve(script(fault, fault, answer("at last")))
     (done,), client = talk(tmp_path, server, timeout_s=1 if reason == "timeout" else 10)
     assert done.text == "at last"
     assert client.tally.faults == {reason: 2}
+    (line,) = caplog.messages
+    assert reason in line
+    assert "generate.retries" in line
     assert (len(server.requests), client.tally.answered) == (3, 1)
 
 

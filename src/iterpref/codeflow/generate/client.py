@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from iterpref.codeflow.generate.chat import (
 )
 from iterpref.codeflow.generate.limits import Budget, BudgetSpent, Rate, Stop, backoff
 
+log = logging.getLogger(__name__)
 CHARS_PER_TOKEN = 4  # for what is not counted yet
 REFUSALS_IN_A_ROW = 20  # without one answer before: then it is the options, not the requests
 
@@ -148,6 +150,11 @@ class ChatClient:
 
     async def _wait_after(self, fault: ServerFault, tries: int) -> None:
         """Waits until the request may be tried again; raises `GaveUp` after the last try."""
+        if fault.reason not in self.tally.faults:  # a server that is down is waited for: whoever looks on should know
+            log.warning(
+                "%s: %s; each request is tried again up to %d times (generate.retries), and the summary counts such faults",
+                self.model, fault, self._limits.retries,
+            )  # fmt: skip
         self.tally.faults[fault.reason] += 1
         if tries > self._limits.retries:
             raise GaveUp(fault, tries)
