@@ -33,7 +33,8 @@ smoke: $(READY) ## the whole way with a random tiny model: does everything work 
 
 test: $(READY) lint types ## lint, types and all tests but those that need a GPU
 	# One thread a worker: two workers whose threads wait for each other at every barrier are ten times slower.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -n 2 --dist loadfile
+	# In the order of the folders: the long files come before the many short ones, and no worker is left alone with them.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .
