@@ -247,20 +247,8 @@ class Config:
 
 
 # What each command reads: an override of another section would have no effect there, and so is refused.
-_DATA = (
-    "seed",
-    "plugins",
-    "paths",
-    "problems",
-    "generate",
-    "executor",
-    "sandbox",
-    "debug",
-    "pairs",
-    "mask",
-    "model",
-    "data",
-)
+_PAIRS = ("seed", "plugins", "paths", "problems", "generate", "executor", "sandbox", "debug", "pairs")
+_DATA = (*_PAIRS, "mask", "model", "data")
 SECTIONS = {
     "prepare": _DATA,
     "train": (
@@ -278,19 +266,7 @@ SECTIONS = {
         "evaluate",
         "report",
     ),
-    "export": (
-        "seed",
-        "plugins",
-        "paths",
-        "problems",
-        "generate",
-        "executor",
-        "sandbox",
-        "debug",
-        "pairs",
-        "model",
-        "export",
-    ),
+    "export": (*_PAIRS, "model", "export"),
     "evaluate": (
         "seed",
         "plugins",

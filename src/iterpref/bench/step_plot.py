@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+_LEAST_BARS = 3  # of a panel; with fewer, a bar is as wide as one of three
+
 
 def draw(record: dict[str, Any], path: Path) -> None:
     """From a record of `iterpref.bench.step`; a contender that failed has no bar."""
@@ -25,6 +27,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
             axis.set_xticks(range(len(rows)), titles, fontsize=7)
             axis.set_ylabel(unit)
             axis.margins(y=0.12)
+            axis.set_xlim(-0.5, max(len(rows), _LEAST_BARS) - 0.5)
             axis.spines[["top", "right"]].set_visible(False)
         pairs = "pairs alike" if run["alike"] else "pairs with nothing in common"
         axes[0, column].set_title(f"{run['shape']} shape, {run['pairs']} {pairs}", fontsize=10)

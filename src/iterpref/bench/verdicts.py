@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m iterpref.bench.verdicts", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--tasks", type=Path, required=True, help="EvalPlus's tasks, JSONL")
-    parser.add_argument("--results", type=Path, nargs="+", required=True, help="EvalPlus's results, JSON")
+    parser.add_argument(
+        "--results", type=Path, nargs="+", action="extend", required=True, help="EvalPlus's results, JSON"
+    )
     parser.add_argument("--rules", default="0.2", help="EvalPlus's version that judged them (default 0.2)")
     parser.add_argument("--workers", type=int, default=None, help="runs at once (default: one a core)")
     parser.add_argument("--busy", action="store_true", help="keep every core busy meanwhile")

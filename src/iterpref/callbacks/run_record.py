@@ -111,7 +111,7 @@ def read_config(run: Path) -> Config:
 
 
 # What a run computes does not depend on them.
-_NO_PART_OF_TRAINER = ("devices", "nodes", "timeout_s", "checkpoints")  # a run may go on with more or fewer devices
+_NO_PART_OF_TRAINER = ("devices", "nodes", "timeout_s", "checkpoints")  # it may go on with other devices, say
 _NO_PART = ("paths", "logger", "report", "evaluate", "resume", "plan", "sweep", "plugins")
 
 
