@@ -9,7 +9,7 @@ from iterpref.codeflow.generate.local import LocalModels
 from iterpref.codeflow.judge import Judge
 from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
 from iterpref.config import Config, SandboxConfig
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.generate import GenerateConfig
 
 
 def local_models(config: Config) -> LocalModels:

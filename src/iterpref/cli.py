@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from iterpref.config import SECTIONS, Config, load, to_dict
-from iterpref.config_rules import check_effects
+from iterpref.config.rules import check_effects
 from iterpref.errors import UserError
 from iterpref.overrides import (
     CONFIG_DIR,

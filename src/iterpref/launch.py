@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.config import Config, TrainerConfig, load, to_dict
+from iterpref.config.training import world_size
 from iterpref.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,16 +29,6 @@ log = logging.getLogger(__name__)
 _GRACE_S = 30.0  # for the others, once one has failed: they may be about to say why
 _SAVING_S = 600.0  # for all, after SIGTERM: a checkpoint may be large
 _POLL_S = 0.1
-
-
-def world_size(config: TrainerConfig) -> int:
-    """Processes of the whole job, one a device."""
-    return config.devices * config.nodes
-
-
-def sharded(config: TrainerConfig) -> bool:
-    """Whether each device holds a part of weights, gradients and optimizer."""
-    return config.strategy in ("fsdp2", "deepspeed_3")
 
 
 def rank() -> int:

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.config import Config
+from iterpref.config.training import sharded, world_size
 from iterpref.errors import UserError
-from iterpref.launch import sharded, world_size
 
 GIB = 2**30
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

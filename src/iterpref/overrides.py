@@ -12,8 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from iterpref.config import SECTIONS, nearest, schema_keys, unknown_key
-from iterpref.errors import UserError
+from iterpref.config import SECTIONS, schema_keys, unknown_key
+from iterpref.errors import UserError, nearest
 
 CONFIG_DIR = Path(__file__).parent / "configs"
 # Groups that reach into every section, and the commands that know them.

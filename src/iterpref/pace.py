@@ -7,7 +7,7 @@ alone train); a reference that runs beside (`live`, `adapter`) takes 2 more, and
 from __future__ import annotations
 
 from iterpref.config import Config
-from iterpref.launch import world_size
+from iterpref.config.training import world_size
 from iterpref.memory import Shape, pass_sizes
 
 # Of an H200, in operations a second: a large matrix product, and the share of it that whole steps reached (docs/results.md, "The whole step").

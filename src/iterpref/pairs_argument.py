@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from iterpref.config import nearest
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest
 
 _DATA_SUFFIX = re.compile(r"\.(json|jsonl|ndjson|parquet|csv|tsv|txt|gz|arrow|zip|zst)$", re.IGNORECASE)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from iterpref.batch import Batch
 from iterpref.config import Config
+from iterpref.config.training import world_size
 from iterpref.errors import UserError
-from iterpref.launch import is_rank, world_size
+from iterpref.launch import is_rank
 from iterpref.models.policy import score_rows
 from iterpref.ops import TokenLogRatio
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from iterpref.config import Config, to_dict
-from iterpref.config_sweep import METRICS
+from iterpref.config.sweep import METRICS
 from iterpref.errors import UserError
 from iterpref.launch import rank
 

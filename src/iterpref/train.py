@@ -56,9 +56,10 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.callbacks.run_record import RunRecord
     from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.checkpoints import checkpoint_step
+    from iterpref.config.training import sharded
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.devices import resolve_device
-    from iterpref.launch import enter, rank, sharded
+    from iterpref.launch import enter, rank
     from iterpref.memory import memory_advice
     from iterpref.ops import resolve_backend
     from iterpref.strategies import whole_weights

@@ -23,7 +23,7 @@ from iterpref.bench.chat_server import ChatServer, Reply, Request, answer
 from iterpref.cli import CONFIG_DIR
 from iterpref.codeflow.problems import load_problems
 from iterpref.config import ModelConfig
-from iterpref.config_codeflow import ProblemsConfig
+from iterpref.config.codeflow import ProblemsConfig
 from iterpref.schema import PreferencePair
 
 pytestmark = pytest.mark.usefixtures("commands_here")

@@ -12,7 +12,7 @@ import torch
 
 from iterpref.checkpoints import policy_weights
 from iterpref.config import Config, ModelConfig, to_dict
-from iterpref.config_model import LoraConfig
+from iterpref.config.model import LoraConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import batch_logps
 from iterpref.errors import UserError

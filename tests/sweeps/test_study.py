@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 
-from iterpref.config_sweep import SweepConfig
+from iterpref.config.sweep import SweepConfig
 from iterpref.errors import UserError
 from iterpref.overrides import parse
 from iterpref.sweeps.study import STUDY, distribution, sampler

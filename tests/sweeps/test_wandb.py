@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.unit.test_eval_tasks import humaneval_row, written
 
-from iterpref.config_sweep import METRICS
+from iterpref.config.sweep import METRICS
 
 from .wandb_file import OfflineRun, offline_runs
 

@@ -356,7 +356,9 @@ def test_messages_name_options_that_exist() -> None:
     from iterpref.config import schema_keys
 
     keys = {key for key, _ in schema_keys()}
-    text = "".join((Path(__file__).parents[2] / "src/iterpref" / f).read_text() for f in ("cli.py", "config_rules.py"))
-    named = set(re.findall(r"\b(?:paths|data|trainer|model|problems|loss|optim|generate)\.[a-z_0-9]+(?==)", text))
+    source = Path(__file__).parents[2] / "src/iterpref"
+    text = "".join(f.read_text() for f in (source / "cli.py", *sorted((source / "config").glob("*.py"))))
+    sections = "|".join(key for key in keys if any(other.startswith(f"{key}.") for other in keys))
+    named = set(re.findall(rf"\b(?:{sections})\.[a-z_0-9.]+(?==)", text))
     assert named
     assert named <= keys

@@ -11,9 +11,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from iterpref.cli import CONFIG_DIR, config_groups, register_schema
-from iterpref.config import SECTIONS, Config, load, nearest, schema_keys, to_dict, unknown_key
-from iterpref.config_rules import check_effects
-from iterpref.errors import UserError
+from iterpref.config import SECTIONS, Config, load, schema_keys, to_dict, unknown_key
+from iterpref.config.rules import check_effects
+from iterpref.errors import UserError, nearest
 from iterpref.overrides import GLOBAL_GROUPS
 
 COMMANDS = tuple(SECTIONS)

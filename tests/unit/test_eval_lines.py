@@ -12,8 +12,8 @@ from tests.unit.test_eval_tasks import humaneval_row, written
 from tests.unit.test_local_models import TINY, FakeLLM
 
 from iterpref.config import BenchmarkConfig, Config
-from iterpref.config_evaluate import check_evaluation_effects
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.evaluate import check_evaluation_effects
+from iterpref.config.generate import GenerateConfig
 from iterpref.errors import UserError
 from iterpref.eval.benchmarked import evaluate_one
 from iterpref.eval.tasks import load_benchmark

@@ -14,7 +14,7 @@ from iterpref.artifacts import Artifact
 from iterpref.codeflow.pair_stages import external_pairs_stage
 from iterpref.codeflow.tally import DroppedPair
 from iterpref.config import PairsConfig
-from iterpref.config_pairs import PairColumnsConfig, PairSplitsConfig
+from iterpref.config.pairs import PairColumnsConfig, PairSplitsConfig
 from iterpref.errors import UserError
 from iterpref.schema import Message, PreferencePair
 

@@ -23,8 +23,8 @@ from iterpref.codeflow.generate.local import LocalModels
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
-from iterpref.config_codeflow import DebugConfig, FeaturesConfig, ProblemsConfig
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.codeflow import DebugConfig, FeaturesConfig, ProblemsConfig
+from iterpref.config.generate import GenerateConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, Trajectory
 

@@ -20,8 +20,8 @@ from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.config import ModelConfig
-from iterpref.config_codeflow import DebugConfig
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.codeflow import DebugConfig
+from iterpref.config.generate import GenerateConfig
 from iterpref.schema import Problem, SourceFile, TestSuite, Trajectory
 
 TESTS = "import unittest\nfrom solution import add\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(add(1), 2)\n"

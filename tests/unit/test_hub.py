@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from iterpref.cli import CONFIG_DIR, register_schema
 from iterpref.codeflow.problems import load_problems
 from iterpref.config import load
-from iterpref.config_codeflow import MappingConfig, ProblemsConfig
+from iterpref.config.codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem
 

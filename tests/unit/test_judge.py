@@ -16,7 +16,7 @@ from iterpref.codeflow.pair_rules import Sieve
 from iterpref.codeflow.pair_stages import judged
 from iterpref.codeflow.spool import Spool
 from iterpref.codeflow.tally import Tally
-from iterpref.config_generate import GenerateConfig, RoleConfig
+from iterpref.config.generate import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 from iterpref.schema import PreferencePair
 

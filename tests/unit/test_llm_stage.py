@@ -21,8 +21,8 @@ from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite
-from iterpref.config_codeflow import DebugConfig
-from iterpref.config_generate import GenerateConfig, RoleConfig
+from iterpref.config.codeflow import DebugConfig
+from iterpref.config.generate import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, SourceFile, TestSuite, Trajectory, Verdict
 

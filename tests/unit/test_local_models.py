@@ -20,7 +20,7 @@ from iterpref.codeflow.generate.local import LocalModel, LocalModels
 from iterpref.codeflow.generate.setup import CachedLines, backend_of, judge_role, llm_generator
 from iterpref.codeflow.generate.transformers import TransformersEngine
 from iterpref.config import ModelConfig
-from iterpref.config_generate import GenerateConfig, RoleConfig
+from iterpref.config.generate import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
 
 TINY = ModelConfig(name="tiny", source="tiny")

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from iterpref.cli import CONFIG_DIR
 from iterpref.codeflow.problems import read_jsonl
 from iterpref.codeflow.suites import NO_TESTS, as_tests
-from iterpref.config_codeflow import MappingConfig
+from iterpref.config.codeflow import MappingConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem
 

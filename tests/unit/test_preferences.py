@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, read_preference
-from iterpref.config_pairs import PairColumnsConfig
+from iterpref.config.pairs import PairColumnsConfig
 from iterpref.schema import Message
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from iterpref.config import Config
-from iterpref.config_rules import check_rules
+from iterpref.config.rules import check_rules
 from iterpref.errors import UserError
 from iterpref.strategies import build_strategy
 

@@ -12,7 +12,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from iterpref.cli import CONFIG_DIR, check_overrides, checked_config, config_groups, quoted, register_schema
-from iterpref.config_rules import check_rules
+from iterpref.config.rules import check_rules
 from iterpref.errors import UserError
 from iterpref.pairs_argument import write_out
 from iterpref.study.choose import tuned

@@ -31,13 +31,13 @@ from iterpref.bench.workloads import function
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
-from iterpref.config_evaluate import BENCHMARKS
 from iterpref.errors import UserError
 from iterpref.eval.samples import Sample, read_samples
 from iterpref.eval.scores import summarise
 from iterpref.eval.scoring import Judged, judge_samples
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.registry import BENCHMARKS
 
 LAUNCH_S = 4.0  # of each launch rate, before and after
 NOTHING = "def f(n):\n    return 45\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 
-from iterpref.config_sweep import SweepConfig
+from iterpref.config.sweep import SweepConfig
 from iterpref.sweeps.study import STUDY
 
 

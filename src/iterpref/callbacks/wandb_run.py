@@ -6,9 +6,10 @@ import lightning as L
 
 from iterpref.callbacks.pair_table import PairTable
 from iterpref.config import Config
+from iterpref.config.training import sharded
 from iterpref.data.datamodule import CodeFlowDataModule
 from iterpref.data.stages import Prepared
-from iterpref.launch import rank, sharded
+from iterpref.launch import rank
 from iterpref.lineage import use_data
 from iterpref.tracking import define_metrics, wandb_mode, wandb_run
 

@@ -15,8 +15,8 @@ from typing import Any
 from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.external.files import BadRow, file_format, read_rows
 from iterpref.codeflow.shingles import ngrams, tokens
-from iterpref.config import PairsConfig, nearest
-from iterpref.errors import UserError
+from iterpref.config import PairsConfig
+from iterpref.errors import UserError, nearest
 from iterpref.schema import Problem
 
 _QUESTION = ("prompt", "text", "question", "instruct_prompt", "complete_prompt", "problem", "content")

@@ -9,9 +9,8 @@ from typing import Any
 
 from iterpref.codeflow.external.source import HUB_ID, SPLIT_NAMES, is_saved, load_quietly, neighbours, reader
 from iterpref.codeflow.problems import Row, read_rows
-from iterpref.config import nearest
-from iterpref.config_codeflow import ProblemsConfig
-from iterpref.errors import UserError
+from iterpref.config.codeflow import ProblemsConfig
+from iterpref.errors import UserError, nearest
 from iterpref.schema import Problem
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet", ".csv": "csv"}

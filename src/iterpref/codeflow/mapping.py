@@ -17,7 +17,7 @@ from jinja2.exceptions import TemplateError
 
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite, stdio_suite
-from iterpref.config_codeflow import MappingConfig
+from iterpref.config.codeflow import MappingConfig
 from iterpref.errors import UserError
 from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite
 

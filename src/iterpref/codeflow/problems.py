@@ -12,7 +12,7 @@ from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.mapping import Mapping
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS
-from iterpref.config_codeflow import MappingConfig, ProblemsConfig
+from iterpref.config.codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
 from iterpref.registry import SOURCES
 from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite

@@ -12,7 +12,7 @@ from iterpref.artifacts import fingerprint
 from iterpref.build import local_models
 from iterpref.cli import is_overridden, merge_overrides, overridden_keys
 from iterpref.config import Config
-from iterpref.config_generate import LOCAL
+from iterpref.config.generate import LOCAL
 from iterpref.errors import UserError
 from iterpref.eval.answering import Answerer, ChatLines, LocalModel, answer_all
 from iterpref.eval.compare import paired

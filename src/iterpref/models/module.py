@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
-from iterpref.launch import sharded
+from iterpref.config.training import sharded
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs

@@ -18,8 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from iterpref.config import nearest
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest
 
 START = "start"
 PHASES = (START, "tune", "main", "variants")

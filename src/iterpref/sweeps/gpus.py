@@ -16,8 +16,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from iterpref.config import Config
+from iterpref.config.training import world_size
 from iterpref.errors import UserError
-from iterpref.launch import world_size
 
 log = logging.getLogger(__name__)
 

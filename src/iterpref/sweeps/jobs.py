@@ -23,7 +23,7 @@ from iterpref.artifacts import fingerprint
 from iterpref.callbacks.run_record import read_done, run_key
 from iterpref.cli import checked_config, explain_os_error
 from iterpref.config import SECTIONS, Config, to_dict
-from iterpref.config_sweep import SweepConfig, scale_changed_by
+from iterpref.config.sweep import SweepConfig, scale_changed_by
 from iterpref.errors import UserError
 from iterpref.progress import track
 from iterpref.sweeps.folders import folder_name, place_job

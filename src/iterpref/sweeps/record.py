@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.callbacks.run_record import read_done, write_whole
-from iterpref.config_sweep import best_first, direction
+from iterpref.config.sweep import best_first, direction
 from iterpref.errors import UserError
 
 

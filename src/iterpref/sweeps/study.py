@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from iterpref.cli import quoted
 from iterpref.config import schema_keys
-from iterpref.config_sweep import SweepConfig, direction
+from iterpref.config.sweep import SweepConfig, direction
 from iterpref.errors import UserError
 from iterpref.overrides import parse
 from iterpref.sweeps.folders import key_of, swept_keys

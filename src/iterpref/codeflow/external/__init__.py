@@ -12,9 +12,9 @@ from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited,
 from iterpref.codeflow.external.source import Source, Table
 from iterpref.codeflow.pairs import localised
 from iterpref.codeflow.tally import Drop, Tally
-from iterpref.config import PairsConfig, nearest
-from iterpref.config_pairs import PairColumnsConfig
-from iterpref.errors import UserError
+from iterpref.config import PairsConfig
+from iterpref.config.pairs import PairColumnsConfig
+from iterpref.errors import UserError, nearest
 from iterpref.progress import track
 from iterpref.schema import SPLITS, PreferencePair
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iterpref.codeflow.code import first_fence
-from iterpref.config_pairs import PairColumnsConfig
+from iterpref.config.pairs import PairColumnsConfig
 from iterpref.schema import Message
 
 _ROLES = {"human": "user", "gpt": "assistant", "developer": "system", "function": "tool", "model": "assistant"}

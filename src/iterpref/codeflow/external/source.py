@@ -12,7 +12,7 @@ from typing import Any
 
 from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
 from iterpref.config import PairsConfig
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
@@ -57,8 +57,6 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
 
 
 def neighbours(path: Path) -> str:
-    from iterpref.config import nearest
-
     folder = path.parent
     if not folder.is_dir():
         return f" (nor a folder {folder})"

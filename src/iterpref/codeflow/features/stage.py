@@ -27,8 +27,8 @@ from iterpref.codeflow.generate.prompts import Prompt
 from iterpref.codeflow.generate.setup import connect, role_of
 from iterpref.codeflow.problems import take_evenly
 from iterpref.codeflow.suites import NO_TESTS
-from iterpref.config_codeflow import FeaturesConfig, ProblemsConfig
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.codeflow import FeaturesConfig, ProblemsConfig
+from iterpref.config.generate import GenerateConfig
 from iterpref.errors import UserError
 from iterpref.record import Record
 from iterpref.schema import Problem

@@ -11,7 +11,7 @@ from typing import Any
 from iterpref.artifacts import fingerprint
 from iterpref.codeflow.generate.chat import Message, RequestRefused
 from iterpref.config import ModelConfig, TrainerConfig
-from iterpref.config_generate import GenerateConfig
+from iterpref.config.generate import GenerateConfig
 from iterpref.errors import UserError
 
 

@@ -15,7 +15,7 @@ from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.generate.llm import Connect, LlmGenerator, Role
 from iterpref.codeflow.generate.local import LocalModels, resolve_device
 from iterpref.codeflow.generate.prompts import Prompt
-from iterpref.config_generate import LOCAL, GenerateConfig, for_role
+from iterpref.config.generate import LOCAL, GenerateConfig, for_role
 from iterpref.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from iterpref.config_option import option
+from iterpref.config.option import option
 
 # Metrics of the last validation that a job may be judged by, and which way is better.
 Direction = Literal["minimize", "maximize"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from iterpref.config_codeflow import MappingConfig
-from iterpref.config_generate import LOCAL, GenerateConfig, for_role
+from iterpref.config.codeflow import MappingConfig
+from iterpref.config.generate import LOCAL, GenerateConfig, for_role
 
 if TYPE_CHECKING:
-    from iterpref.config import Config
+    from iterpref.config.root import Config
 
 _OF_MUTATE = ("bugs_min", "bugs_max", "wrong_repair", "kinds")
 _OF_SERVER = ("base_url", "key_env", "timeout_s", "send_seed", "limit_field")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from iterpref.config_option import option, section
+from iterpref.config.option import option, section
 from iterpref.registry import LOCALISERS
 
 

@@ -1,10 +1,10 @@
-"""Schema of CodeFlow: where tasks come from, and how long one tries. Who writes the code is in `config_generate.py`."""
+"""Schema of CodeFlow: where tasks come from, and how long one tries. Who writes the code is in `generate.py`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from iterpref.config_option import option, section
+from iterpref.config.option import option, section
 from iterpref.registry import SOURCES
 
 
@@ -72,3 +72,24 @@ class DebugConfig:
         "stop", "what becomes of tasks that the model's server failed for good: stop and try again next time, or finish without",
         choices=("stop", "drop"),
     )  # fmt: skip
+
+
+@dataclass
+class SandboxConfig:
+    name: str = option("embedded", "whose walls: our own fork server's, or bubblewrap's", choices=("embedded", "bwrap"))
+    tier: str = option(
+        "auto", "walls of sandbox=embedded; auto: the strongest that this machine gives, or an error",
+        choices=("auto", "namespaces", "landlock", "plain"),
+    )  # fmt: skip
+    allow_unsafe: bool = option(
+        False, "go on with tier plain where nothing better works: no walls around files and network"
+    )
+    workers: int | None = option(None, "runs at once, with executor=ray on each node; null: one a core", low=1)
+    wall_s: float = option(
+        10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0
+    )
+    cpu_s: float = option(2.0, "CPU-time limit of one run, seconds", above=0)
+    memory_mb: int = option(1024, "memory limit of one run, MB", low=64)
+    output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
+    disk_mb: int = option(64, "limit of all files that a run makes, MB", low=1)
+    processes: int = option(32, "limit of processes and threads of one run, its own among them", low=1)

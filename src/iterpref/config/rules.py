@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from iterpref.config import Config, PairsConfig
-from iterpref.config_codeflow_rules import asks_local_model, codeflow_rules, idle_codeflow
-from iterpref.config_evaluate import benchmark_rules, check_evaluation_effects
-from iterpref.config_sweep import idle_sweep
+from iterpref.config.codeflow_rules import asks_local_model, codeflow_rules, idle_codeflow
+from iterpref.config.evaluate import benchmark_rules, check_evaluation_effects
+from iterpref.config.pairs import PairsConfig
+from iterpref.config.root import Config
+from iterpref.config.sweep import idle_sweep
+from iterpref.config.training import sharded, world_size
 from iterpref.errors import UserError
-from iterpref.launch import sharded, world_size
 
 
 def check_rules(config: Config) -> None:

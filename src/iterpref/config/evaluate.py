@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iterpref.config_generate import LOCAL
-from iterpref.config_option import option
+from iterpref.config.generate import LOCAL
+from iterpref.config.option import option
 from iterpref.errors import UserError
 from iterpref.registry import BENCHMARKS
 
 if TYPE_CHECKING:
-    from iterpref.config import Config
+    from iterpref.config.root import Config
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 
-from iterpref.config_option import option, section
+from iterpref.config.option import option, section
 
 MODELS = ("openai", "transformers", "vllm", "replay")
 LOCAL = ("transformers", "vllm")  # models in this process
