@@ -163,7 +163,7 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
             return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
         # Mapped, not read: the weights in it may be large.
         return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # an unpickler meets anything in a file that is cut or of another kind
         raise UserError(f"{path} is no checkpoint that can be read ({type(error).__name__}: {error})") from None
 
 

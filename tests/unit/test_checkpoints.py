@@ -166,3 +166,11 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"not this")
     with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read"):
         checkpoint_step(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not this", b"\x80"])
+def test_shards_without_their_head_are_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").mkdir()
+    (tmp_path / "last.ckpt" / "meta.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read"):
+        checkpoint_step(tmp_path / "last.ckpt")
