@@ -43,9 +43,9 @@ def evaluate_run(command: Config) -> dict[str, Any]:
 
     The start model is scored once: `before.json` is re-used while the settings that it depends on stay the same.
     """
-    from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
     from iterpref.errors import UserError
     from iterpref.eval.plots import draw_calibration
+    from iterpref.run_record import RunRecord, read_config, write_whole
     from iterpref.tracking import track_evaluation
 
     run = Path(command.paths.run)

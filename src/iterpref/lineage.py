@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import Artifact as Stage
-from iterpref.callbacks.run_record import read_done
 from iterpref.data.stages import Prepared
+from iterpref.run_record import read_done
 
 _STAGES = ("trajectories", "pairs", "tokens")
 _OF_MANIFEST = ("counts", "config", "pass_rate_by_iteration", "tier")

@@ -21,7 +21,7 @@ _MAY_CHANGE = ("paths", "logger")
 
 
 def rerun_argument(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """(RUN of `--rerun RUN` or `--rerun=RUN`, the other arguments)."""
+    """(RUN of `--rerun RUN` or `--rerun=RUN`, the other arguments); raises `UserError` for a flag without its folder."""
     arguments = list(argv)
     at = next((i for i, word in enumerate(arguments) if word == FLAG or word.startswith(FLAG + "=")), None)
     if at is None:
@@ -29,7 +29,7 @@ def rerun_argument(argv: Sequence[str]) -> tuple[Path | None, list[str]]:
     word = arguments.pop(at)
     if word == FLAG:
         if at >= len(arguments) or arguments[at].startswith("-"):
-            raise SystemExit(f"\niterpref: {FLAG} needs the folder of a run: python -m iterpref.train {FLAG} RUN")
+            raise UserError(f"{FLAG} needs the folder of a run: python -m iterpref.train {FLAG} RUN")
         return Path(arguments.pop(at)), arguments
     return Path(word.removeprefix(FLAG + "=")), arguments
 
@@ -49,8 +49,8 @@ def free_folder(run: Path) -> Path:
 
 
 def _again(run: Path, command: Config) -> float | None:
-    from iterpref.callbacks.run_record import RunRecord, read_config, read_done
     from iterpref.cli import merge_overrides, overridden_keys
+    from iterpref.run_record import RunRecord, read_config, read_done
     from iterpref.train import train
 
     for key in sorted(overridden_keys()):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iterpref.cli import is_overridden, run_command
+from iterpref.cli import is_overridden, run_command, run_task
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.rerun import rerun, rerun_argument
@@ -32,8 +32,8 @@ def train(config: Config) -> float | None:
 
         print_plan(config)
         return None
-    from iterpref.callbacks.run_record import read_done, run_key
     from iterpref.launch import launch, needs_launch
+    from iterpref.run_record import read_done, run_key
 
     run, key = Path(config.paths.run), run_key(config)
     if config.resume and (done := read_done(run, key)):
@@ -53,7 +53,6 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from hydra.core.hydra_config import HydraConfig
 
     from iterpref.callbacks.pruning import build_pruning
-    from iterpref.callbacks.run_record import RunRecord
     from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.checkpoints import checkpoint_step
     from iterpref.config.training import sharded
@@ -62,6 +61,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     from iterpref.launch import enter, rank
     from iterpref.memory import memory_advice
     from iterpref.ops import resolve_backend
+    from iterpref.run_record import RunRecord
     from iterpref.strategies import whole_weights
     from iterpref.tracking import finish_wandb, run_id
 
@@ -151,10 +151,10 @@ def _finish(
     whole: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """Export, `done.json`, and the model's artifact; a pruned trial is not exported. `whole`: the weights, where the policy holds a shard."""
-    from iterpref.callbacks.run_record import now, write_whole
     from iterpref.lineage import log_model
     from iterpref.models.card import model_card
     from iterpref.models.export import export, export_run
+    from iterpref.run_record import now, write_whole
     from iterpref.tracking import wandb_run
 
     if done["pruned"] is None:
@@ -248,12 +248,17 @@ def last_checkpoint(run: Path, key: str) -> Path | None:
     return checkpoint
 
 
-def main(argv: list[str] | None = None) -> Any:
+def main(argv: list[str] | None = None) -> None:
     """The command; `--rerun RUN` repeats a run."""
-    run, arguments = rerun_argument(sys.argv[1:] if argv is None else argv)
-    if run is not None:
-        return rerun(run, arguments)
-    return run_command("train", train, arguments)
+
+    def command() -> None:
+        run, arguments = rerun_argument(sys.argv[1:] if argv is None else argv)
+        if run is None:
+            run_command("train", train, arguments)
+        else:
+            rerun(run, arguments)
+
+    run_task(command)
 
 
 if __name__ == "__main__":

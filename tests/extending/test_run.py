@@ -47,8 +47,8 @@ def test_the_documented_command_trains_with_all_parts(tmp_path: Path) -> None:
 def test_a_changed_rule_is_another_stage_and_another_run(tmp_path: Path) -> None:
     import iterpref
     from iterpref.artifacts import Artifact
-    from iterpref.callbacks.run_record import run_key
     from iterpref.data.tokens import _identity
+    from iterpref.run_record import run_key
 
     tokenizer = Path(iterpref.__file__).parent / "models" / "tiny"
     config = Config()

@@ -25,7 +25,7 @@ NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="the
 DEEPSPEED = pytest.param("deepspeed_3", marks=NEEDS_DEEPSPEED)
 RANKS = """
 import json, os, signal, sys
-import iterpref.train, iterpref.models.export, iterpref.data.datamodule, iterpref.callbacks.run_record, iterpref.tracking
+import iterpref.train, iterpref.models.export, iterpref.data.datamodule, iterpref.run_record, iterpref.tracking
 import peft, torch, lightning, transformers, iterpref.models.module, torch.distributed.checkpoint.state_dict, torch.distributed.fsdp
 from iterpref.cli import run_task
 from iterpref.config import load

@@ -98,7 +98,7 @@ def in_process() -> Iterator[Any]:
 
 def config_of(run: Path, **changes: Any) -> Config:
     """The config of the finished run, moved to another folder, and changed."""
-    from iterpref.callbacks.run_record import read_config
+    from iterpref.run_record import read_config
 
     config = read_config(run.parent / "run")
     config.paths.run = str(run)

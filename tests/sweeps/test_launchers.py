@@ -23,7 +23,7 @@ from iterpref.cli import run_command
 iterpref.sweeps.jobs.prepare_shared = lambda configs: {}
 
 def task(config):
-    from iterpref.callbacks.run_record import run_key
+    from iterpref.run_record import run_key
 
     run = Path(config.paths.run)
     seen = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "pid": os.getpid(), "torch": "torch" in sys.modules}

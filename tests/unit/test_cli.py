@@ -343,6 +343,15 @@ def test_a_group_replaces_the_section_of_a_run() -> None:
     assert (merged[0].trainer.accelerator, merged[0].trainer.deterministic) == ("cpu", True)
 
 
+def test_a_rerun_of_no_folder_stops_with_2_and_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    from iterpref.train import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["--rerun"])
+    assert stopped.value.code == 2
+    assert "--rerun needs the folder of a run" in capsys.readouterr().err
+
+
 def test_help_does_not_wait_for_torch() -> None:
     program = (
         "import iterpref.train, iterpref.prepare, iterpref.evaluate, iterpref.report, sys; print(*sorted(sys.modules))"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from iterpref.callbacks.run_record import write_whole
 from iterpref.config.sweep import METRICS, best_first, scale_changed_by
 from iterpref.errors import UserError
+from iterpref.run_record import write_whole
 from iterpref.sweeps.leaderboard import as_csv, as_markdown, draw, publish, show
 from iterpref.sweeps.record import SweepRecord
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from iterpref.callbacks import run_record
-from iterpref.callbacks.run_record import RunRecord, git_state, hardware, package_versions, read_config, write_whole
+from iterpref import run_record
 from iterpref.config import Config
 from iterpref.errors import UserError
+from iterpref.run_record import RunRecord, git_state, hardware, package_versions, read_config, write_whole
 
 
 def config_in(run: Path) -> Config:

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 
 from iterpref.batch import Batch
-from iterpref.callbacks.run_record import write_whole
+from iterpref.run_record import write_whole
 
 _WARM_UP, _RECORDED = 2, 4  # optimizer steps
 _ROWS = 40

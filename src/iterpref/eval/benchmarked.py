@@ -47,7 +47,7 @@ def evaluate_models(command: Config) -> dict[str, Any]:
 
 
 def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict[str, Any]:
-    from iterpref.callbacks.run_record import RunRecord, read_config, write_whole
+    from iterpref.run_record import RunRecord, read_config, write_whole
     from iterpref.tracking import Table, track_benchmark
 
     idle = sorted(key for key in overridden_keys() if key.split(".")[0] in ("model", "generate"))

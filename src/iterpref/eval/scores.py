@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import write_whole
 from iterpref.errors import UserError
 from iterpref.eval.packages import absent, third_party
 from iterpref.eval.passk import rate
 from iterpref.eval.samples import Sample
 from iterpref.eval.scoring import Judged
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.run_record import write_whole
 from iterpref.schema import Verdict
 
 KS = (1, 5, 10, 100)

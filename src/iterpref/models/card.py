@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from iterpref.callbacks.run_record import RunRecord, read_done
 from iterpref.config import Config
+from iterpref.run_record import RunRecord, read_done
 
 _WHEEL = {"license": "apache-2.0", "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 _PAPER = "https://arxiv.org/abs/2503.02783"

@@ -65,8 +65,8 @@ def export_run(
 
 def convert(command: Config) -> Path:
     """`iterpref.convert`: exports a checkpoint of the run, and uploads the folder where `convert.push` says so."""
-    from iterpref.callbacks.run_record import read_config
     from iterpref.checkpoints import checkpoint_step, policy_weights, recover
+    from iterpref.run_record import read_config
 
     run, said = Path(command.paths.run), command.convert
     config = read_config(run)

@@ -18,6 +18,7 @@ from iterpref.reporting.curves import panels, pass_rate
 from iterpref.reporting.gather import Run, gather
 from iterpref.reporting.highlight import LEVELS, diff_lines, token_side, visible
 from iterpref.reporting.measures import funnel, headline, measures, turned_tasks
+from iterpref.run_record import write_whole
 from iterpref.schema import Attempt, Trajectory
 
 _ANSWERS = 4  # tasks whose answers are shown
@@ -25,11 +26,9 @@ _ANSWERS = 4  # tasks whose answers are shown
 
 def write_report(run_folder: Path, data: Path, config: ReportConfig) -> Path:
     """Writes `run_folder/report.html` and returns its path; raises `UserError` when there is nothing to report on."""
-    page = render(gather(run_folder, data), config)
     path = run_folder / "report.html"
-    partial = path.with_name(".report.html.partial")
-    partial.write_text(page, encoding="utf-8", newline="\n")
-    return partial.replace(path)
+    write_whole(path, render(gather(run_folder, data), config))
+    return path
 
 
 def render(run: Run, config: ReportConfig) -> str:

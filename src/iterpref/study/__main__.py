@@ -19,8 +19,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import now
 from iterpref.errors import UserError
+from iterpref.run_record import now
 from iterpref.study.choose import tuned
 from iterpref.study.jobs import failures_file, is_done, records
 from iterpref.study.plan import PHASES, Job, Study, read_study

@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import hardware, now, write_whole
 from iterpref.cli import quoted
 from iterpref.errors import UserError
+from iterpref.run_record import hardware, now, write_whole
 from iterpref.study.plan import Job
 
 log = logging.getLogger(__name__)

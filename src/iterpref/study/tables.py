@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import write_whole
 from iterpref.errors import UserError
 from iterpref.eval.tables import Sheet
+from iterpref.run_record import write_whole
 from iterpref.study.figures import draw_likelihood, draw_rates
 from iterpref.study.jobs import failures_file, records
 from iterpref.study.plan import Study

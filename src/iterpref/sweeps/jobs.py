@@ -20,12 +20,12 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from iterpref.artifacts import fingerprint
-from iterpref.callbacks.run_record import read_done, run_key
 from iterpref.cli import checked_config, explain_os_error
 from iterpref.config import SECTIONS, Config, to_dict
 from iterpref.config.sweep import SweepConfig, scale_changed_by
 from iterpref.errors import UserError
 from iterpref.progress import track
+from iterpref.run_record import read_done, run_key
 from iterpref.sweeps.folders import folder_name, place_job
 from iterpref.sweeps.gpus import offer_gpus, refuse_shared_devices
 from iterpref.sweeps.record import SweepRecord

@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from iterpref.callbacks.run_record import write_whole
 from iterpref.config.sweep import direction
+from iterpref.run_record import write_whole
 from iterpref.sweeps.record import JobRow, SweepRecord
 
 # Shown beside the metric that the sweep compares by, where a job has them.

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iterpref.callbacks.run_record import read_done, write_whole
 from iterpref.config.sweep import best_first, direction
 from iterpref.errors import UserError
+from iterpref.run_record import read_done, write_whole
 
 
 @dataclass
