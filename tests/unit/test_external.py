@@ -266,7 +266,7 @@ BROKEN = [
     ("bytes.json", json.dumps(ROWS).replace("Write f7", "Writ\u00e9 f7").encode("latin-1") , ["bytes.json", "not UTF-8"]),
     ("line.jsonl", lines(ROWS[:16]) + '{"prompt": \n' + lines(ROWS), ["line.jsonl:17", "not a JSON object", "bad_rows=drop"]),
     ("bytes.jsonl", lines(ROWS[:3]).encode() + b'{"prompt": "\xff"}\n', ["bytes.jsonl:4", "not UTF-8"]),
-    ("words.json", '["a", "b"]', ["words.json:1", "an object was expected, str came"]),
+    ("words.json", '["a", "b"]', ["words.json:1", "a JSON object was expected, str came"]),
     ("data.json", json.dumps({"data": ROWS}), ["no column 'chosen'", "inside 'data'", "top level"]),
     ("pretty.json", json.dumps({"data": ROWS}, indent=1), ["pretty.json:1", "list [...]"]),
     ("empty.json", "", ["the file is empty"]),

@@ -127,6 +127,10 @@ def test_a_row_that_is_no_task_names_the_line_and_the_fault(
     assert expected in message
 
 
+def test_a_line_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    assert "tasks.jsonl:2: nested too deep" in refused(written(tmp_path, ROW, "[" * 100_000))
+
+
 @pytest.mark.parametrize(("line", "kind"), [("[1]", "list"), ('"a"', "str"), ("null", "NoneType"), ("3", "int")])
 def test_a_line_that_is_no_object_says_what_came(tmp_path: Path, line: str, kind: str) -> None:
     assert f"tasks.jsonl:1: a JSON object was expected, {kind} came" in refused(written(tmp_path, line))

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.bank import load_bank
-from iterpref.codeflow.external.files import BadRow, file_format, read_rows
+from iterpref.codeflow.external.files import file_format, read_rows
 from iterpref.codeflow.shingles import ngrams, tokens
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError, nearest
+from iterpref.json_lines import BadRow
 from iterpref.schema import Problem
 
 _QUESTION = ("prompt", "text", "question", "instruct_prompt", "complete_prompt", "problem", "content")

@@ -14,6 +14,7 @@ from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS
 from iterpref.config.codeflow import MappingConfig, ProblemsConfig
 from iterpref.errors import UserError
+from iterpref.json_lines import BadRow, json_lines
 from iterpref.registry import SOURCES
 from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite
 
@@ -89,30 +90,18 @@ def read_rows(rows: Iterable[Row], mapping: MappingConfig | None) -> list[Proble
 
 def _lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as handle:
-        for number, raw in enumerate(handle, 1):
+        for number, values in json_lines(handle):
             place = f"{path}:{number}"
+            if isinstance(values, BadRow):
+                raise UserError(f"{place}: {values.reason}; mend or remove this line")
             try:
-                # Some editors put a byte order mark in front of the first line.
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(f"{place}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from None
-            if line.strip():
-                yield Row(place, _object(line, place))
-
-
-def _object(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{place}: not a JSON object ({error}); mend or remove this line") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: a JSON object was expected, {type(row).__name__} came")
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        half = error.object[error.start]
-        raise UserError(f"{place}: {half!r} is half of a character, which no file can hold; mend this line") from None
-    return row
+                json.dumps(values, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                half = error.object[error.start]
+                raise UserError(
+                    f"{place}: {half!r} is half of a character, which no file can hold; mend this line"
+                ) from None
+            yield Row(place, values)
 
 
 def _native(place: str, row: dict[str, Any], split: str) -> Problem:

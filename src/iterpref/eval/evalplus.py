@@ -17,7 +17,7 @@ from iterpref.codeflow.sandbox.child.tagged import TooLarge
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult, Sandbox
 from iterpref.errors import UserError
 from iterpref.eval.evalplus_rules import VERSIONS, Agrees, expectations, restore
-from iterpref.eval.tasks.origin import field, json_lines, read_bytes
+from iterpref.eval.tasks.origin import field, read_bytes, rows_of_lines
 from iterpref.progress import track
 from iterpref.schema import SourceFile, Verdict
 
@@ -53,7 +53,7 @@ class Reference:
 
 def read_tasks(path: Path) -> dict[str, Task]:
     """Tasks by their id, in the order of the file (JSONL, gzip if its name ends so). Raises `UserError`."""
-    tasks = parse_tasks(json_lines(path, read_bytes(path, "tasks")))
+    tasks = parse_tasks(rows_of_lines(path, read_bytes(path, "tasks")))
     if not tasks:
         raise UserError(f"{path}: expected at least one task, got an empty file")
     return tasks

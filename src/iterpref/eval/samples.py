@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.errors import UserError
-from iterpref.eval.tasks.origin import json_lines, read_bytes
+from iterpref.eval.tasks.origin import read_bytes, rows_of_lines
 from iterpref.eval.tasks.task import Benchmark
+from iterpref.json_lines import BadRow, as_object
 
 SHOWN = 5  # ids named in a message
 
@@ -65,16 +66,17 @@ def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     data = read_bytes(path, "samples")
     if not data.lstrip().startswith(b"["):
-        yield from json_lines(path, data)
+        yield from rows_of_lines(path, data)
         return
     try:
         rows = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"samples={path}: expected a JSON array, got {error}") from None
     for i, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, item {i}: expected a JSON object, got {type(row).__name__}")
-        yield f"{path}, item {i}", row
+        item = as_object(row)
+        if isinstance(item, BadRow):
+            raise UserError(f"{path}, item {i}: {item.reason}")
+        yield f"{path}, item {i}", item
 
 
 def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_id: str) -> list[str]:

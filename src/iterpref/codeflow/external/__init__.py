@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from iterpref.codeflow.code import of_text
-from iterpref.codeflow.external.files import BadRow
 from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, check_text, read_preference
 from iterpref.codeflow.external.source import Source, Table
 from iterpref.codeflow.pairs import localised
@@ -15,6 +14,7 @@ from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import PairColumnsConfig
 from iterpref.errors import UserError, nearest
+from iterpref.json_lines import BadRow
 from iterpref.progress import track
 from iterpref.schema import SPLITS, PreferencePair
 

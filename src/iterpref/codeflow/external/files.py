@@ -6,24 +6,16 @@ import codecs
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from iterpref.errors import UserError
+from iterpref.json_lines import Row, as_object, json_lines
 
 _CHUNK = 1 << 20  # characters; an object longer than that is read in steps that double
 _FORMATS = "a JSON list, JSON lines or Parquet (JSON may be gzipped)"
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row that is no pair, and why; whether that stops the reading is `pairs.bad_rows`."""
-
-    reason: str
-
-
-Row = dict[str, Any] | BadRow
 Rows = Iterator[tuple[int, Row]]  # numbered from 1: the line of JSON lines, else the row
 
 
@@ -80,7 +72,8 @@ def read_rows(path: Path, kind: str, columns: Sequence[str] | None = None) -> Ro
         if kind == "parquet":
             yield from _parquet(path, columns)
         elif kind == "lines":
-            yield from _lines(path)
+            with _open(path) as file:
+                yield from json_lines(file)
         else:
             yield from _ListReader(path).rows()
     except (EOFError, gzip.BadGzipFile) as error:
@@ -116,32 +109,6 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
         raise UserError(f"{path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
 
 
-def _lines(path: Path) -> Rows:
-    with _open(path) as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                yield number, BadRow(f"not UTF-8 ({error.reason} at byte {error.start} of the line)")
-                continue
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                hint = "; rows over several lines must stand in a list [...]" if line.strip() == "{" else ""
-                yield number, BadRow(f"not a JSON object ({error}){hint}")
-                continue
-            except RecursionError:
-                yield number, BadRow("nested too deep")
-                continue
-            yield number, _object(row)
-
-
-def _object(row: Any) -> Row:
-    return row if isinstance(row, dict) else BadRow(f"an object was expected, {type(row).__name__} came")
-
-
 class _ListReader:
     """A JSON list element by element: `text[at:]` is what was read and not yet used, `line` the line of `at`."""
 
@@ -157,7 +124,7 @@ class _ListReader:
             self._expect("[", "a list")
             while self._peek() != "]" or number:
                 number += 1
-                yield number, _object(self._value(decoder, number))
+                yield number, as_object(self._value(decoder, number))
                 if self._peek() == "]":
                     break
                 self._expect(",", f"',' or ']' behind row {number}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
+from iterpref.json_lines import BadRow, json_lines
 
 Rows = Iterable[tuple[str, dict[str, Any]]]  # (where it stands, the row)
 
@@ -78,7 +79,7 @@ def _from_file(path: Path) -> tuple[Origin, list[tuple[str, dict[str, Any]]]]:
             raise UserError(f"benchmark.path={path}: expected a Parquet file that can be read ({error})") from None
         return _origin(str(path), digest), [(f"{path}, row {i}", row) for i, row in enumerate(rows)]
     data = read_bytes(path, "benchmark.path")
-    return _origin(str(path), hashlib.sha256(data).hexdigest()), list(json_lines(path, data))
+    return _origin(str(path), hashlib.sha256(data).hexdigest()), list(rows_of_lines(path, data))
 
 
 def read_bytes(path: Path, option: str) -> bytes:
@@ -90,18 +91,12 @@ def read_bytes(path: Path, option: str) -> bytes:
         raise UserError(f"{option}={path}: expected a file that can be read, got {error}") from None
 
 
-def json_lines(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_of_lines(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where, row) of every line that holds anything; raises `UserError` at the first broken one."""
-    for i, raw in enumerate(data.split(b"\n"), 1):
-        if not raw.strip():
-            continue
-        where = f"{path}, line {i}"
-        try:
-            row = json.loads(raw.decode("utf-8-sig" if i == 1 else "utf-8"))
-        except ValueError as error:  # UnicodeDecodeError is one
-            raise UserError(f"{where}: expected a JSON object, got {raw[:60]!r} ({error}); mend or remove it") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: expected a JSON object, got {type(row).__name__}; mend or remove it")
+    for number, row in json_lines(data.split(b"\n")):
+        where = f"{path}, line {number}"
+        if isinstance(row, BadRow):
+            raise UserError(f"{where}: {row.reason}; mend or remove it")
         yield where, row
 
 
