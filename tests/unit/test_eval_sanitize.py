@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iterpref.codeflow.generate.answer import parse_quietly
+from iterpref.codeflow.code import tree_of
 from iterpref.eval.sanitize import bigcodebench_program, evalplus_program, last_fence, longest_run
 
 
@@ -24,7 +24,7 @@ def test_the_longest_run_is_the_first_of_the_best_of_all_runs(lines: list[str]) 
     for i, j in itertools.combinations(range(len(lines)), 2):
         run = "\n".join(lines[i : j + 1])
         count = sum(1 for line in lines[i : j + 1] if line.strip())
-        if count > best and parse_quietly(run) is not None:
+        if count > best and tree_of(run) is not None:
             best, found = count, run
     assert longest_run("\n".join(lines)) == found
 

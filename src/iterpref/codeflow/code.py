@@ -70,7 +70,7 @@ def of_text(text: str) -> Completion:
         if blocks:
             return Completion(text, tuple(blocks), "fenced")
         return Completion(text, (), "none", f"no Python between its fences ({', '.join(sorted(languages)) or 'text'})")
-    if isinstance(parse(text), ast.Module) and text.strip():
+    if tree_of(text) and text.strip():
         return Completion(text, (Block(0, len(lines), text),), "bare")
     return Completion(text, (), "none", "no fence, and the text is no Python that parses")
 
@@ -94,14 +94,14 @@ def _fenced(lines: Sequence[str], fences: Sequence[tuple[int, str, str]]) -> tup
         after, end = ends[0]
         if not language or language in _PYTHON:
             block = _block(lines, opening + 1, end)
-            if len(ends) > 1 and not isinstance(parse(block.code), ast.Module):
+            if len(ends) > 1 and not tree_of(block.code):
                 # The first closing fence may stand in a docstring: the block is the shortest that parses.
                 for later, line in ends[1:]:
                     longer = _block(lines, opening + 1, line)
-                    if isinstance(parse(longer.code), ast.Module):
+                    if tree_of(longer.code):
                         after, block = later, longer
                         break
-            if language or isinstance(parse(block.code), ast.Module):
+            if language or tree_of(block.code):
                 blocks.append(block)
         else:
             others.add(language)
@@ -123,6 +123,23 @@ def parse(code: str) -> ast.Module | str:
         return f"line {error.lineno}: {error.msg}"
     except (ValueError, RecursionError, MemoryError) as error:
         return f"{type(error).__name__}: {error}"
+
+
+def tree_of(code: str) -> ast.Module | None:
+    """The syntax tree, or None for what does not parse."""
+    tree = parse(code)
+    return tree if isinstance(tree, ast.Module) else None
+
+
+def imported(tree: ast.Module | None) -> list[str]:
+    """Modules that a program imports, anywhere in it, in their order."""
+    found: list[str] = []
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.append(node.module)
+    return found
 
 
 def same_trees(first: ast.Module, second: ast.Module, docstrings: str = "compare") -> bool:

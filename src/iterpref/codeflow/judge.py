@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from iterpref.codeflow.asking import ask_in_order
-from iterpref.codeflow.code import of_text
-from iterpref.codeflow.generate.answer import BadAnswer, only_json, parse_quietly
+from iterpref.codeflow.code import of_text, tree_of
+from iterpref.codeflow.generate.answer import BadAnswer, only_json
 from iterpref.codeflow.generate.chat import Message, RequestRefused
 from iterpref.codeflow.generate.llm import Connect, Lines, Role
 from iterpref.schema import SourceFile, TestScores, TestSuite
@@ -111,7 +111,7 @@ def neutral(completion: str) -> str:
 
 def neutral_code(text: str) -> str:
     """Raises `BadAnswer` for a program nested too deep to print, which is shown to nobody."""
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     if tree is None:
         # Not even Python: shown without comments, fences and tags, and with the hash of long texts.
         text = _TEXT_OR_COMMENT.sub(lambda match: _shown(match[0]), text)

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
-from iterpref.codeflow.generate.answer import BadAnswer, defined, parse_quietly
+from iterpref.codeflow.code import imported, tree_of
+from iterpref.codeflow.generate.answer import BadAnswer, defined
 from iterpref.codeflow.sandbox.cases import split
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.sandbox.protocol import StdioCases, Tests
@@ -30,7 +31,7 @@ NO_TESTS = TestSuite((), "none", 0)  # of a task whose tests its author writes
 def asserts_suite(code: str, setup: str = "") -> TestSuite:
     """Free-form checks that run in the solution's namespace. Raises `UserError` for checks that are no Python."""
     for text in (code, setup):
-        if parse_quietly(text) is None:
+        if tree_of(text) is None:
             raise UserError(f"tests: expected Python, got {text!r:.80}")
     files = (SourceFile(SETUP, setup),) if setup.strip() else ()
     return TestSuite((*files, SourceFile(CHECKS, code)), "asserts", max(count_asserts(code), 1))
@@ -76,7 +77,7 @@ def module_of(suite: TestSuite) -> str | None:
     """The file that the tests import, where they import one that is not Python's own: `solution.py`."""
     own = {file.name.removesuffix(".py") for file in suite.files}
     for file in suite.files:
-        for module in imported(parse_quietly(file.text)):
+        for module in imported(tree_of(file.text)):
             top = module.split(".")[0]
             if top not in sys.stdlib_module_names and top not in own:
                 return f"{module.replace('.', '/')}.py"
@@ -88,7 +89,7 @@ def wanted_names(suite: TestSuite) -> tuple[str, ...]:
     """Names that the tests take from the solution, as far as their text shows it."""
     names: set[str] = set()
     for file in suite.files if suite.framework in ("unittest", "asserts") else ():
-        tree = parse_quietly(file.text)
+        tree = tree_of(file.text)
         if tree is None:
             continue
         if suite.framework == "asserts":
@@ -108,23 +109,12 @@ def wanted_names(suite: TestSuite) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def imported(tree: ast.Module | None) -> list[str]:
-    """Modules that a program imports, anywhere in it, in their order."""
-    found: list[str] = []
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
-    return found
-
-
 def freeze(tests: Sequence[SourceFile], solution: Sequence[SourceFile]) -> TestSuite:
     """The suite that a model has written for its own program; raises `BadAnswer` for one that cannot judge it."""
     tests = [file for file in tests if file.name.endswith(".py")]
     if not tests:
         raise BadAnswer("tests_missing")
-    trees = [(file, parse_quietly(file.text)) for file in tests]
+    trees = [(file, tree_of(file.text)) for file in tests]
     for file, tree in trees:
         if tree is None:
             raise BadAnswer("tests_do_not_compile", file.name)
@@ -146,7 +136,7 @@ def freeze(tests: Sequence[SourceFile], solution: Sequence[SourceFile]) -> TestS
 
 def count_asserts(text: str) -> int:
     """Checks whose outcome depends on something: `assert f(2) == 4`, `self.assertEqual(...)`, but no `assert True`."""
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     return sum(_checks(node) for node in ast.walk(tree)) if tree else 0
 
 
@@ -170,7 +160,7 @@ def _varies(node: ast.AST) -> bool:
 
 def _calling_its_functions(text: str) -> str:
     """`def test_x(): ...` as pytest would run it: called, unless the program does so itself."""
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     assert tree is not None
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test")]
     called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
@@ -187,12 +177,12 @@ def stub(files: Sequence[SourceFile], suite: TestSuite) -> tuple[SourceFile, ...
     """
     empty = (lambda text: "pass\n") if suite.framework == "stdio" else _emptied
     emptied = tuple(SourceFile(f.name, empty(f.text)) if f.name.endswith(".py") else f for f in files)
-    same = all(parse_quietly(a.text) is None or _dump(a) == _dump(b) for a, b in zip(files, emptied, strict=True))
+    same = all(tree_of(a.text) is None or _dump(a) == _dump(b) for a, b in zip(files, emptied, strict=True))
     return None if same else emptied
 
 
 def _dump(file: SourceFile) -> str:
-    tree = parse_quietly(file.text)
+    tree = tree_of(file.text)
     return ast.dump(tree) if tree else file.text
 
 
@@ -207,5 +197,5 @@ class _Emptier(ast.NodeTransformer):
 
 
 def _emptied(text: str) -> str:
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     return ast.unparse(ast.fix_missing_locations(_Emptier().visit(tree))) + "\n" if tree else text

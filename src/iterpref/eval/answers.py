@@ -21,7 +21,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from iterpref.codeflow.generate.answer import parse_quietly
+from iterpref.codeflow.code import tree_of
 
 _OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[^\s`:{}]*)[^`]*$")
 _PYTHON = ("", "python", "py", "python3")
@@ -98,5 +98,5 @@ def _longest_program(text: str) -> str:
 
 
 def _is_program(text: str) -> bool:
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     return tree is not None and any(not isinstance(node, ast.Expr) for node in tree.body)

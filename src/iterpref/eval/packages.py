@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import platform
 import sys
 from collections.abc import Collection
 from functools import lru_cache
 from importlib.metadata import packages_distributions, version
+
+from iterpref.codeflow.code import imported, tree_of
 
 # What is worth importing before a run: a root of the left needs, at least, the modules on the right. Each set has a
 # server of its own, so that there are few: the first entry that covers all roots is taken.
@@ -27,17 +28,8 @@ _KNOWN = _WARM[-1][0]
 @lru_cache(maxsize=4096)
 def third_party(source: str) -> frozenset[str]:
     """Roots of all modules that the source imports anywhere and that are not Python's own; none if it does not parse."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return frozenset(found - sys.stdlib_module_names)
+    roots = {module.partition(".")[0] for module in imported(tree_of(source))}
+    return frozenset(roots - sys.stdlib_module_names)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 
-from iterpref.codeflow.generate.answer import parse_quietly
+from iterpref.codeflow.code import tree_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -34,7 +34,7 @@ def bigcodebench_program(text: str, entry_point: str) -> str:
 
 def _needed(code: str, entry_point: str, returning: bool) -> str:
     """Imports first, then, in their order, the definitions that are reached from `entry_point`; "" for what does not parse."""
-    tree = parse_quietly(code)
+    tree = tree_of(code)
     imports: list[ast.stmt] = []
     definitions: dict[str, Definition] = {}
     for node in tree.body if tree else ():
@@ -61,7 +61,7 @@ def longest_run(text: str) -> str:
     ]
     # Most lines first, so that the first that parses is the answer.
     for count, first, last in sorted(runs, key=lambda run: (-run[0], run[1], run[2])):
-        if count and parse_quietly(code := "\n".join(lines[first : last + 1])) is not None:
+        if count and tree_of(code := "\n".join(lines[first : last + 1])) is not None:
             return code
     return lines[0]
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import ast
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from iterpref.codeflow.code import tree_of
 from iterpref.schema import SourceFile
 
 MAX_ANSWER = 1_000_000  # characters
@@ -225,7 +225,7 @@ def _reads_like_tests(text: str) -> bool:
 
 def defined(text: str) -> set[str]:
     """Top-level functions, classes and variables of a program; empty for what does not parse."""
-    tree = parse_quietly(text)
+    tree = tree_of(text)
     names: set[str] = set()
     for node in tree.body if tree else ():
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -233,15 +233,6 @@ def defined(text: str) -> set[str]:
         elif isinstance(node, ast.Assign):
             names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
     return names
-
-
-def parse_quietly(text: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape is the model's business
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _checked(pairs: Sequence[tuple[str, str]]) -> tuple[SourceFile, ...]:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from iterpref.codeflow.code import imported, tree_of
 from iterpref.codeflow.generate import NoDraft
 from iterpref.codeflow.generate.answer import Answer, BadAnswer, is_test_name, parse_answer
 from iterpref.codeflow.generate.chat import ChatBackend, ChatParams, Completion, Message, RequestRefused
 from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.generate.prompts import Prompt
-from iterpref.codeflow.suites import freeze, imported, module_of, parse_quietly, wanted_names
+from iterpref.codeflow.suites import freeze, module_of, wanted_names
 from iterpref.schema import Attempt, Draft, LlmCall, Problem, RefusedAnswer, SourceFile
 
 VERSION = 1  # grows with every change of how answers are read
@@ -169,7 +170,7 @@ class LlmGenerator:
     def _preload(self, files: Sequence[SourceFile]) -> tuple[str, ...]:
         if not self.packages:
             return ()
-        used = {name.split(".")[0] for f in files if f.name.endswith(".py") for name in imported(parse_quietly(f.text))}
+        used = {name.split(".")[0] for f in files if f.name.endswith(".py") for name in imported(tree_of(f.text))}
         return tuple(sorted(used & set(self.packages)))
 
 
