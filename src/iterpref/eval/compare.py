@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from iterpref.errors import UserError
+from iterpref.eval.passk import redrawn_means
 
-RESAMPLES = 10_000
+RESAMPLES = 10_000  # of what is compared, whose p-values are shares of them
 
 
 def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 0) -> dict[str, Any]:
@@ -32,8 +33,7 @@ def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 
             f"nothing to compare: the two have no task in common ({len(first)} and {len(second)} tasks); are they of one benchmark?"
         )
     gains = np.array([second[task] - first[task] for task in common], dtype=np.float64)
-    draw = np.random.default_rng(seed)
-    means = np.array([gains[draw.integers(0, gains.size, gains.size)].mean() for _ in range(RESAMPLES)])
+    means = redrawn_means(gains, seed, RESAMPLES)
     low, high = np.percentile(means, [2.5, 97.5])
     p = 2 * min((means <= 0).mean(), (means >= 0).mean())
     binary = all(value in (0.0, 1.0) for side in (first, second) for value in (side[task] for task in common))

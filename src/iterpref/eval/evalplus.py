@@ -16,7 +16,7 @@ from typing import Any
 from iterpref.codeflow.sandbox.child.tagged import TooLarge
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult, Sandbox
 from iterpref.errors import UserError
-from iterpref.eval.evalplus_rules import VERSIONS, Agrees, expectations, restore
+from iterpref.eval.evalplus_rules import LATEST, VERSIONS, Agrees, expectations, restore
 from iterpref.eval.tasks.origin import field, read_bytes, rows_of_lines
 from iterpref.progress import track
 from iterpref.schema import SourceFile, Verdict
@@ -112,7 +112,7 @@ def _reference(task: Task, part: str, result: RunResult) -> Reference:
 
 
 def request(
-    task: Task, part: str, solution: str, reference: Reference, version: str = "0.3", time_factor: float = 1.0
+    task: Task, part: str, solution: str, reference: Reference, version: str = LATEST, time_factor: float = 1.0
 ) -> RunRequest:
     """The run whose verdict is PASS where EvalPlus of this version says "pass". Raises `UserError` for another version."""
     if version not in VERSIONS:

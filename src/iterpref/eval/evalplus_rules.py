@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 VERSIONS = ("0.2", "0.3")
+LATEST = VERSIONS[-1]
 FLOAT_ATOL = 1e-6  # for floats in a task that names no tolerance of its own
 RTOL = 1e-7  # numpy's own default in `assert_allclose`, which every version keeps
 SHOWN = 100  # characters of a value in a message
@@ -83,7 +84,7 @@ class Expected:
 
 
 def expectations(
-    task_id: str, atol: float, inputs: Sequence[tuple[Any, ...]], values: Sequence[Any], version: str = "0.3"
+    task_id: str, atol: float, inputs: Sequence[tuple[Any, ...]], values: Sequence[Any], version: str = LATEST
 ) -> tuple[Expected, ...]:
     """One for each input of a part, in order: a tolerance that one float brought in holds for all inputs after it."""
     if RULES.get(task_id) is _not_none:  # what these return cannot be kept, only whether they return anything
@@ -108,7 +109,7 @@ class Agrees:
     """`(value, expected) -> ""` if EvalPlus would let the value pass, else what differs, in one line. Never raises."""
 
     task_id: str
-    version: str = "0.3"
+    version: str = LATEST
 
     def __call__(self, value: Any, expected: Expected) -> str:
         try:

@@ -56,11 +56,15 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0, resamples: int = 2000
         raise UserError(
             f"mean with an interval: expected at least one value, all of them finite, got {items.size} values"
         )
+    low, high = np.percentile(redrawn_means(items, seed, resamples), [2.5, 97.5])
+    return {"mean": float(items.mean()), "low": float(low), "high": float(high)}
+
+
+def redrawn_means(items: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """[resamples] means of as many items, each redrawn with replacement."""
     draw = np.random.default_rng(seed)
     # One resample at a time: all at once would take resamples * n numbers of memory.
-    means = [items[draw.integers(0, items.size, items.size)].mean() for _ in range(resamples)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"mean": float(items.mean()), "low": float(low), "high": float(high)}
+    return np.array([items[draw.integers(0, items.size, items.size)].mean() for _ in range(resamples)])
 
 
 def rate(counts: Sequence[tuple[int, int]], k: int) -> dict[str, float]:

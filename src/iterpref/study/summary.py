@@ -1,6 +1,6 @@
 """A study's figures out of its records alone, as plain data.
 
-A rate's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn (10,000 times); Wilson's
+A rate's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn; Wilson's
 where each is 0 or 1.
 Beside it stands the standard deviation between seeds. Arms are compared with the baseline, variants with their arm, task by
 task (`eval.compare`), over the seeds that both have.
@@ -14,7 +14,7 @@ from datetime import datetime
 from statistics import mean, stdev
 from typing import Any
 
-from iterpref.eval.compare import paired
+from iterpref.eval.compare import RESAMPLES, paired
 from iterpref.eval.passk import bootstrap_mean, wilson
 from iterpref.study.choose import tuned
 from iterpref.study.plan import START, Study
@@ -77,7 +77,7 @@ def _over_tasks(rates: Sequence[float]) -> dict[str, float]:
     if all(rate in (0.0, 1.0) for rate in rates):
         low, high = wilson(int(sum(rates)), len(rates))
         return {"mean": mean(rates), "low": low, "high": high}
-    return bootstrap_mean(rates, resamples=10_000)
+    return bootstrap_mean(rates, resamples=RESAMPLES)
 
 
 def mean_interval(each: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:

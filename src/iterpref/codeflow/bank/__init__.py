@@ -12,6 +12,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.errors import UserError
 from iterpref.schema import Problem, SourceFile, TestSuite
 
@@ -65,9 +66,6 @@ def read_task(path: Path, split: str = "train") -> Problem:
     solution = [node for node in body if node.lineno < mark]
     tests = [node for node in body if node.lineno > mark]
 
-    n_tests = _count_tests(tests)
-    if n_tests == 0:
-        raise _broken(path, mark, "expected test methods in a unittest.TestCase below the marker, found none")
     used = {node.id for top in tests for node in ast.walk(top) if isinstance(node, ast.Name)}
     imported = sorted(used & {name for node in solution for name in _names(node)})
     if not imported:
@@ -76,11 +74,15 @@ def read_task(path: Path, split: str = "train") -> Problem:
     # Whatever stands between docstring and marker is the solution, comments included.
     reference = "\n".join(lines[tree.body[0].end_lineno : mark - 1]).strip("\n") + "\n"
     judge = f"from solution import {', '.join(imported)}\n\n" + "\n".join(lines[mark:]).strip("\n") + "\n"
+    suite = (SourceFile("test_solution.py", judge),)
+    n_tests = count_tests(suite)
+    if n_tests == 0:
+        raise _broken(path, mark, "expected test methods in a unittest.TestCase below the marker, found none")
     signatures = _Signatures(path, text).render(solution, used)
     return Problem(
         task_id=_task_id(path),
         prompt=f"{inspect.cleandoc(instruction)}\n\nUse this signature:\n\n```python\n{signatures}\n```",
-        tests=TestSuite((SourceFile("test_solution.py", judge),), framework="unittest", n_tests=n_tests),
+        tests=TestSuite(suite, framework="unittest", n_tests=n_tests),
         reference=(SourceFile("solution.py", reference),),
         category=path.parent.name,
         split=split,
@@ -123,16 +125,6 @@ def _names(node: ast.stmt) -> list[str]:
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-
-
-def _count_tests(nodes: list[ast.stmt]) -> int:
-    cases = [
-        node
-        for node in nodes
-        if isinstance(node, ast.ClassDef) and any("TestCase" in ast.unparse(b) for b in node.bases)
-    ]
-    # A set: of two methods with one name unittest sees the second only.
-    return sum(len({m.name for m in c.body if isinstance(m, _FUNCTION) and m.name.startswith("test")}) for c in cases)
 
 
 class _Signatures:

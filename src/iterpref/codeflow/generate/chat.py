@@ -18,6 +18,8 @@ from iterpref.errors import UserError
 from iterpref.record import Record
 from iterpref.schema import Message
 
+CHARS_PER_TOKEN = 4  # where nobody has counted
+
 
 @dataclass(frozen=True)
 class ChatParams(Record):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.generate.chat import (
+    CHARS_PER_TOKEN,
     ChatBackend,
     ChatParams,
     Completion,
@@ -22,9 +23,9 @@ from iterpref.codeflow.generate.chat import (
     request_key,
 )
 from iterpref.codeflow.generate.limits import Budget, BudgetSpent, Rate, Stop, backoff
+from iterpref.config import GenerateConfig
 
 log = logging.getLogger(__name__)
-CHARS_PER_TOKEN = 4  # for what is not counted yet
 REFUSALS_IN_A_ROW = 20  # without one answer before: then it is the options, not the requests
 
 
@@ -32,11 +33,11 @@ REFUSALS_IN_A_ROW = 20  # without one answer before: then it is the options, not
 class CallLimits:
     """See the options of the same names under `generate`."""
 
-    concurrency: int = 32
+    concurrency: int = GenerateConfig.concurrency
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
-    retries: int = 8
-    max_wait_s: float = 600.0
+    retries: int = GenerateConfig.retries
+    max_wait_s: float = GenerateConfig.max_wait_s
     max_calls: int | None = None
     max_total_tokens: int | None = None
     max_cost: float | None = None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from iterpref.codeflow.generate.chat import (
+    CHARS_PER_TOKEN,
     ChatParams,
     Completion,
     Message,
@@ -26,7 +27,6 @@ from iterpref.codeflow.generate.limits import parse_retry_after
 from iterpref.codeflow.generate.transport import BadBody, http_client, transport_errors
 from iterpref.errors import UserError
 
-CHARS_PER_TOKEN = 4  # where the server does not count
 _MOST_TOKENS = 2**31  # a count above that of any model's context is none
 _DETAIL_CHARS = 300
 _RETRIED = (408, 409, 425, 429)  # and every 5xx, and a redirect to nowhere

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +25,7 @@ CACHE = "answers.sqlite"  # under `paths.data`
 
 
 def call_limits(config: GenerateConfig) -> CallLimits:
-    return CallLimits(
-        concurrency=config.concurrency,
-        requests_per_minute=config.requests_per_minute,
-        tokens_per_minute=config.tokens_per_minute,
-        retries=config.retries,
-        max_wait_s=config.max_wait_s,
-        max_calls=config.max_calls,
-        max_total_tokens=config.max_total_tokens,
-        max_cost=config.max_cost,
-        price_in=config.price_in,
-        price_out=config.price_out,
-    )
+    return CallLimits(**{field.name: getattr(config, field.name) for field in fields(CallLimits)})
 
 
 def backend_of(config: GenerateConfig, data: Path, local: LocalModels, stop: Stop) -> ChatBackend:

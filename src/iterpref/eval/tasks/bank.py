@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iterpref.codeflow.sandbox.protocol import RunRequest
-from iterpref.config import BenchmarkConfig
+from iterpref.config import BenchmarkConfig, SandboxConfig
 from iterpref.eval.answers import extract_code
 from iterpref.eval.tasks.origin import Origin
 from iterpref.eval.tasks.task import Benchmark, Messages, Task
 from iterpref.schema import Problem, SourceFile, TestSuite, files_sha256
 
-CPU_S, MEMORY_MB = 2.0, 1024  # as CodeFlow runs them
+_CODEFLOW = SandboxConfig()  # the tasks are written for its limits
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Bank(Benchmark[BankTask]):
 
     def request(self, task: BankTask, part: str, program: str) -> RunRequest:
         assert task.suite is not None
-        return RunRequest((SourceFile("solution.py", program),), task.suite, self.limits(CPU_S, MEMORY_MB))
+        return RunRequest(
+            (SourceFile("solution.py", program),), task.suite, self.limits(_CODEFLOW.cpu_s, _CODEFLOW.memory_mb)
+        )
 
     def stub(self, task: BankTask) -> str:
         return "pass\n"

@@ -85,9 +85,7 @@ def _decimals(line: str) -> list[Decimal] | None:
 class LiveCodeBench(Benchmark[LcbTask]):
     stops = ("###",)
     max_new_tokens = 2000
-
-    def program(self, task: LcbTask, row: Mapping[str, Any]) -> str:
-        return str(row["completion"] if row.get("solution") is None else row["solution"])
+    completes_prompt = False
 
     def request(self, task: LcbTask, part: str, program: str) -> RunRequest:
         files = (SourceFile("solution.py", PRELUDE + program),)

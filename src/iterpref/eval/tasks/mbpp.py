@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,13 +35,11 @@ class Mbpp(Benchmark[MbppTask]):
     stops = (MBPP_DONE,)
     chat_stops = (f"\n{FENCE}",)
     max_new_tokens = 512
+    completes_prompt = False
     shots: tuple[MbppTask, ...] = ()
 
     def task_id(self, raw: Any) -> str:
         return f"Mbpp/{raw}" if isinstance(raw, int) or str(raw).isdigit() else str(raw)
-
-    def program(self, task: MbppTask, row: Mapping[str, Any]) -> str:
-        return str(row["completion"] if row.get("solution") is None else row["solution"])
 
     def request(self, task: MbppTask, part: str, program: str) -> RunRequest:
         assert task.tests is not None
@@ -67,9 +67,6 @@ def _asked(task: MbppTask) -> str:
 
 def _called(asserts: tuple[str, ...]) -> list[str]:
     """The names that the asserts call and Python does not have."""
-    import ast
-    import builtins
-
     calls = (node.func for text in asserts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
     return [name.id for name in calls if isinstance(name, ast.Name) and not hasattr(builtins, name.id)]
 

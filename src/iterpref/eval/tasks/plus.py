@@ -13,6 +13,7 @@ from iterpref.codeflow.sandbox.protocol import RunRequest, Sandbox
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval import evalplus
+from iterpref.eval.evalplus_rules import LATEST
 from iterpref.eval.ledger import Ledger
 from iterpref.eval.packages import environment, third_party
 from iterpref.eval.sanitize import evalplus_program
@@ -32,7 +33,7 @@ class PlusTask(Task):
 class Plus(Benchmark[PlusTask]):
     parts = evalplus.PARTS
     chat_stops = CHAT_STOPS
-    rules = "0.3"
+    rules = LATEST
 
     def __init__(self, name: str, origin: Origin, tasks: Sequence[PlusTask], time_factor: float = 1.0) -> None:
         super().__init__(name, origin, tasks, time_factor)
@@ -83,7 +84,7 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> Plus:
         for task in inner.values()
     ]
     benchmark = Plus(config.name, origin, tasks, config.time_factor)
-    benchmark.rules = config.rules or RULES.get(origin.version, "0.3")
+    benchmark.rules = config.rules or RULES.get(origin.version, LATEST)
     return benchmark
 
 

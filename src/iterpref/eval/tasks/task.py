@@ -40,6 +40,7 @@ class Benchmark(ABC, Generic[T]):
     parts: ClassVar[tuple[str, ...]] = ("base",)
     stops: tuple[str, ...] = ()  # at which what a base model writes is cut
     chat_stops: ClassVar[tuple[str, ...]] = ()  # at which an answer in a chat may end
+    completes_prompt: ClassVar[bool] = True  # the prompt is code that a completion goes on from
     max_new_tokens: ClassVar[int] = 768  # longest answer that the benchmark's own harness asks for
 
     def __init__(self, name: str, origin: Origin, tasks: Sequence[T], time_factor: float = 1.0) -> None:
@@ -74,8 +75,10 @@ class Benchmark(ABC, Generic[T]):
         return str(raw)
 
     def program(self, task: T, row: Mapping[str, Any]) -> str:
-        """The program of a row of samples: `solution`, or `completion` behind the prompt."""
-        return str(row["solution"]) if row.get("solution") is not None else task.prompt + str(row["completion"])
+        """The program of a row of samples: `solution`, or `completion`, behind the prompt if that is code."""
+        if row.get("solution") is not None:
+            return str(row["solution"])
+        return (task.prompt if self.completes_prompt else "") + str(row["completion"])
 
     def stub(self, task: T) -> str:
         """A program that defines what is asked for, and does nothing."""
