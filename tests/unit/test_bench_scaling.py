@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from iterpref.bench import kills, scaling
+from iterpref.bench import exchange, kills, scaling
 from iterpref.errors import UserError
 
 
@@ -21,18 +21,30 @@ def test_a_cell_that_fails_is_followed_by_the_next_in_a_new_group(monkeypatch: p
         cells = json.loads(job.read_text())["cells"]
         groups.append([cell["name"] for cell in cells])
         for number, cell in enumerate(cells):
-            ranks = range(1 if cell["name"] == "bad" else config.trainer.devices)
+            ranks = range(1 if cell["name"] == "killed" else config.trainer.devices)
             for rank in ranks:
-                (job.parent / f"{number}-{rank}.json").write_text(json.dumps({"name": cell["name"], "rank": rank}))
-            if cell["name"] == "bad":
-                raise UserError("rank 1 of 2 was killed by signal 9")
+                said = {"name": cell["name"]} | ({"error": "no memory"} if cell["name"] == "fails" else {})
+                (job.parent / f"{number}-{rank}.json").write_text(json.dumps(said))
+            if cell["name"] in ("killed", "fails"):
+                raise UserError("rank 1 of 2 ended")
 
     monkeypatch.setattr(scaling, "launch", launch)
-    found = scaling.run_cells([{"name": n} for n in ("first", "bad", "last")], 2)
-    assert groups == [["first", "bad", "last"], ["last"]]
-    assert [[r.get("name") for r in ranks] for ranks in found] == [["first"] * 2, ["bad", None], ["last"] * 2]
-    assert "error" in scaling._row({"shape": "7B"}, found[1])
+    found = scaling.run_cells([{"name": n} for n in ("first", "killed", "fails", "last")], 2)
+    assert groups == [["first", "killed", "fails", "last"], ["fails", "last"], ["last"]]
+    names = [[r.get("name") for r in ranks] for ranks in found]
+    assert names == [["first"] * 2, ["killed", None], ["fails"] * 2, ["last"] * 2]
+    assert ["error" in scaling._row({"shape": "7B"}, ranks) for ranks in found[1:3]] == [True, True]
     assert scaling._row({"shape": "7B"}, [{"peak_gib": 1.0}, {"peak_gib": 2.0}])["peak_gib"] == 2.0
+
+
+def test_time_without_other_kernels_is_exchange_or_waiting_for_the_slowest_rank() -> None:
+    found = exchange.spans([("gemm", 0, 40), ("ncclDevKernel", 30, 60), ("add", 35, 38), ("gemm", 70, 100)])
+    assert found == exchange.Spans(step_s=100e-6, computing_s=70e-6, exchanging_s=20e-6)
+    # The second rank computes 10 longer in the first step, the first one 20 in the second.
+    first = [exchange.Spans(100, 60, 30), exchange.Spans(100, 80, 10)]
+    second = [exchange.Spans(100, 70, 20), exchange.Spans(100, 60, 30)]
+    said = exchange.shares([first, second])
+    assert said == pytest.approx({"computing": 0.675, "waiting": 0.075, "exchange": 0.15, "idle": 0.1})
 
 
 def test_a_strategy_is_compared_with_one_device_by_the_gradient_and_by_the_way_that_weights_went(

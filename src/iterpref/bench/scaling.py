@@ -1,13 +1,14 @@
 """Several devices against one: the same gradients, how much faster, how much memory; and a 7B model on one device, beside TRL's trainer.
 
-    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]     same step on one device, ddp, fsdp2, deepspeed_3
-    python -m iterpref.bench.scaling devices --tokenizer DIR [...]           1.5B and 7B shapes on one device and on several
-    python -m iterpref.bench.scaling one --tokenizer DIR [...]               7B on one device: all parameters, adapters, TRL
+    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]           same step on one device, ddp, fsdp2, deepspeed_3
+    python -m iterpref.bench.scaling devices --tokenizer DIR [--devices 2 4 ...]   1.5B and 7B shapes on one device and on several
+    python -m iterpref.bench.scaling one --tokenizer DIR [...]                     7B on one device: all parameters, adapters, TRL
 
 `equality` is fp32 on a small model: the gradient of the first step, and all weights after three steps, one with an uneven batch;
 it runs on a CPU too (`--cpu`), where DeepSpeed's part is left out unless it is installed. `devices` and `one` are what
-`bench.step` times, by Qwen2.5's shapes with random weights: so many pairs on each device in a step, all in one pass, so that each
-step exchanges gradients: with more passes a step the exchange weighs less.
+`bench.step` times, by Qwen2.5's shapes with random weights. `devices`: the same global batches whatever the number of devices, cut
+into passes of equal cost as in training; also what share of a step goes into the exchange and into waiting for the slowest rank
+(`bench.exchange`). `one`: so many pairs a step, in one pass.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from iterpref.bench.exchange import Spans, shares
 from iterpref.bench.facts import machine_facts, package_version
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.launch import launch
+from iterpref.pace import PAPER_PAIRS
 
+_PAPER_EPOCHS = 3
 STRATEGIES = ("ddp", "fsdp2", "deepspeed_3")
 # Of the 7B shape on one device. TRL needs all activations of padded rows: a row that does not fit says so.
 TRL = {
@@ -66,15 +70,15 @@ def _run_group(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[
         for number in range(len(cells)):
             files = [Path(folder) / f"{number}-{r}.json" for r in range(devices)]
             found.append([json.loads(f.read_text()) if f.is_file() else {"error": "did not end"} for f in files])
-            if not all(f.is_file() for f in files):
-                break
+            if not all(f.is_file() for f in files) or (devices > 1 and any("error" in r for r in found[-1])):
+                break  # nothing after it was begun
         return found
 
 
 def equality(devices: int, cpu: bool) -> dict[str, Any]:
     """Of each strategy: how far its first gradient is from that of one device, and its weights after three steps, as a share of
     the gradient and of the way that they went (2-norms); whether the ranks' weights are equal to the bit."""
-    strategies = [s for s in STRATEGIES if s != "deepspeed_3" or find_spec("deepspeed") is not None]
+    strategies = _installed()
     with tempfile.TemporaryDirectory() as kept:
         cell = {"what": "equality", "cpu": cpu, "keep": kept}
         rows = run_cells([{**cell, "strategy": "auto", "devices": 1}], 1)
@@ -83,6 +87,10 @@ def equality(devices: int, cpu: bool) -> dict[str, Any]:
             name: _against_one(Path(kept), name, row) for name, row in zip(["auto", *strategies], rows, strict=True)
         }
     return {"devices": devices, "precision": "32-true", "strategies": found}
+
+
+def _installed() -> list[str]:
+    return [s for s in STRATEGIES if s != "deepspeed_3" or find_spec("deepspeed") is not None]
 
 
 def _against_one(kept: Path, name: str, ranks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -103,31 +111,25 @@ def _distance(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
     return sum(float((left[name] - tensor).double().square().sum()) for name, tensor in right.items()) ** 0.5
 
 
-def scaling(devices: int, said: dict[str, Any], large: bool) -> list[dict[str, Any]]:
-    """Rows of one device and of several; efficiency: pairs a second over `devices` times those of one device."""
-    several = [("1.5B", "ddp"), ("1.5B", "fsdp2")]
-    if find_spec("deepspeed") is not None:
-        several.append(("1.5B", "deepspeed_3"))
-    if large:
-        several.insert(2, ("7B", "fsdp2"))
-    shapes = list(dict.fromkeys(shape for shape, _ in several))
-    cells = [
-        {**said, "what": "step", "shape": shape, "strategy": "auto", "devices": 1, "compiled": "layers"}
-        for shape in shapes
-    ]
-    rows = [_row(cell, ranks) for cell, ranks in zip(cells, run_cells(cells, 1), strict=True)]
-    alone = {row["shape"]: row.get("free_pairs_per_s") for row in rows}
-    cells = [
-        # DeepSpeed's hooks stand inside of what would be compiled.
-        {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": "none" if s == "deepspeed_3" else "layers"}
-        for shape, s in several
-    ]  # fmt: skip
-    for cell, ranks in zip(cells, run_cells(cells, devices), strict=True):
-        row = _row(cell, ranks)
-        if "free_pairs_per_s" in row and (one := alone[cell["shape"]]):
-            row["efficiency"] = row["free_pairs_per_s"] / (devices * one)
-        rows.append(row)
-    return rows
+def scaling(
+    counts: Sequence[int], shapes: Sequence[str], strategies: Sequence[str], said: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Rows of one device, then of several; efficiency: pairs a second over `devices` times those of one device."""
+    alone: dict[str, float | None] = {}
+    for devices in (1, *counts):
+        cells = [
+            # DeepSpeed's hooks stand inside of what would be compiled.
+            {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": "none" if s == "deepspeed_3" else "layers"}
+            for shape in shapes
+            for s in (strategies if devices > 1 else ("auto",))
+        ]  # fmt: skip
+        for cell, ranks in zip(cells, run_cells(cells, devices), strict=True):
+            row = _row(cell, ranks)
+            if devices == 1:
+                alone[cell["shape"]] = row.get("free_pairs_per_s")
+            elif "free_pairs_per_s" in row and (one := alone[cell["shape"]]):
+                row["efficiency"] = row["free_pairs_per_s"] / (devices * one)
+            yield row
 
 
 def _row(cell: dict[str, Any], ranks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -136,30 +138,30 @@ def _row(cell: dict[str, Any], ranks: list[dict[str, Any]]) -> dict[str, Any]:
     }
     if errors := [r["error"] for r in ranks if "error" in r]:
         return {**named, "error": errors[0]}
-    return {
+    row = {
         **named,
         **ranks[0],
         "peak_gib": max(r["peak_gib"] for r in ranks),
         "peak_gib_of_ranks": [r["peak_gib"] for r in ranks],
     }
+    if row.pop("spans", None):
+        row |= shares([[Spans(**s) for s in r["spans"]] for r in ranks])
+        row["paper_hours"] = _PAPER_EPOCHS * PAPER_PAIRS / row["free_pairs_per_s"] / 3600
+    return row
 
 
-def one_device(shape: str, said: dict[str, Any]) -> dict[str, Any]:
+def one_device(shape: str, said: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Ours and TRL's rows of one shape, all pairs alike, in turns of a process each."""
     from iterpref.bench.scaling_rank import examples_of
     from iterpref.bench.step import peer, peer_pairs
 
-    rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = peer_pairs(Path(folder) / "pairs.json", *examples_of(said))
         for title, options in ONE.items():
             cell = {**said, "what": "step", "shape": shape, "strategy": "auto", "devices": 1, **options}
-            rows[title] = _row(cell, run_cells([cell], 1)[0])
-            show(title, rows[title])
+            yield title, _row(cell, run_cells([cell], 1)[0])
         for title, flags in TRL.items():
-            rows[title] = peer(flags, shape, file, Path(said["tokenizer"]), said["steps"], said["pairs"])
-            show(title, rows[title])
-    return rows
+            yield title, peer(flags, shape, file, Path(said["tokenizer"]), said["steps"], said["pairs"])
 
 
 def show(title: str, row: dict[str, Any]) -> None:
@@ -169,41 +171,63 @@ def show(title: str, row: dict[str, Any]) -> None:
         return
     told = [
         f"{k} {row[k]:.2f}"
-        for k in ("free_pairs_per_s", "pairs_per_s", "peak_gib", "reserved_gib", "floor_share", "efficiency")
+        for k in (
+            "free_pairs_per_s", "pairs_per_s", "peak_gib", "reserved_gib", "floor_share", "efficiency", "computing", "exchange",
+            "waiting", "idle", "paper_hours",
+        )
         if row.get(k)
-    ]
+    ]  # fmt: skip
     print(f"{title:42s} " + "  ".join(told), flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("equality", "devices", "one"))
-    parser.add_argument("--devices", type=int, default=2)
+    parser.add_argument("--devices", type=int, nargs="+", default=[2], help="not for `one`")
     parser.add_argument("--cpu", action="store_true", help="equality: on the CPU, by gloo")
     parser.add_argument("--tokenizer", help="folder of a tokenizer; not for equality, which has its own")
-    parser.add_argument("--pairs", type=int, default=8, help="pairs on each device in a step")
+    parser.add_argument("--pairs", type=int, default=8, help="pairs on each device in a pass")
+    parser.add_argument("--global-batch", type=int, default=128, help="devices: pairs a step, on all together")
     parser.add_argument("--pairs-file", help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
-    parser.add_argument("--steps", type=int, default=8, help="steps of each of the three epochs")
-    parser.add_argument("--shape", default="7B", help="one: of which model")
-    parser.add_argument("--small", action="store_true", help="devices: without the 7B shape")
+    parser.add_argument(
+        "--steps", type=int, default=8, help="steps of each epoch: one to warm up, one timed by step, one as a whole"
+    )
+    parser.add_argument("--shapes", nargs="+", help="of which models; default: devices 1.5B 7B, one 7B")
+    parser.add_argument(
+        "--strategies", nargs="+", choices=STRATEGIES, default=_installed(), help="devices: of several devices"
+    )
     parser.add_argument("--out", type=Path, default=Path("scaling.json"))
     a = parser.parse_args(argv)
     if a.part != "equality" and a.tokenizer is None:
         raise UserError(f"iterpref.bench.scaling {a.part} needs --tokenizer DIR")
     said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
+    said["global_batch"] = a.global_batch if a.part == "devices" else None
     report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "part": a.part, **said}
+
+    def keep() -> None:  # after each row, for a run takes minutes and may be stopped
+        a.out.parent.mkdir(parents=True, exist_ok=True)
+        a.out.write_text(json.dumps(report, indent=1) + "\n")
+
     if a.part == "equality":
-        report["equality"] = equality(a.devices, a.cpu)
-        for name, row in report["equality"]["strategies"].items():
-            print(f"{name:12s} {json.dumps(row)}", flush=True)
+        report["equality"] = []
+        for devices in a.devices:
+            report["equality"].append(equality(devices, a.cpu))
+            for name, row in report["equality"][-1]["strategies"].items():
+                print(f"{name:12s} {json.dumps(row)}", flush=True)
+            keep()
     elif a.part == "devices":
-        report["rows"] = scaling(a.devices, said, not a.small)
-        for row in report["rows"]:
+        report["rows"] = []
+        for row in scaling(a.devices, a.shapes or ("1.5B", "7B"), a.strategies, said):
+            report["rows"].append(row)
             show(f"{row['shape']}, {row['strategy']} x {row['devices']}", row)
+            keep()
     else:
-        report["shape"], report["rows"] = a.shape, one_device(a.shape, said)
-    a.out.parent.mkdir(parents=True, exist_ok=True)
-    a.out.write_text(json.dumps(report, indent=1) + "\n")
+        report["rows"] = {}
+        for shape in a.shapes or ("7B",):
+            for title, row in one_device(shape, said):
+                report["rows"][f"{shape}, {title}"] = row
+                show(title, row)
+                keep()
 
 
 def versions() -> dict[str, str | None]:

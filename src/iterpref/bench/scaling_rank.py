@@ -41,7 +41,7 @@ _PAIRS, _GLOBAL, _PASS = 21, 8, 2
 
 def examples_of(said: dict[str, Any]) -> tuple[list[PreferencePair], list[Example]]:
     """The pairs of a timed run, as texts and as tokens: the same for all devices and peers."""
-    wanted = said["pairs"] * said["steps"] * said.get("devices", 1)
+    wanted = (said["global_batch"] or said["pairs"] * said.get("devices", 1)) * said["steps"]
     pairs = read_pairs(Path(said["pairs_file"]), wanted) if said["pairs_file"] else code_pairs(wanted)
     return pairs, tokenised(pairs, load_tokenizer(Path(said["tokenizer"])), bench_config(1))
 
@@ -49,14 +49,15 @@ def examples_of(said: dict[str, Any]) -> tuple[list[PreferencePair], list[Exampl
 def step(cell: dict[str, Any]) -> dict[str, Any]:
     """`step_ours.run` of the cell's shape and options."""
     config = bench_config(
-        cell["pairs"], compiled=cell["compiled"], lora=cell.get("lora", 0), devices=cell["devices"], strategy=cell["strategy"],
-        timeout_s=_TIMEOUT_S,
+        cell["pairs"], compiled=cell["compiled"], lora=cell.get("lora", 0), global_batch=cell["global_batch"],
+        devices=cell["devices"], strategy=cell["strategy"], timeout_s=_TIMEOUT_S,
     )  # fmt: skip
     config.optim.rounding = cell.get("rounding", "nearest")
     shape, rate = SHAPES[cell["shape"]], product_rate(20)
-    result = run(shape, examples_of(cell)[1], config)
+    result = run(shape, examples_of(cell)[1], config, dealt=cell["global_batch"] is not None)
     if not config.model.lora.rank:
-        result["floor_share"] = floor_s(shape, result, rate) / result["step_s"]
+        passes = config.data.global_batch / (cell["pairs"] * cell["devices"])
+        result["floor_share"] = passes * floor_s(shape, result, rate) / result["step_s"]
     return {**{k: v for k, v in result.items() if v is not None}, "gemm_tflops": rate / 1e12}
 
 

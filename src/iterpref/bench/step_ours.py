@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from iterpref.batch import Batch
+from iterpref.bench.exchange import Profiled
 from iterpref.callbacks.throughput import Moment, peak_gib
 from iterpref.config import Config
-from iterpref.data.collate import collate
+from iterpref.data.collate import collate, trie_tokens
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import all_logps
 from iterpref.launch import rank, world_size
@@ -79,12 +80,18 @@ SHAPES = {
 
 
 def bench_config(
-    pairs: int, packing: str = "shared", compiled: str = "graphs", lora: int = 0, **trainer: Any
+    pairs: int,
+    packing: str = "shared",
+    compiled: str = "graphs",
+    lora: int = 0,
+    global_batch: int | None = None,
+    **trainer: Any,
 ) -> Config:
-    """bf16 weights, fused AdamW, clipping at 1, Target-DPO: what the peers are given too. `pairs` a device and step.
+    """bf16 weights, fused AdamW, clipping at 1, Target-DPO: what the peers are given too. `pairs` a device and pass.
 
     Args:
         lora: rank of adapters in front of frozen weights; the reference is then the policy without them.
+        global_batch: pairs a step; None: one pass of each device.
     """
     config = Config(reference="adapter" if lora else "cached")
     config.model.dtype, config.trainer.precision = "bfloat16", "bf16-mixed" if lora else "bf16-true"
@@ -97,7 +104,7 @@ def bench_config(
     config.logger.wandb = "disabled"
     for name, value in trainer.items():
         setattr(config.trainer, name, value)
-    config.data.global_batch = pairs * world_size(config.trainer)
+    config.data.global_batch = global_batch or pairs * world_size(config.trainer)
     return config
 
 
@@ -105,7 +112,7 @@ def bench_config(
 class Clock(L.Callback):
     """Three epochs over the same batches: to warm up; with a wait for the device around each step; and free.
 
-    Peak memory is that of all three, from the first step on.
+    Peak memory is that of all epochs, from the first step on.
     """
 
     part_batch: Batch | None = None  # to time each part with, at the end
@@ -115,25 +122,30 @@ class Clock(L.Callback):
         self.losses: list[Tensor] = []
         self.free_s = 0.0
         self.parts_ms: dict[str, float] | None = None
+        self._step = -1  # the one whose begin is known
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         torch.cuda.synchronize()
         self._begin = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        if trainer.current_epoch == 1:
+        if trainer.current_epoch == 1 and trainer.global_step != self._step:
+            self._step = trainer.global_step
             torch.cuda.synchronize()
             self._begin = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.losses.append(outputs["loss"].detach())
-        if trainer.current_epoch == 1:
+        if trainer.current_epoch == 1 and trainer.global_step != self._step:
             torch.cuda.synchronize()
             self.seconds.append(time.perf_counter() - self._begin)
 
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 2:
+            torch.cuda.synchronize()
+            self.free_s = time.perf_counter() - self._begin
+
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        torch.cuda.synchronize()
-        self.free_s = time.perf_counter() - self._begin
         self.peak_gib = peak_gib(torch.device("cuda"))
         self.reserved_gib = torch.cuda.max_memory_reserved() / 2**30
         if self.part_batch is not None:
@@ -151,8 +163,16 @@ def with_reference(model: Any, examples: Sequence[Example], make_batch: Any, pai
     return done, time.perf_counter() - begin
 
 
-def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool = False) -> dict[str, Any]:
-    """Trains on the examples in their order; seconds a step, peak memory, losses, and with `parts` the time of each part."""
+def run(
+    shape: Shape, examples: Sequence[Example], config: Config, parts: bool = False, dealt: bool = False
+) -> dict[str, Any]:
+    """Trains on the examples: seconds a step, peak memory, losses.
+
+    Args:
+        parts: the time of each part as well.
+        dealt: in the order and in the passes of equal cost that `iterpref.train` makes, rather than as given; and `Spans` of each
+            step of one more epoch.
+    """
     pairs, world = config.data.micro_batch, world_size(config.trainer)
     flex = config.data.packing == "shared"
     policy = shape.model(register_flex() if flex else "sdpa").train()
@@ -169,10 +189,12 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
         return layout(group, step_pairs=step_pairs, terms=terms).pin_memory()
 
     loader = PairLoader(
-        cached, make_batch, global_batch=pairs * world, micro_batch=pairs, seed=None, rank=rank(), world_size=world,
-        prefetch=config.data.prefetch,
+        cached, make_batch, global_batch=config.data.global_batch, micro_batch=pairs, seed=0 if dealt else None, rank=rank(),
+        world_size=world, cost=partial(trie_tokens, terms=terms) if dealt else None, prefetch=config.data.prefetch,
     )  # fmt: skip
-    module = FocalDPOModule(config, policy, total_steps=3 * len(loader))
+    profiled = Profiled(config.trainer.epochs)
+    config.trainer.epochs += dealt
+    module = FocalDPOModule(config, policy, total_steps=config.trainer.epochs * len(loader))
     batches = [layout(cached[i : i + pairs], terms=terms) for i in range(0, len(cached), pairs)]
     middle = sorted(batches, key=lambda b: b.n_tokens)[len(batches) // 2]
     clock = Clock(middle if parts else None)
@@ -182,13 +204,13 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
     with tempfile.TemporaryDirectory() as folder:
         trainer: Any = build_trainer(config, Path(folder), "cuda", len(examples))
         # A checkpoint at the end is no part of a step.
-        trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + [clock]
+        trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + [clock, profiled]
         trainer.fit(module, loader)
     step_s = statistics.median(clock.seconds)
     return {
         "step_s": step_s,
         "step_min_s": min(clock.seconds),
-        "pairs_per_s": pairs * world / step_s,
+        "pairs_per_s": config.data.global_batch / step_s,
         "free_pairs_per_s": len(examples) / clock.free_s,
         "peak_gib": clock.peak_gib,
         "reserved_gib": clock.reserved_gib,
@@ -198,6 +220,7 @@ def run(shape: Shape, examples: Sequence[Example], config: Config, parts: bool =
         "loss_rows": statistics.mean(len(b.entry_row_E[b.entry_sequence_E < 2 * pairs].unique()) for b in batches),
         "losses": [round(loss.item(), 4) for loss in clock.losses[: len(batches)]],
         "parts_ms": clock.parts_ms,
+        "spans": [asdict(s) for s in profiled.spans] or None,
     }
 
 
