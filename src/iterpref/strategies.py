@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
@@ -76,6 +77,8 @@ def shard(scorer: Scorer, mesh: Any) -> None:
     for layer in scorer.model.get_decoder().layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(scorer, mesh=mesh, mp_policy=policy)
+    # Nothing is written into the log-ratios, which are views of one another.
+    warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(FSDPScorer\) returned a view tensor")
 
 
 def whole_weights(model: nn.Module, strategy: str) -> dict[str, Tensor]:

@@ -204,8 +204,9 @@ def build_trainer(
     full_steps = train_pairs // config.data.global_batch
     # Only between optimizer steps: a checkpoint holds no half-accumulated gradient.
     between_validations = max(full_steps // t.validations_per_epoch, 1) * accumulate
-    # Its notices on devices it found and on products of its maker are not about this run.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Its notices on devices and ranks it found and on products of its maker are not about this run.
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     callbacks: list[Callback] = [Throughput(), *more, StopSignal(run / "checkpoints" / "last.ckpt")]
