@@ -183,6 +183,7 @@ def test_nan_is_refused_by_every_number(key: str) -> None:
         ({"trainer__precision": "bf16-true"}, r"model\.dtype=float32: set model\.dtype=bfloat16"),
         ({"model__dtype": "bfloat16"}, r"model\.dtype=bfloat16 would make low-precision master weights"),
         ({"trainer__accelerator": "cpu", "trainer__devices": 2}, r"trainer\.devices=2 on the CPU"),
+        ({"model__source": "tiny", "model__hidden": 40}, r"model\.hidden=40 is no multiple of 16"),
         ({"mask__context_min": 3}, r"mask\.context_min=3 is above mask\.context_max=2"),
         ({"optim__beta2": 1.0}, r"optim\.beta2=1\.0.*below 1"),
     ],

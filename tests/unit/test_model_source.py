@@ -69,12 +69,6 @@ def test_any_multiple_of_sixteen_is_a_width(hidden: int, tmp_path: Path) -> None
     assert config["num_attention_heads"] % config["num_key_value_heads"] == 0
 
 
-def test_another_width_names_the_override_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"model\.hidden=40.*multiple of 16"):
-        resolve_model(tiny(hidden=40), tmp_path, seed=0)
-    assert not list(tmp_path.rglob("tiny-*"))
-
-
 def test_a_missing_wheel_gives_the_exact_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=re.escape(WHEEL_COMMAND)):

@@ -38,7 +38,7 @@ class ModelConfig:
         "chat", "chat: the tokenizer's template; plain: the prompt as it is", choices=("chat", "plain")
     )
     gradient_checkpointing: bool = option(False, "trade a second forward for activation memory")
-    hidden: int = option(64, "hidden size, for source=tiny; a multiple of 32", low=32)
+    hidden: int = option(64, "hidden size, for source=tiny; a multiple of 16", low=16)
     layers: int = option(2, "decoder layers, for source=tiny", low=1)
 
 
