@@ -176,8 +176,11 @@ def test_question_and_solution_are_measured_apart_and_short_ones_not_at_all(tmp_
         assert index.measure((text(9), "return a + b"), "train") is None
 
 
-def test_a_contaminated_pair_is_dropped_and_told_and_the_others_say_how_near_they_come(tmp_path: Path) -> None:
+def test_a_contaminated_pair_is_dropped_and_told_and_the_others_say_how_near_they_come(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [{"task_id": f"T/{i}", "prompt": text(i), "canonical_solution": text(50 + i)} for i in range(5)]
+    rows[0]["canonical_solution"] = "return a + b"
     half = " ".join(text(2).split()[:20])
     data = [
         {"prompt": p, "chosen": f"answer {i}", "rejected": f"other {i}"}
@@ -192,6 +195,7 @@ def test_a_contaminated_pair_is_dropped_and_told_and_the_others_say_how_near_the
     assert notes == ["at most 22% of mbpp.jsonl/T/2", ""]
     (gone,) = artifact.read("dropped", DroppedPair)
     assert (gone.place, gone.detail) == ("pairs.jsonl:1", "100% of mbpp.jsonl/T/1")
+    assert "1 texts of evaluation tasks are shorter than pairs.contamination_ngram=10 tokens" in caplog.text
 
 
 def test_the_runs_own_tasks_are_kept_out_of_other_splits_only() -> None:

@@ -6,6 +6,7 @@ They read the columns that they need from a spool, and decide by index: the pair
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairsConfig
 from iterpref.progress import track
 from iterpref.schema import SPLITS, PreferencePair
+
+log = logging.getLogger(__name__)
 
 Note = Callable[[int], str]  # what a rule has seen on a pair, by the pair's index
 
@@ -112,6 +115,11 @@ def _held_out_elsewhere(sieve: Sieve) -> dict[int, Drop]:
 
 def _keep_out(sieve: Sieve, index: Contamination, least: float) -> None:
     """Drops what holds an evaluation task; the others say how near they come. 16 bytes of memory a pair."""
+    if index.too_short:
+        log.warning(
+            "%d texts of evaluation tasks are shorter than pairs.contamination_ngram=%d tokens: pairs that hold them are not found",
+            index.too_short, index.n,
+        )  # fmt: skip
     shares = np.zeros(len(sieve.kept))
     nearest = np.full(len(sieve.kept), -1)
     total = int(sieve.kept.sum())
