@@ -21,19 +21,13 @@ def resolve_device(config: TrainerConfig, option: str = "trainer.accelerator") -
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise UserError(f"{option}=mps, but torch sees no Apple GPU here: set {option}=auto")
     # On a CPU a strategy must be asked for by name: its devices are the same cores.
-    available = (
-        torch.cuda.device_count()
-        if wanted == "gpu"
-        else 1
-        if wanted == "mps" or config.strategy == "auto"
-        else config.devices
-    )
+    cores = 1 if config.strategy == "auto" else config.devices
+    available, kind = {
+        "gpu": (torch.cuda.device_count(), f"{torch.cuda.device_count()} GPU(s)"),
+        "mps": (1, "one Apple GPU"),
+        "cpu": (cores, "a CPU and no GPU, which trains as one device"),
+    }[wanted]
     if config.devices > available:
-        kind = {
-            "gpu": f"{available} GPU(s)",
-            "mps": "one Apple GPU",
-            "cpu": "a CPU and no GPU, which trains as one device",
-        }[wanted]
         raise UserError(
             f"trainer.devices={config.devices}, but this machine has {kind}: set trainer.devices={available}"
         )

@@ -8,7 +8,6 @@ python -m iterpref.evaluate SCORES against=OTHER_SCORES          two scored mode
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ from typing import Any
 
 from iterpref.cli import folder_argument, is_overridden, merge_overrides, run_command
 from iterpref.config import Config
-
-log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -43,7 +43,7 @@ def _plain(value: Any) -> Any:
 @lru_cache
 def field_types(record: type[Any]) -> dict[str, Any]:
     """The type of each field; worked out once, for it costs more than reading a row."""
-    return get_type_hints(record, localns={"Tensor": Any})
+    return get_type_hints(record)
 
 
 def _has_default(item: Any) -> bool:

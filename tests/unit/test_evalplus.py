@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from iterpref.codeflow.sandbox.pool import PooledSandbox
+from iterpref.codeflow.sandbox.protocol import RunResult
 from iterpref.errors import UserError
-from iterpref.eval.evalplus import PARTS, first_failing, passed, read_tasks, references, request
+from iterpref.eval.evalplus import PARTS, passed, read_tasks, references, request
 from iterpref.eval.evalplus_rules import Agrees, Expected, expectations, restore
+from iterpref.schema import Verdict
 
 
 def row(task_id: str, code: str, base: list[Any], plus: list[Any], atol: float = 0) -> dict[str, Any]:
@@ -78,6 +80,13 @@ def sandbox() -> Iterator[PooledSandbox]:
     box = PooledSandbox(workers=2, allow_unsafe=True)
     yield box
     box.close()
+
+
+def first_failing(result: RunResult) -> int | None:
+    """The first input that did not pass; 0 for a program that does not load."""
+    if result.verdict == Verdict.PASS:
+        return None
+    return next((i for i, test in enumerate(result.tests) if test.status != "pass"), len(result.tests))
 
 
 def test_both_verdicts_of_a_solution(tmp_path: Path, sandbox: PooledSandbox) -> None:

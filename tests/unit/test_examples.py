@@ -77,12 +77,6 @@ def test_lengths_ids_and_splits_are_known_without_reading_a_row(
     assert (some.pair_ids, some.splits) == ([e.pair_id for e in expected], [e.split for e in expected])
 
 
-def test_a_split_is_a_selection(stored: tuple[list[Example], ExampleTable]) -> None:
-    examples, table = stored
-    assert [list(table.of_split(s)) for s in ("train", "test")] == [examples[:7], examples[7:12]]
-    assert len(table.of_split("none")) == 0
-
-
 def test_no_example_makes_an_empty_table() -> None:
     table = to_table([])
     assert (table.num_rows, table.schema) == (0, EXAMPLE_SCHEMA)

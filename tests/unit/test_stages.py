@@ -20,7 +20,7 @@ from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.pair_stages import pairs_stage
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult
 from iterpref.codeflow.stages import trajectories_stage
-from iterpref.codeflow.statistics import pass_rate_by_iteration
+from iterpref.codeflow.statistics import Counts
 from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import Config, DebugConfig, PairsConfig
 from iterpref.data.stages import tokens_stage
@@ -265,8 +265,11 @@ def test_the_pass_rate_counts_what_is_solved_by_an_iteration() -> None:
         for n in (1, 3, 3)
     ]
     unsolved = Trajectory("t#0", "t", "p", "", "", "", "train", PROBLEMS[0].tests, (attempt,) * 3, "unsolved", 0)
-    assert pass_rate_by_iteration([*solved, unsolved], 3) == [0.25, 0.25, 0.75, 0.75]
-    assert pass_rate_by_iteration([], 2) == [0.0, 0.0, 0.0]
+    counts = Counts(3)
+    for trajectory in (*solved, unsolved):
+        counts.see(trajectory)
+    assert counts.pass_rate() == [0.25, 0.25, 0.75, 0.75]
+    assert Counts(2).pass_rate() == [0.0, 0.0, 0.0]
 
 
 def test_pairs_are_made_once_from_the_trajectories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

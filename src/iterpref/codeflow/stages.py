@@ -5,7 +5,6 @@ A stage's key covers everything that its result depends on, so that a changed ru
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,8 +21,6 @@ from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import DebugConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, Statistic, Timing, Trajectory
-
-log = logging.getLogger(__name__)
 
 
 def trajectories_stage(

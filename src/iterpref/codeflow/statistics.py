@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from iterpref.codeflow.debug import SOLVED
@@ -11,14 +11,6 @@ from iterpref.schema import Statistic, Trajectory, Verdict
 
 _FEATURE_DEPTH = 2  # of a feature's path: its domain, and what it is about there
 _NO_ERROR_TYPE = (Verdict.PASS, Verdict.FLAKY, Verdict.FAIL)
-
-
-def pass_rate_by_iteration(trajectories: Iterable[Trajectory], max_refinements: int) -> list[float]:
-    """Share of trajectories solved by iteration 0, 1, ..., in [0, 1]."""
-    counts = Counts(max_refinements)
-    for trajectory in trajectories:
-        counts.see(trajectory)
-    return counts.pass_rate()
 
 
 class Counts:

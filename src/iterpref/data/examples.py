@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -95,9 +94,6 @@ class ExampleTable(Sequence[Example]):
         """The examples at these positions, in this order."""
         return ExampleTable(self._table, self._rows[np.asarray(indices, np.int64)])
 
-    def of_split(self, split: str) -> ExampleTable:
-        return self.select(np.flatnonzero(np.asarray(self.splits, object) == split))
-
     @cached_property
     def pair_ids(self) -> list[str]:
         return self._strings("pair_id")
@@ -128,10 +124,5 @@ class ExampleTable(Sequence[Example]):
 
 
 def _views(batch: pa.RecordBatch) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    views = {}
-    for name in (
-        f.name for f in fields(Example) if f.name in batch.schema.names and f.name not in ("pair_id", "split")
-    ):
-        column = batch.column(name)
-        views[name] = (column.offsets.to_numpy(), column.values.to_numpy())
-    return views
+    columns = {name: batch.column(name) for name in _ROWS}
+    return {name: (column.offsets.to_numpy(), column.values.to_numpy()) for name, column in columns.items()}

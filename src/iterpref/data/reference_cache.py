@@ -6,6 +6,7 @@ Each completion token has one, whatever a training step scores.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,14 +83,8 @@ def reference_stage(
             folder, key, {"reference": (ordered.schema, [ordered])}, {"stage": "reference", "counts": counts}
         )
         for part in found:
-            _remove(part.folder)
+            shutil.rmtree(part.folder)
         return artifact
-
-
-def _remove(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
 
 
 def batch_logps(

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -157,7 +157,7 @@ def make_shard(work: Work, index: int) -> None:
 
     tokenizer, config = _tokenizer(work.model), work.config
     # The pairs of `full_share` are drawn among those that are kept, which no shard knows alone.
-    mask = type(config.mask)(**{**asdict(config.mask), "full_share": 0.0})
+    mask = replace(config.mask, full_share=0.0)
     pairs = records(PreferencePair, pq.ParquetFile(work.pairs).read_row_group(index))
     prompts = render_prompts(tokenizer, [p.conversation for p in pairs], config.model)
     examples, drops = tokenise_pairs(pairs, prompts, tokenizer, mask, config.data, config.seed)

@@ -76,7 +76,7 @@ def answer_all(
     return samples, {"tokens": sum(row["tokens"] for row in rows), "new_tokens": sum(new), "new": len(new)}
 
 
-class LocalModel:
+class LocalAnswerer:
     """A folder's model, by transformers, on this machine."""
 
     def __init__(self, folder: Path, model: Any, tokenizer: Any, sampling: Any, batch_size: int | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from iterpref.cli import is_overridden, merge_overrides, overridden_keys
 from iterpref.config import Config
 from iterpref.config.generate import LOCAL
 from iterpref.errors import UserError
-from iterpref.eval.answering import Answerer, ChatLines, LocalModel, answer_all
+from iterpref.eval.answering import Answerer, ChatLines, LocalAnswerer, answer_all
 from iterpref.eval.compare import paired
 from iterpref.eval.plots import draw_errors, draw_rates
 from iterpref.eval.samples import write_samples
@@ -23,8 +22,6 @@ from iterpref.eval.scores import rate_by_task, read_scores
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets, show, task_table
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
-
-log = logging.getLogger(__name__)
 
 
 def evaluate_models(command: Config) -> dict[str, Any]:
@@ -133,7 +130,7 @@ def _local(config: Config, folder: Path) -> Answerer:
     dtype = {"bf16-mixed": torch.bfloat16}.get(precision)
     model = load_model(folder, config.model).to(device, dtype).eval()
     sampling = Sampling(config.evaluate.temperature, config.evaluate.top_p, config.seed)
-    return LocalModel(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size)
+    return LocalAnswerer(folder, model, load_tokenizer(folder), sampling, config.evaluate.batch_size)
 
 
 def _lines(config: Config) -> Answerer:

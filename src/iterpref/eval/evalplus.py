@@ -141,10 +141,3 @@ def passed(base: RunResult, plus: RunResult) -> tuple[bool, bool]:
     """(base, plus) as pass@1 counts them: without the base inputs, the plus inputs alone are worth nothing."""
     first = base.verdict == Verdict.PASS
     return first, first and plus.verdict == Verdict.PASS
-
-
-def first_failing(result: RunResult) -> int | None:
-    """The index of the first input that did not pass; None if all did. 0 for a program that does not load."""
-    if result.verdict == Verdict.PASS:
-        return None
-    return next((i for i, test in enumerate(result.tests) if test.status != "pass"), len(result.tests))

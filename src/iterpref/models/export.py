@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,8 +17,6 @@ from iterpref.models.card import model_card
 from iterpref.models.policy import load_model, load_tokenizer
 from iterpref.models.quiet import quiet_transformers
 from iterpref.models.source import resolve_model
-
-log = logging.getLogger(__name__)
 
 
 def rebuilt(start: Path, config: ModelConfig, weights: Mapping[str, Tensor]) -> Any:

@@ -45,6 +45,7 @@ class FocalDPOModule(L.LightningModule):
         self._log = StepLog(self._write_line)
         self.line: dict[str, Value] = {}  # of the step under way; callbacks add to it
         self._graphs: StepGraphs | None = None
+        self._names: list[str] = []  # of the sums that a graph leaves
         self._begins = True  # the next micro-batch is the first of its step
         self.validated_step: int | None = None  # optimizer steps done at the last validation
 

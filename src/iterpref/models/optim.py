@@ -77,8 +77,8 @@ def build_schedule(optimizer: Optimizer, config: OptimConfig, total_steps: int) 
 def lr_factor(step: int, total_steps: int, warmup_ratio: float, schedule: str) -> float:
     """Share of the peak learning rate at optimizer step `step` (0-based), in (0, 1].
 
-    Warm-up: (step + 1) / ceil(warmup_ratio * total). Then constant, or 0.5 (1 + cos(pi * progress)), whose last step is the
-    first one that would reach zero only after it.
+    Warm-up over w = ceil(warmup_ratio * total) steps: (step + 1) / w. Then constant, or 0.5 (1 + cos(pi (step - w) / (total - w))):
+    the zero falls behind the last step.
     """
     warmup = math.ceil(warmup_ratio * total_steps)
     if step < warmup:
