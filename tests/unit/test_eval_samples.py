@@ -44,6 +44,45 @@ def test_ours_are_read_again(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
     ]
 
 
+def test_the_programs_in_results_and_in_a_folder_of_programs_are_samples_too(
+    tmp_path: Path, benchmark: Benchmark[Any]
+) -> None:
+    ids = list(benchmark.tasks)
+    judged = {
+        task_id: [{"task_id": task_id, "solution": f"y = {i}", "base_status": "pass"}] for i, task_id in enumerate(ids)
+    }
+    (tmp_path / "results.json").write_text(json.dumps({"date": "2025-01-01", "eval": judged}, indent=1))
+    for i, task_id in enumerate(ids):
+        (tmp_path / "programs" / task_id.replace("/", "_")).mkdir(parents=True)
+        (tmp_path / "programs" / task_id.replace("/", "_") / "0.py").write_text(f"y = {i}")
+    (tmp_path / "programs" / "args.txt").write_text("greedy")
+    for name in ("results.json", "programs"):
+        read = read_samples(tmp_path / name, benchmark)
+        assert [(s.task_id, s.program) for s in read] == [(task_id, f"y = {i}") for i, task_id in enumerate(ids)]
+    # EvalPlus before 0.2 kept verdicts alone.
+    (tmp_path / "old.json").write_text(json.dumps({"eval": {"HumanEval/0": {"nfiles": 1, "base": [["success", []]]}}}))
+    with pytest.raises(UserError, match=r"old\.json, eval, HumanEval/0, item 0: expected a text in 'solution'"):
+        read_samples(tmp_path / "old.json", benchmark)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"none: expected a file, or a folder of programs such as HumanEval_0/0\.py"):
+        read_samples(tmp_path / "none", benchmark)
+
+
+def test_samples_of_tasks_that_the_options_leave_out_are_skipped(tmp_path: Path) -> None:
+    tasks = written(tmp_path / "he.jsonl", [humaneval_row(n) for n in range(3)])
+    few = load_benchmark(BenchmarkConfig("humaneval", tasks, limit=2))
+    file = Path(written(tmp_path / "s.jsonl", [row(n) for n in (2, 1, 0)]))
+    assert [s.task_id for s in read_samples(file, few)] == ["HumanEval/1", "HumanEval/0"]
+    with pytest.raises(UserError, match="expected at least one sample, got 1 of tasks that the options leave out"):
+        read_samples(Path(written(tmp_path / "t.jsonl", [row(2)])), few)
+    contest = [lcb_row() | {"question_id": f"q{n}", "contest_date": f"2024-0{n}-01T00:00:00"} for n in (1, 2)]
+    window = load_benchmark(
+        BenchmarkConfig("livecodebench", written(tmp_path / "l.jsonl", contest), after="2024-02-01")
+    )
+    (tmp_path / "lcb.json").write_text(json.dumps([{"question_id": f"q{n}", "code_list": ["a"]} for n in (1, 2)]))
+    assert [s.task_id for s in read_samples(tmp_path / "lcb.json", window)] == ["q2"]
+
+
 def test_livecodebench_reads_and_writes_its_own_array(tmp_path: Path) -> None:
     contest = load_benchmark(BenchmarkConfig("livecodebench", written(tmp_path / "l.jsonl", [lcb_row()])))
     (task_id,) = contest.tasks

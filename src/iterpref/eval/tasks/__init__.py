@@ -49,5 +49,7 @@ def load_benchmark(config: BenchmarkConfig) -> Benchmark[Any]:
     else:
         raise UserError(f"no benchmark is chosen: give benchmark=NAME, one of bank, {', '.join(builders)}")
     if config.limit is not None:
-        benchmark.tasks = dict(list(benchmark.tasks.items())[: config.limit])
+        asked = dict(list(benchmark.tasks.items())[: config.limit])
+        benchmark.left_out |= benchmark.tasks.keys() - asked.keys()
+        benchmark.tasks = asked
     return benchmark

@@ -43,9 +43,12 @@ def build(config: BenchmarkConfig) -> Bank:
     from iterpref.codeflow.bank import load_bank
 
     split = config.split or "test"
-    tasks = [_task(problem) for problem in load_bank() if split in ("all", problem.split)]
+    problems = load_bank()
+    tasks = [_task(problem) for problem in problems if split in ("all", problem.split)]
     digest = files_sha256([SourceFile(task.task_id, f"{task.suite}") for task in tasks])
-    return Bank(config.name, Origin("bank", digest, f"iterpref {__version__}"), tasks, config.time_factor)
+    benchmark = Bank(config.name, Origin("bank", digest, f"iterpref {__version__}"), tasks, config.time_factor)
+    benchmark.left_out = frozenset(problem.task_id for problem in problems) - benchmark.tasks.keys()
+    return benchmark
 
 
 def _task(problem: Problem) -> BankTask:

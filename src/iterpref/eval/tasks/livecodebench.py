@@ -138,7 +138,8 @@ class LiveCodeBench(Benchmark[LcbTask]):
 
 def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> LiveCodeBench:
     first, last = (_day(f"benchmark.{name}", getattr(config, name)) for name in ("after", "before"))
-    tasks = [_official(where, row) if "question_content" in row else _fusion(where, row) for where, row in rows]
+    known = [_official(where, row) if "question_content" in row else _fusion(where, row) for where, row in rows]
+    tasks = known
     if first or last:
         dateless = next((task for task in tasks if task.day is None), None)
         if dateless is not None:
@@ -153,7 +154,9 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> LiveCodeBench:
                 f"benchmark.after={config.after} benchmark.before={config.before}: no task is left; those of "
                 f"{origin.source} are from {days[0]} to {days[-1]}"
             )
-    return LiveCodeBench(config.name, origin, tasks, config.time_factor)
+    benchmark = LiveCodeBench(config.name, origin, tasks, config.time_factor)
+    benchmark.left_out = frozenset(task.task_id for task in known) - benchmark.tasks.keys()
+    return benchmark
 
 
 def _day(option: str, text: str | None) -> date | None:

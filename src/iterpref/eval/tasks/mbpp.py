@@ -87,6 +87,7 @@ def build(config: BenchmarkConfig, origin: Origin, rows: Rows) -> Mbpp:
             f"{min(known)} to {max(known)}: give benchmark.split=all, or one of {', '.join(SPLITS)}"
         )
     benchmark = Mbpp(config.name, origin, tasks, config.time_factor)
+    benchmark.left_out = frozenset(task.task_id for task in known.values()) - benchmark.tasks.keys()
     benchmark.shots = tuple(known[number] for number in SHOTS if number in known)
     return benchmark
 

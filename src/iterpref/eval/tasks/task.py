@@ -49,6 +49,7 @@ class Benchmark(ABC, Generic[T]):
         if len(self.tasks) < len(tasks):
             twice = next(name for name, n in Counter(task.task_id for task in tasks).items() if n > 1)
             raise UserError(f"{origin.source}: the task {twice} is there twice; each id must come once")
+        self.left_out: frozenset[str] = frozenset()  # tasks that the file has too, and the options do not ask for
         self.packages = frozenset({"numpy"}).union(*(task.needs for task in tasks))
 
     @abstractmethod
