@@ -73,7 +73,11 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
 
 def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(STUDY))
+    file.write_text(yaml.safe_dump(STUDY | {"arms": {"sft": ["loss=sft"], "target_dpo": ["loss=target_dpoo"]}}))
+    other = tmp_path / "other.yaml"
+    absent = {"small": ["benchmark=bank"], "large": ["benchmark=mbpp", "benchmark.path=absent.jsonl"]}
+    other.write_text(yaml.safe_dump(STUDY | {"evaluations": absent}))
+    given = ["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "main"]
     for arguments, message in (
         (["run", str(file), "--out", str(tmp_path)], "add --file pairs=PATH"),
         (["run", str(file), "--out", str(tmp_path), "--file", "pairs"], "expected NAME=PATH"),
@@ -82,6 +86,8 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "tun"], "--phase tun"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--parallel", "0"], "--parallel 0"),
         (["table", str(file), "--out", str(tmp_path)], "no record of a job yet"),
+        (given, "main-target_dpo-seed1 has a command that cannot run: train"),
+        (["run", str(other), *given[2:]], "main-sft-seed1 has a command that cannot run: evaluate"),
     ):
         with pytest.raises(SystemExit) as end:
             main(arguments)

@@ -21,6 +21,7 @@ from typing import Any
 
 from iterpref.errors import UserError
 from iterpref.run_record import now
+from iterpref.study.check import check_commands
 from iterpref.study.choose import tuned
 from iterpref.study.jobs import failures_file, is_done, records
 from iterpref.study.plan import PHASES, Job, Study, read_study
@@ -83,6 +84,9 @@ def run(
     for record in records(out):
         longest[record["phase"]] = max(longest[record["phase"]], sum(record["seconds"].values()))
     workers = Workers(out, parallel) if parallel > 1 else Here(out)
+    # What has a record ran; a slot of time is not spent on composing it again.
+    ran, some_rate = {record["arm"] for record in records(out)}, dict.fromkeys(study.arms, study.tune.lrs[0])
+    check_commands(job for job in study.jobs(names, phases, some_rate) if job.arm not in ran)
     try:
         while True:
             spent = time.monotonic() - begin

@@ -131,7 +131,7 @@ def failures_file(out: Path) -> Path:
     return out / "failures.jsonl"
 
 
-def run_folder(run: Path) -> str:
+def run_folder(run: Path | str) -> str:
     return f"paths.run={quoted(str(run))}"
 
 
