@@ -39,6 +39,9 @@ def train(config: Config) -> float | None:
     if config.resume and (done := read_done(run, key)):
         log.info("%s is finished with this configuration; resume=false trains it again", run)
     elif needs_launch(config.trainer):
+        from iterpref.devices import resolve_device
+
+        resolve_device(config.trainer)  # devices that are not there are told once, and before any process starts
         launch(config, run)
         done = read_done(run, key)
         assert done is not None, "ranks that ended well have written done.json"
