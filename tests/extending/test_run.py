@@ -32,7 +32,8 @@ def command() -> list[str]:
 def test_the_documented_command_trains_with_all_parts(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
     done = subprocess.run(
-        [sys.executable, *command(), "paths.run=run"], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # Many a bug in these tasks is a loop without an end.
+        [sys.executable, *command(), "paths.run=run", "sandbox.cpu_s=0.3"], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

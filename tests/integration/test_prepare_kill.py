@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 OVERRIDES = (
-    "experiment=smoke", "problems.limit=6", "debug.samples=2", "sandbox.cpu_s=1", "sandbox.workers=2",
+    "experiment=smoke", "problems.limit=6", "debug.samples=2", "sandbox.cpu_s=0.5", "sandbox.workers=2",
 )  # fmt: skip
 KILLS = 10
 
