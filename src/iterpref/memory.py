@@ -90,7 +90,8 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
         precision: `trainer.precision`, resolved.
     """
     from iterpref.models.policy import KEPT
-    from iterpref.ops.linear import _CHUNK_BYTES, _KEEP_BYTES
+    from iterpref.ops.linear import KEEP_BYTES
+    from iterpref.ops.products import CHUNK_BYTES
 
     model, trainer = config.model, config.trainer
     shards = world_size(trainer) if sharded(trainer) else 1
@@ -116,7 +117,7 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
         "lowered": 2 * shape.parameters if precision == "bf16-mixed" and model.dtype == "float32" else 0,
         "gathered": _gathered(shape, own) if shards > 1 else 0,
         "activations": tokens * kept,
-        "scores": logits if head_trains and logits <= _KEEP_BYTES["cuda"] else min(logits, _CHUNK_BYTES["cuda"]),
+        "scores": logits if head_trains and logits <= KEEP_BYTES["cuda"] else min(logits, CHUNK_BYTES["cuda"]),
     }
     return Plan(parts)
 

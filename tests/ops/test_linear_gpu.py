@@ -7,7 +7,7 @@ import gc
 import pytest
 import torch
 
-from iterpref.ops import linear, linear_logratio
+from iterpref.ops import linear_logratio, products
 
 from .linear_cases import assert_head_no_worse_than_eager, differentiate_head, make_head
 
@@ -45,7 +45,7 @@ def test_every_shape_and_dtype_is_as_close_to_fp64_as_eager_torch(T, H, V, R, dt
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "recomputed"])
 def test_every_regime_is_as_close_to_fp64_as_eager_torch(monkeypatch, kept, frozen):
     V, R = 5000, 200
-    monkeypatch.setitem(linear._CHUNK_BYTES, "cuda", 48 * 2 * V)
+    monkeypatch.setitem(products.CHUNK_BYTES, "cuda", 48 * 2 * V)
     case = on_gpu(T=300, H=128, V=V, R=R, dtype=torch.bfloat16, density=0.8, bias=not frozen, scale=0.5, softcap=9.0)
     assert_head_no_worse_than_eager(case, frozen, fn=fused, keep_bytes=None if kept else 0)
 
@@ -112,7 +112,7 @@ def test_memory_grows_with_the_rows_that_have_loss_or_not_at_all():
     differentiate_head(fused, case)
     logits, weight = 1024 * QWEN_V * 2, QWEN_V * 256 * 2
     assert peak_bytes(lambda: differentiate_head(fused, case)) < 1.1 * (logits + weight)
-    chunk = linear._CHUNK_BYTES["cuda"]
+    chunk = products.CHUNK_BYTES["cuda"]
     assert peak_bytes(lambda: differentiate_head(fused, case, frozen=True)) < 1.1 * chunk
     case = on_gpu(T=8192, H=256, V=QWEN_V, R=8192, dtype=torch.bfloat16)
     assert peak_bytes(lambda: differentiate_head(fused, case, keep_bytes=0)) < 1.1 * (chunk + weight)

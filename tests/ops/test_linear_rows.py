@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iterpref.errors import UserError
-from iterpref.ops import LogitMap, linear, linear_logratio
+from iterpref.ops import LogitMap, linear, linear_logratio, products
 
 from .cases import BACKEND, INF, INTERPRETED
 from .linear_cases import differentiate_head, make_head, ours_head
@@ -17,8 +17,8 @@ from .linear_cases import differentiate_head, make_head, ours_head
 def products_of(monkeypatch) -> list[int]:
     """The numbers of rows that go through the head from now on."""
     seen: list[int] = []
-    plain = linear._product
-    monkeypatch.setattr(linear, "_product", lambda h, *rest: seen.append(len(h)) or plain(h, *rest))
+    plain = linear.product
+    monkeypatch.setattr(linear, "product", lambda h, *rest: seen.append(len(h)) or plain(h, *rest))
     return seen
 
 
@@ -72,7 +72,7 @@ def test_the_order_of_the_rows_does_not_matter(seed, data):
 
 def test_without_gradient_nothing_is_kept_and_chunks_are_small(monkeypatch):
     case = make_head(V=100, R=10)
-    monkeypatch.setitem(linear._CHUNK_BYTES, "cpu", 4 * 4 * 100)
+    monkeypatch.setitem(products.CHUNK_BYTES, "cpu", 4 * 4 * 100)
     seen = products_of(monkeypatch)
     case.weight_VH.requires_grad_()
     with torch.no_grad():

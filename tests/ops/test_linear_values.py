@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iterpref.ops import LogitMap, linear, linear_logratio, token_logratio
+from iterpref.ops import LogitMap, linear_logratio, products, token_logratio
 
 from .cases import BACKEND, DTYPES, INTERPRETED
 from .linear_cases import assert_head_no_worse_than_eager, differentiate_head, make_head, ours_head
@@ -51,8 +51,8 @@ def test_bias_scale_and_softcap(head, dtype):
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "recomputed"])
 def test_every_regime_is_as_close_to_fp64_as_eager_torch(monkeypatch, kept, frozen, dtype):
     V, R = 301, 20
-    monkeypatch.setitem(linear._CHUNK_BYTES, "cpu", 3 * V * dtype.itemsize)  # 3 rows, or all rows of 45 columns
-    monkeypatch.setattr(linear, "_LEAST_COLUMNS", 1)
+    monkeypatch.setitem(products.CHUNK_BYTES, "cpu", 3 * V * dtype.itemsize)  # 3 rows, or all rows of 45 columns
+    monkeypatch.setattr(products, "LEAST_COLUMNS", 1)
     case = make_head(T=30, V=V, R=R, dtype=dtype, bias=not frozen, softcap=9.0, density=0.8)
     assert_head_no_worse_than_eager(case, frozen, keep_bytes=None if kept else R * V * dtype.itemsize // 2)
 

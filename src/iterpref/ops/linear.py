@@ -21,7 +21,6 @@ Shapes: T positions, H hidden, V vocabulary, R scored rows (a position may stand
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -31,15 +30,21 @@ from torch.autograd.function import once_differentiable
 
 from iterpref.ops.backend import row_operations
 from iterpref.ops.checks import check_head
+from iterpref.ops.products import (
+    add_matmul,
+    chunks,
+    columns_of_a_chunk,
+    device_kind,
+    matmul,
+    new_logits,
+    product,
+    rows_of_a_chunk,
+    scatter,
+)
 from iterpref.ops.reference import IDENTITY, LogitMap, TokenLogRatio, row_gradient, wide
 
 # Logits kept for backward unless the caller says otherwise: on a GPU 14,100 rows of 151,936 bf16 columns.
-_KEEP_BYTES = {"cpu": 2**30, "cuda": 4 * 2**30}
-# Logits of one chunk, enough for products at full speed; rows in multiples that suit a GPU's tiles.
-_CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
-_CHUNK_ROWS = 128
-_LEAST_COLUMNS = 1024  # of a chunk of the vocabulary, however many rows
-_ALIGNMENT_BYTES = 16  # of a row of logits, so that products and kernels move 16 bytes at a time for any V
+KEEP_BYTES = {"cpu": 2**30, "cuda": 4 * 2**30}
 
 
 def linear_logratio(
@@ -124,14 +129,14 @@ class _LinearLogRatioFunction(torch.autograd.Function):
         label_products_R = None
         if call.dtype.itemsize < 4:
             label_products_R = call.operations.label_products(hidden_RH, cast_VH, call.labels_R, call.mask_R)
-        kind = _kind(hidden_TH)
-        keep_bytes = _KEEP_BYTES[kind] if call.keep_bytes is None else call.keep_bytes
-        kept_RV = _new_logits(hidden_RH, V) if trained and R * V * call.dtype.itemsize <= keep_bytes else None
-        size = R if kept_RV is not None else _chunk_rows(R, V * call.dtype.itemsize, kind)
-        out_CV = _new_logits(hidden_RH[:size], V) if kept_RV is None else kept_RV
+        kind = device_kind(hidden_TH)
+        keep_bytes = KEEP_BYTES[kind] if call.keep_bytes is None else call.keep_bytes
+        kept_RV = new_logits(hidden_RH, V) if trained and R * V * call.dtype.itemsize <= keep_bytes else None
+        size = R if kept_RV is not None else rows_of_a_chunk(R, V * call.dtype.itemsize, kind)
+        out_CV = new_logits(hidden_RH[:size], V) if kept_RV is None else kept_RV
         results, unscaled = [], []
-        for chunk in _chunks(R, size):
-            logits_CV = _product(hidden_RH[chunk], cast_VH, out_CV[: chunk.stop - chunk.start])
+        for chunk in chunks(R, size):
+            logits_CV = product(hidden_RH[chunk], cast_VH, out_CV[: chunk.stop - chunk.start])
             labels_C, mask_C = call.labels_R[chunk], call.mask_R[chunk]
             rest = {"head": head, "label_products_R": _part(label_products_R, chunk)}
             ref_logps_C = _part(call.ref_logps_R, chunk)
@@ -143,7 +148,7 @@ class _LinearLogRatioFunction(torch.autograd.Function):
                 # d logp_r / d h_r: the gradient of a row whose g_r is 1.
                 ones_C = (mask_C != 0).to(lse_C.dtype)
                 call.operations.backward_rows(logits_CV, labels_C, lse_C, ones_C, logits_CV, **rest)
-                unscaled.append(_matmul(logits_CV, cast_VH, lse_C.dtype))
+                unscaled.append(matmul(logits_CV, cast_VH, lse_C.dtype))
         *outputs, lse_R = _joined(results) if results else _nothing(call)
         ctx.save_for_backward(hidden_TH, weight_VH, bias_V, lse_R, label_products_R)
         ctx.call, ctx.kept_RV = call, kept_RV
@@ -166,14 +171,14 @@ class _LinearLogRatioFunction(torch.autograd.Function):
             if not any(ctx.needs_input_grad[1:3]):
                 unscaled_RH = ctx.unscaled_RH
                 grad_RH = None if unscaled_RH is None else unscaled_RH * grad_R[:, None]
-                return _scatter(hidden_TH, call.rows_R, grad_RH, lse_R.dtype), None, None, None
+                return scatter(hidden_TH, call.rows_R, grad_RH, lse_R.dtype), None, None, None
             # Kept logits serve once, for they become their gradient; a second backward makes them again.
             kept_RV, ctx.kept_RV = ctx.kept_RV, None
             operands = _operands(hidden_TH, weight_VH, bias_V, call)
             parts = _Backward(call, *operands, lse_R, label_products_R, grad_R, ctx.needs_input_grad, weight_VH.dtype)
             grad_RH, grad_VH, grad_V = parts.from_kept(kept_RV) if kept_RV is not None else parts.recomputed()
             return (
-                _scatter(hidden_TH, call.rows_R, grad_RH, lse_R.dtype) if ctx.needs_input_grad[0] else None,
+                scatter(hidden_TH, call.rows_R, grad_RH, lse_R.dtype) if ctx.needs_input_grad[0] else None,
                 grad_VH,
                 grad_V.to(bias_V.dtype) if grad_V is not None else None,
                 None,
@@ -197,8 +202,8 @@ class _Backward(NamedTuple):
         self._into_gradient(logits_RV, self.call.labels_R, self.head)
         dtype = self.lse_R.dtype
         return (
-            _matmul(logits_RV, self.weight_VH, dtype) if self.needs[0] else None,
-            _matmul(logits_RV.T, self.hidden_RH, self.weight_dtype) if self.needs[1] else None,
+            matmul(logits_RV, self.weight_VH, dtype) if self.needs[0] else None,
+            matmul(logits_RV.T, self.hidden_RH, self.weight_dtype) if self.needs[1] else None,
             logits_RV.sum(0, dtype=dtype) if self.needs[2] else None,
         )
 
@@ -208,19 +213,18 @@ class _Backward(NamedTuple):
         sum_RH = torch.zeros(R, H, dtype=dtype, device=device) if self.needs[0] else None
         grad_VH = torch.empty(V, H, dtype=self.weight_dtype, device=device) if self.needs[1] else None
         grad_V = torch.empty(V, dtype=dtype, device=device) if self.needs[2] else None
-        columns = _CHUNK_BYTES[_kind(self.hidden_RH)] // (max(1, R) * self.call.dtype.itemsize)
-        columns = min(V, max(columns, _LEAST_COLUMNS))
-        out_RC = _new_logits(self.hidden_RH, columns)
-        for part in _chunks(V, columns):
+        columns = columns_of_a_chunk(V, R * self.call.dtype.itemsize, device_kind(self.hidden_RH))
+        out_RC = new_logits(self.hidden_RH, columns)
+        for part in chunks(V, columns):
             weight_CH = self.weight_VH[part]
-            logits_RC = _product(self.hidden_RH, weight_CH, out_RC[:, : len(weight_CH)])
+            logits_RC = product(self.hidden_RH, weight_CH, out_RC[:, : len(weight_CH)])
             head = self.head if self.head.bias_V is None else self.head._replace(bias_V=self.head.bias_V[part])
             # A label of another part of the vocabulary matches no column here.
             self._into_gradient(logits_RC, self.call.labels_R - part.start, head)
             if sum_RH is not None:
-                _add_matmul(sum_RH, logits_RC, weight_CH)
+                add_matmul(sum_RH, logits_RC, weight_CH)
             if grad_VH is not None:
-                _matmul(logits_RC.T, self.hidden_RH, self.weight_dtype, out=grad_VH[part])
+                matmul(logits_RC.T, self.hidden_RH, self.weight_dtype, out=grad_VH[part])
             if grad_V is not None:
                 grad_V[part] = logits_RC.sum(0, dtype=dtype)
         return sum_RH, grad_VH, grad_V
@@ -241,60 +245,6 @@ def _operands(
         # The weight's gradient multiplies them by 0, which does not silence a NaN.
         hidden_RH = hidden_RH.where((call.mask_R != 0)[:, None], 0)
     return hidden_RH, weight_VH.to(call.dtype), head
-
-
-def _kind(tensor: Tensor) -> str:
-    return "cpu" if tensor.device.type == "cpu" else "cuda"
-
-
-def _chunk_rows(R: int, row_bytes: int, kind: str) -> int:
-    rows = _CHUNK_BYTES[kind] // row_bytes
-    return min(R, max(1, rows if rows < _CHUNK_ROWS else rows // _CHUNK_ROWS * _CHUNK_ROWS))
-
-
-def _chunks(n: int, size: int) -> Iterator[slice]:
-    size = max(1, size)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def _new_logits(hidden_RH: Tensor, V: int) -> Tensor:
-    """Memory for logits [R, V], each row aligned."""
-    step = _ALIGNMENT_BYTES // hidden_RH.element_size()
-    return hidden_RH.new_empty(len(hidden_RH), -(-V // step) * step)[:, :V]
-
-
-def _product(hidden_RH: Tensor, weight_VH: Tensor, out_RV: Tensor) -> Tensor:
-    return torch.mm(hidden_RH, weight_VH.T, out=out_RV)
-
-
-def _matmul(a: Tensor, b: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-    """`a @ b` in `dtype`, rounded once; on a CPU, half precision wanted in fp32 is rounded twice if b is large."""
-    if a.dtype == dtype:
-        return torch.mm(a, b, out=out)
-    if a.device.type == "cuda":
-        return torch.mm(a, b, out_dtype=dtype) if out is None else torch.ops.aten.mm.dtype_out(a, b, dtype, out=out)
-    product = a.to(dtype) @ b.to(dtype) if b.numel() <= a.numel() else (a @ b).to(dtype)
-    return product if out is None else out.copy_(product)
-
-
-def _add_matmul(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """`total += a @ b`, the product not rounded to half precision first."""
-    if a.dtype != total.dtype and a.device.type == "cuda":
-        torch.ops.aten.addmm.dtype_out(total, a, b, total.dtype, out=total)
-    else:
-        total.addmm_(a.to(total.dtype), b.to(total.dtype))
-
-
-def _scatter(hidden_TH: Tensor, rows_R: Tensor, grad_RH: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """zeros[T, H] with each row's gradient added at its position, in a fixed order."""
-    grad_TH = torch.zeros(hidden_TH.shape, dtype=dtype, device=hidden_TH.device)
-    if grad_RH is not None:
-        # On a GPU index_put_ sorts, where index_add_ would add atomically; on a CPU it is the other way round.
-        if hidden_TH.device.type == "cpu":
-            grad_TH.index_add_(0, rows_R, grad_RH)
-        else:
-            grad_TH.index_put_((rows_R,), grad_RH, accumulate=True)
-    return grad_TH.to(hidden_TH.dtype)
 
 
 def _part(tensor_R: Tensor | None, chunk: slice) -> Tensor | None:
