@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from iterpref.codeflow.generate import Generator
@@ -49,11 +50,4 @@ def build_sandbox(config: SandboxConfig, executor: str = "local") -> Sandbox:
 
 
 def build_limits(config: SandboxConfig) -> Limits:
-    return Limits(
-        wall_s=config.wall_s,
-        cpu_s=config.cpu_s,
-        memory_mb=config.memory_mb,
-        output_kb=config.output_kb,
-        disk_mb=config.disk_mb,
-        processes=config.processes,
-    )
+    return Limits(**{field.name: getattr(config, field.name) for field in fields(Limits)})

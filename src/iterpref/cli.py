@@ -1,4 +1,4 @@
-"""What the four commands share: overrides checked first, one config, errors that a person can read.
+"""What the commands share: overrides checked first, one config, errors that a person can read.
 
 Imports only Hydra and OmegaConf: `--help` must not wait for torch.
 """

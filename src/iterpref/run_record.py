@@ -110,6 +110,16 @@ def read_config(run: Path) -> Config:
     return load(OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8"))))
 
 
+def read_trained(run: Path) -> Config:
+    """`read_config` of a run that has its model; raises `UserError` for one that is not finished."""
+    config = read_config(run)
+    if not (run / "export").is_dir():
+        raise UserError(
+            f"{run} has no trained model yet (no folder 'export'): finish it with python -m iterpref.train paths.run={run}"
+        )
+    return config
+
+
 # What a run computes does not depend on them.
 _NO_PART_OF_TRAINER = ("devices", "nodes", "timeout_s", "checkpoints")  # it may go on with other devices, say
 _NO_PART = ("paths", "logger", "report", "evaluate", "resume", "plan", "sweep", "plugins")

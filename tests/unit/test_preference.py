@@ -13,13 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iterpref.codeflow.bank import load_bank
 from iterpref.config import Config, LossConfig
 from iterpref.data.collate import collate
 from iterpref.data.reference_cache import ReferenceLogps
 from iterpref.errors import UserError
 from iterpref.eval.calibration import calibration
+from iterpref.eval.held_out import asked, with_pairs
 from iterpref.eval.preference import completion_spans, preference_row, summarise, token_table
-from iterpref.evaluate import with_pairs
 from iterpref.losses import TIE_NATS, pair_sums, preference_metrics
 from iterpref.ops import TokenLogRatio
 from iterpref.schema import Example, PreferencePair, Span
@@ -193,3 +194,16 @@ def test_other_pairs_take_the_place_of_the_runs_and_keep_its_limit(tmp_path: Pat
     assert (config.pairs.source, config.data.max_train_pairs) == ("codeflow", 64)
     with pytest.raises(UserError, match=r"evaluate\.pairs=.*absent\.jsonl: there is no such file"):
         with_pairs(config, str(tmp_path / "absent.jsonl"))
+
+
+def test_scores_of_the_start_model_are_kept_for_the_same_tasks_limits_and_loss_alone() -> None:
+    config, bank = Config(), load_bank()[:2]
+    known = asked(config, bank)
+    assert asked(replace(config, evaluate=replace(config.evaluate, highlighted_pairs=3)), list(bank)) == known
+    slow = replace(config, sandbox=replace(config.sandbox, cpu_s=4.0))
+    assert asked(slow, bank) != known
+    assert asked(config, [bank[0], replace(bank[1], tests=bank[0].tests)]) != known
+    assert asked(replace(config, loss=replace(config.loss, beta=0.2)), bank) != known
+    # Where no task is run, neither tasks nor limits count.
+    pairs_alone = replace(config.evaluate, pass_at_1=False)
+    assert asked(replace(slow, evaluate=pairs_alone), []) == asked(replace(config, evaluate=pairs_alone), bank)

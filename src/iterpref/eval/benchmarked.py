@@ -44,15 +44,13 @@ def evaluate_models(command: Config) -> dict[str, Any]:
 
 
 def _evaluate_run(command: Config, run: Path, benchmark: Benchmark[Any]) -> dict[str, Any]:
-    from iterpref.run_record import RunRecord, read_config, write_whole
+    from iterpref.run_record import RunRecord, read_trained, write_whole
     from iterpref.tracking import Table, track_benchmark
 
     idle = sorted(key for key in overridden_keys() if key.split(".")[0] in ("model", "generate"))
     if idle:
         raise UserError(f"{idle[0]} has no effect on {run}, which has models of its own: leave one of the two out")
-    trained = read_config(run)
-    if not (run / "export").is_dir():
-        raise UserError(f"{run} has no trained model yet: finish it with python -m iterpref.train paths.run={run}")
+    trained = read_trained(run)
     if is_overridden("paths.data"):
         trained.paths.data = command.paths.data
     config = merge_overrides(command, trained, ("sandbox", "trainer"))

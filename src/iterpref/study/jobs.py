@@ -34,7 +34,7 @@ class StepFailed(Exception):
 
 def run_job(job: Job, out: Path, scoring: Sequence[str] = ()) -> dict[str, Any]:
     """Makes the job's record. `scoring`: further overrides of every evaluation on a benchmark."""
-    from iterpref.evaluate import evaluation_folder
+    from iterpref.eval.held_out import evaluation_folder
     from iterpref.evaluate import main as evaluate
     from iterpref.train import main as train
 
