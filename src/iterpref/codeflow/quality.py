@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from iterpref.codeflow.debug import HarnessFailure, UnfitSuite
@@ -39,10 +39,10 @@ def fit_problems(
     """
     known = store.checks()
     todo = [p for p in problems if p.reference and p.tests.files and p.task_id not in known]
-    requests = [request for p in todo for request in _requests(p, limits, config)]
-    results = iter(sandbox.run_many(requests))
-    for problem in track(todo, len(todo), "references"):
-        outcome = _outcome(problem, results, config)
+    runs = [_runs(problem, limits, config) for problem in todo]
+    results = iter(sandbox.run_many([request for named in runs for request in named.values()]))
+    for problem, named in track(zip(todo, runs, strict=True), len(todo), "references"):
+        outcome = _outcome({name: _sound(problem, next(results)) for name in named}, config)
         store.add_check(problem.task_id, outcome)
         known[problem.task_id] = outcome
     kept: list[Problem] = []
@@ -70,29 +70,24 @@ def describe(drops: Counter[str]) -> str:
     return ", ".join(f"{_REASONS.get(reason, reason)}: {count}" for reason, count in sorted(drops.items()))
 
 
-def _requests(problem: Problem, limits: Limits, config: DebugConfig) -> list[RunRequest]:
+def _runs(problem: Problem, limits: Limits, config: DebugConfig) -> dict[str, RunRequest]:
     """The reference's own run, and where they apply that of a stub and that which measures coverage."""
     tests = as_tests(problem.tests)
     whole = problem.tests.framework == "unittest"
-    runs = [RunRequest(problem.reference, tests, limits, measure_coverage=whole, repeat=config.repeat)]
+    runs = {"reference": RunRequest(problem.reference, tests, limits, measure_coverage=whole, repeat=config.repeat)}
     if config.drop_stub_passes and (empty := stub(problem.reference, problem.tests)):
-        runs.append(RunRequest(empty, tests, limits))
+        runs["stub"] = RunRequest(empty, tests, limits)
     if not whole and (suite := for_coverage(problem.tests, problem.reference)):
-        runs.append(RunRequest(problem.reference, suite, limits, measure_coverage=True))
+        runs["coverage"] = RunRequest(problem.reference, suite, limits, measure_coverage=True)
     return runs
 
 
-def _outcome(problem: Problem, results: Iterator[RunResult], config: DebugConfig) -> dict[str, object]:
-    whole = problem.tests.framework == "unittest"
-    reference = _sound(problem, next(results))
-    stubbed = config.drop_stub_passes and stub(problem.reference, problem.tests)
-    empty = _sound(problem, next(results)) if stubbed else None
-    measured = reference
-    if not whole and for_coverage(problem.tests, problem.reference):
-        measured = _sound(problem, next(results))
-    coverage = measured.coverage
-    first_line = next((line for line in reversed(reference.stderr.splitlines()) if line.strip()), "")
-    reason, detail = "", reference.detail or first_line
+def _outcome(results: Mapping[str, RunResult], config: DebugConfig) -> dict[str, object]:
+    """The reference's verdict, and why its tests may not judge ("": they may), by the results of `_runs`."""
+    reference, empty = results["reference"], results.get("stub")
+    coverage = results.get("coverage", reference).coverage
+    error = next((line for line in reversed(reference.stderr.splitlines()) if line.strip()), "")
+    reason, detail = "", reference.detail or error
     if reference.verdict != Verdict.PASS:
         reason = "reference_fails"
     elif empty is not None and empty.verdict == Verdict.PASS:
