@@ -23,6 +23,7 @@ from typing import Any
 from iterpref.config import Config, TrainerConfig, load, to_dict
 from iterpref.config.training import world_size
 from iterpref.errors import UserError
+from iterpref.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -168,16 +169,6 @@ def main() -> None:
     from omegaconf import OmegaConf
 
     run_task(lambda: train(load(OmegaConf.create(said["config"]))))
-
-
-def die_with_parent() -> None:
-    """Ends this process, one that `launch` has started, as soon as that one is gone."""
-
-    def wait() -> None:
-        os.read(0, 1)  # not through sys.stdin, whose lock would be held when the interpreter ends
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,28 @@
-"""Processes that work for another one."""
+"""Processes that work for another one, and end when it is gone, even by a kill."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from multiprocessing import connection, parent_process
 
 
 def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, even by a kill: no queue or pipe would tell, as the workers
-    of one parent hold each other's ends open."""
+    """For a process of `multiprocessing`. No queue or pipe would tell: the workers of one parent hold each other's ends open."""
     parent = parent_process()
     assert parent is not None
+    _end_after(lambda: connection.wait([parent.sentinel]))
 
+
+def die_with_parent() -> None:
+    """For a process that was started with a pipe as its standard input, to which nobody writes."""
+    _end_after(lambda: os.read(0, 1))  # not through sys.stdin, whose lock would be held when the interpreter ends
+
+
+def _end_after(gone: Callable[[], object]) -> None:
     def watch() -> None:
-        connection.wait([parent.sentinel])
+        gone()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
