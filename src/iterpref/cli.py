@@ -142,12 +142,11 @@ def merge_overrides(command: Config, base: Config, sections: Sequence[str]) -> C
     merged = to_dict(base)
     said = to_dict(command)
     for override in parse(HydraConfig.get().overrides.task):
-        section, _, leaf = override.key_or_group.lstrip("+").partition(".")
+        section, _, leaf = override.key_or_group.partition(".")
         if section in sections:
             value = override.value()
-            named = (
-                [leaf] if leaf else list(value) if isinstance(value, dict) else []
-            )  # none: a scalar or a whole group
+            # No name: a scalar, or a whole group.
+            named = [leaf] if leaf else list(value) if isinstance(value, dict) else []
             merged[section] = {**merged[section], **{n: said[section][n] for n in named}} if named else said[section]
     return load(OmegaConf.create(merged))
 

@@ -24,8 +24,6 @@ GLOBAL_GROUPS = {
     "launcher": ("train",),
     "debug": ("prepare", "train"),
 }
-
-
 _NO_GROUPS = ("study",)  # files of `iterpref.study`, which Hydra does not compose
 
 # Folders of YAML: ours, and with --config-dir one of the user's own.
@@ -33,7 +31,7 @@ _config_dirs = [CONFIG_DIR]
 
 
 def config_groups() -> dict[str, list[str]]:
-    """Config groups and their choices, as the folders have them: `{"loss": ["dpo", "target_rpo", ...], ...}`."""
+    """Config groups and their choices, as the folders have them: `{"loss": ["sft", "target_dpo", ...], ...}`."""
     groups: dict[str, list[str]] = {}
     for folder in _config_dirs:
         for path in sorted(folder.rglob("*.yaml")):
@@ -66,7 +64,7 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
     groups = config_groups()
     sections = SECTIONS[command]
     for override in parse(overrides):
-        key = override.key_or_group.lstrip("/")
+        key = override.key_or_group
         root = key.split(".")[0].split("/")[0]
         if override.is_delete() and root != "hydra":
             raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
@@ -114,11 +112,9 @@ def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:
     """
     parsed = parse(overrides)
     said = keys_of(parsed)
-    later = [
-        f"{g}={o.value()}" for o in parsed if (g := o.key_or_group.lstrip("+")) in GLOBAL_GROUPS and g != "reading"
-    ]
+    later = [f"{g}={o.value()}" for o in parsed if (g := o.key_or_group) in GLOBAL_GROUPS and g != "reading"]
     for override in parsed:
-        group, choice = override.key_or_group.lstrip("+"), override.value()
+        group, choice = override.key_or_group, override.value()
         path = next((p for d in _config_dirs if (p := d / group / f"{choice}.yaml").is_file()), None)
         if group in GLOBAL_GROUPS or path is None:
             continue
@@ -149,7 +145,7 @@ def keys_of(overrides: Sequence[Override]) -> set[str]:
     """Keys that the overrides give a value; groups by their name, `{...}` by the keys in it."""
     keys = set()
     for override in overrides:
-        key, value = override.key_or_group.lstrip("+"), override.value()
+        key, value = override.key_or_group, override.value()
         if key in GLOBAL_GROUPS and not isinstance(value, dict):
             continue  # what a preset sets is no choice of its own, whatever section has its name
         keys |= {f"{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {key}

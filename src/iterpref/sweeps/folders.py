@@ -48,27 +48,23 @@ def _text(values: Mapping[str, Any]) -> str:
     return ",".join(f"{key}={_shown(value)}" for key, value in sorted(values.items()))
 
 
-def key_of(override: Override) -> str:
-    return override.key_or_group.lstrip("+/")
-
-
 def swept_keys(arguments: Sequence[Override], params: Mapping[str, Any]) -> list[str]:
     """Keys that differ between jobs: those given several values, and those that the sweep's YAML names."""
-    return list(dict.fromkeys([*params, *(key_of(o) for o in arguments if o.is_sweep_override())]))
+    return list(dict.fromkeys([*params, *(o.key_or_group for o in arguments if o.is_sweep_override())]))
 
 
 def place_sweep(config: DictConfig, params: Mapping[str, Any]) -> None:
     """Sets `hydra.sweep.dir`, unless the command line gave one: the configured folder, and a hash of the overrides that all jobs
     share, so that another `trainer.epochs` is another sweep, and more values of a swept key are the same one."""
     given = OmegaConf.to_container(config.hydra.overrides.hydra)
-    if any(key_of(o) == "hydra.sweep.dir" for o in parse(given)):  # type: ignore[arg-type]
+    if any(o.key_or_group == "hydra.sweep.dir" for o in parse(given)):  # type: ignore[arg-type]
         return
     arguments = parse(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
     swept = set(swept_keys(arguments, params))
     shared = {
-        key_of(o): o.value()
+        o.key_or_group: o.value()
         for o in arguments
-        if key_of(o) not in swept and key_of(o).split(".")[0].split("/")[0] not in _NO_PART
+        if o.key_or_group not in swept and o.key_or_group.split(".")[0].split("/")[0] not in _NO_PART
     }
     if shared.get("experiment") == config.name:
         del shared["experiment"]

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 
 from iterpref.errors import UserError
 from iterpref.overrides import parse
-from iterpref.sweeps.folders import key_of, swept_keys
+from iterpref.sweeps.folders import swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
 
@@ -24,7 +24,7 @@ def run_grid(sweep: Sweep, arguments: Sequence[str]) -> list[Any]:
 def grid_jobs(sweep: Sweep, arguments: Sequence[str]) -> list[Job]:
     """All combinations; the first key varies slowest, and values that are equal make one job."""
     overrides = {
-        key_of(o): o for o in parse(arguments, sweep.loader)
+        o.key_or_group: o for o in parse(arguments, sweep.loader)
     }  # of two with one key the later counts, in the first one's place
     swept = swept_keys(list(overrides.values()), sweep.params)
     choices = [_choices(override) for override in overrides.values()]

@@ -20,7 +20,7 @@ from iterpref.config import schema_keys
 from iterpref.config.sweep import SweepConfig, direction
 from iterpref.errors import UserError
 from iterpref.overrides import parse
-from iterpref.sweeps.folders import key_of, swept_keys
+from iterpref.sweeps.folders import swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def open_study(path: Path, metric: str) -> optuna.Study:
 
 def search_space(sweep: Sweep, arguments: Sequence[str]) -> tuple[dict[str, BaseDistribution], list[str]]:
     """The distribution of each swept key, and the overrides that all trials share."""
-    overrides = {key_of(o): o for o in parse(arguments, sweep.loader)}
+    overrides = {o.key_or_group: o for o in parse(arguments, sweep.loader)}
     swept = swept_keys(list(overrides.values()), sweep.params)
     space = {key: distribution(o) for key, o in overrides.items() if key in swept and o.is_sweep_override()}
     if not space:
@@ -103,7 +103,7 @@ def distribution(override: Override) -> BaseDistribution:
         if logarithmic and low <= 0:
             raise UserError(f"'{override.input_line}': a logarithm needs bounds above 0")
         types = {key: item.type for key, item in schema_keys()}
-        if "int" in value.tags or str(types.get(key_of(override))).startswith("int"):
+        if "int" in value.tags or str(types.get(override.key_or_group)).startswith("int"):
             return IntDistribution(round(low), round(high), log=logarithmic)
         return FloatDistribution(low, high, log=logarithmic)
     texts = list(override.sweep_string_iterator())
