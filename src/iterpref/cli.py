@@ -190,22 +190,25 @@ def _n_gpus() -> int:
     return max(len(visible_gpus()), 1)
 
 
+_CHOOSE = "paths.data=DIR or paths.run=DIR"
+# What the system's error says of a place, and what to do.
+_OF_THE_DISK = {
+    errno.ENOSPC: ("the disk is full while writing {}", f"free some space, or choose another disk with {_CHOOSE}"),
+    errno.EDQUOT: ("the disk quota is used up while writing {}", f"free some space, or choose another disk with {_CHOOSE}"),
+    errno.EROFS: ("{} is on a read-only disk", f"choose a writable folder with {_CHOOSE}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("no permission for {}", f"choose a writable folder with {_CHOOSE}")),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", f"choose another {_CHOOSE}")),
+    errno.ENOENT: ("{} cannot be made or found", f"choose another {_CHOOSE}"),
+}  # fmt: skip
+
+
 def explain_os_error(error: OSError) -> str:
     """A full disk, a missing permission and their like, with the path and the remedy; re-raises what it does not know."""
-    place = error.filename or "the output folder"
-    remedies = {
-        errno.ENOSPC: f"the disk is full while writing {place}: free some space, or move paths.data=DIR and paths.run=DIR to another disk",
-        errno.EDQUOT: f"the disk quota is used up while writing {place}: free some space, or set paths.data=DIR and paths.run=DIR",
-        errno.EACCES: f"no permission for {place}: choose a writable folder with paths.data=DIR or paths.run=DIR",
-        errno.EPERM: f"no permission for {place}: choose a writable folder with paths.data=DIR or paths.run=DIR",
-        errno.EROFS: f"{place} is on a read-only disk: choose a writable folder with paths.data=DIR or paths.run=DIR",
-        errno.ENOENT: f"{place} cannot be made or found: choose another paths.data=DIR or paths.run=DIR",
-        errno.ENOTDIR: f"{place}: a file stands where a folder is needed; choose another paths.data=DIR or paths.run=DIR",
-        errno.EEXIST: f"{place}: a file stands where a folder is needed; choose another paths.data=DIR or paths.run=DIR",
-    }
-    if error.errno not in remedies:
+    if error.errno not in _OF_THE_DISK:
         raise error
-    return remedies[error.errno] + ". Nothing that was finished is lost; run the same command again to go on"
+    what, remedy = _OF_THE_DISK[error.errno]
+    place = error.filename or "the output folder"
+    return f"{what.format(place)}: {remedy}. Nothing that was finished is lost; run the same command again to go on"
 
 
 def _stop(message: str, code: int = 2) -> None:

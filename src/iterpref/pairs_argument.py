@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from iterpref.errors import UserError, nearest
+from iterpref.config.pairs import HUB_ID
+from iterpref.errors import UserError, nearest, nearest_file
 
 _DATA_SUFFIX = re.compile(r"\.(json|jsonl|ndjson|parquet|csv|tsv|txt|gz|arrow|zip|zst)$", re.IGNORECASE)
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def write_out(arguments: Sequence[str], choices: Sequence[str], quote: Callable[[str], str]) -> list[str]:
@@ -64,11 +64,7 @@ def _is_data(word: str) -> bool:
 
 
 def _checked(word: str) -> str:
-    if not Path(word).expanduser().exists() and (_DATA_SUFFIX.search(word) or not _HUB_ID.fullmatch(word)):
-        folder = Path(word).expanduser().parent
-        names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        missing = "" if folder.is_dir() else f" (nor a folder {folder})"
-        raise UserError(
-            f"pairs={word}: there is no such file or folder in {os.getcwd()}{missing}{nearest(Path(word).name, names)}"
-        )
+    if not Path(word).expanduser().exists() and (_DATA_SUFFIX.search(word) or not HUB_ID.fullmatch(word)):
+        hint = nearest_file(Path(word).expanduser())
+        raise UserError(f"pairs={word}: there is no such file or folder in {os.getcwd()}{hint}")
     return word

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iterpref.codeflow.external.source import HUB_ID, SPLIT_NAMES, is_saved, load_quietly, neighbours, reader
+from iterpref.codeflow.external.source import SPLIT_NAMES, is_saved, load_quietly, reader
 from iterpref.codeflow.problems import Row, read_rows
 from iterpref.config.codeflow import ProblemsConfig
-from iterpref.errors import UserError, nearest
+from iterpref.config.pairs import HUB_ID
+from iterpref.errors import UserError, nearest, nearest_file
 from iterpref.schema import Problem
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet", ".csv": "csv"}
@@ -71,7 +72,7 @@ def _load(config: ProblemsConfig, cache: Path) -> Any:
         return load_quietly(place, lambda: load_dataset(str(path), config.subset, cache_dir=keep))
     if not HUB_ID.fullmatch(str(config.path)):
         raise UserError(
-            f"{place}: there is no such file or folder{neighbours(path)}; a data set on the hub is named OWNER/NAME"
+            f"{place}: there is no such file or folder{nearest_file(path)}; a data set on the hub is named OWNER/NAME"
         )
     return load_quietly(place, lambda: load_dataset(str(config.path), config.subset, revision=config.revision))
 

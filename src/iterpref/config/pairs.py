@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from iterpref.config.option import option, section
 from iterpref.registry import LOCALISERS
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # of a data set on the hub: OWNER/NAME
 
 
 @dataclass

@@ -17,13 +17,13 @@ from rich.table import Table
 from iterpref.artifacts import fingerprint
 from iterpref.build import build_limits, build_sandbox
 from iterpref.cli import is_overridden, merge_overrides
-from iterpref.codeflow.external.source import HUB_ID, neighbours
 from iterpref.config import Config, to_dict
+from iterpref.config.pairs import HUB_ID
 from iterpref.data.datamodule import batch_maker, build_reference, read_examples
 from iterpref.data.reference_cache import ReferenceLogps, all_logps, attach
 from iterpref.data.stages import load_tasks, prepare
 from iterpref.devices import autocast, resolve_device, resolve_precision
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest_file
 from iterpref.eval.bank import evaluate_bank
 from iterpref.eval.calibration import calibration
 from iterpref.eval.plots import draw_calibration
@@ -175,7 +175,9 @@ def with_pairs(config: Config, path: str) -> Config:
     Raises `UserError` for a path that is neither there nor a hub id.
     """
     if not Path(path).expanduser().exists() and not HUB_ID.fullmatch(path):
-        raise UserError(f"evaluate.pairs={path}: there is no such file or folder{neighbours(Path(path).expanduser())}")
+        raise UserError(
+            f"evaluate.pairs={path}: there is no such file or folder{nearest_file(Path(path).expanduser())}"
+        )
     # One of each split that is not looked at.
     idle: dict[str, Any] = {
         f"max_{split}_pairs": 1 for split in ("train", "validation", "test") if split != config.evaluate.split

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,9 +11,9 @@ from typing import Any
 
 from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
 from iterpref.config import PairsConfig
-from iterpref.errors import UserError, nearest
+from iterpref.config.pairs import HUB_ID
+from iterpref.errors import UserError, nearest_file
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
@@ -51,16 +50,9 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
     if HUB_ID.fullmatch(str(config.path)):
         return _hub(str(config.path), config)
     raise UserError(
-        f"pairs.path={config.path}: there is no such file or folder{neighbours(path)}; "
+        f"pairs.path={config.path}: there is no such file or folder{nearest_file(path)}; "
         "a data set on the hub is named OWNER/NAME"
     )
-
-
-def neighbours(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f" (nor a folder {folder})"
-    return nearest(path.name, [p.name for p in folder.iterdir()])
 
 
 def _refuse(config: PairsConfig, options: Sequence[str], what: str) -> None:
