@@ -18,7 +18,7 @@ from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.ledger import Ledger
 from iterpref.eval.packages import third_party, to_preload
-from iterpref.eval.samples import Sample
+from iterpref.eval.samples import Sample, read_samples
 from iterpref.eval.scores import rate_by_task, read_scores, results, summarise, write_scores
 from iterpref.eval.scoring import folder_for, judge_samples, verdicts_file
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets
@@ -138,6 +138,28 @@ def test_a_task_whose_package_is_absent_is_not_run_and_in_no_rate(tmp_path: Path
     text = markdown(score_sheets([("a", scores)]))
     assert "| needs no_such_package | 1 |" in text
     assert "| tasks run | 2 of 3 |" in text
+
+
+def test_verdicts_that_came_with_the_samples_are_compared_with_ours(tmp_path: Path, sandbox: PooledSandbox) -> None:
+    benchmark = built(tmp_path, "mbpp_plus", FAMILIES["mbpp_plus"])
+    (task,) = benchmark.tasks.values()
+    floors = "def f(x):\n    return x // 2\n"  # right on the base inputs alone
+    judged_as = {"a": (task.reference, "pass", "pass"), "b": (floors, "pass", "pass"), "c": (floors, "pass", "fail")}
+    rows = [{"solution": code, "base_status": base, "plus_status": plus} for code, base, plus in judged_as.values()]
+    (tmp_path / "results.json").write_text(json.dumps({"eval": {task.task_id: rows}}))
+    samples = read_samples(tmp_path / "results.json", benchmark)
+    scores = summarise(benchmark, samples, judge_samples(benchmark, samples, sandbox, tmp_path / "v", tmp_path))
+    assert scores["published"] == {
+        "base": {"agree": 3, "of": 3, "differ": []},
+        "plus": {
+            "agree": 2,
+            "of": 3,
+            "differ": [{"task_id": "Mbpp/1", "published": True, "ours": "FAIL case 0"}],
+        },
+    }
+    text = markdown(score_sheets([("a", scores)]))
+    assert "| verdicts as published, plus | 2 of 3 |" in text
+    assert "| Mbpp/1 | plus | passed | FAIL case 0 |" in text
 
 
 class Counting:

@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ class Sample:
     task_id: str
     program: str
     where: str = ""  # file and line
+    published: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # of each part, whether it passed elsewhere: EvalPlus's statuses
 
     @property
     def sha256(self) -> str:
@@ -57,7 +60,7 @@ def read_samples(path: Path, benchmark: Benchmark[Any], partial: bool = False) -
         if task_id not in benchmark.tasks:
             raise UserError(_unknown(where, raw, benchmark))
         for program in _programs(where, row, benchmark, task_id):
-            samples.append(Sample(task_id, program, where))
+            samples.append(Sample(task_id, program, where, _published(row, benchmark.parts)))
     if not samples:
         raise UserError(
             f"samples={path}: expected at least one sample, "
@@ -133,6 +136,14 @@ def _results(data: bytes) -> dict[str, Any] | None:
         return None  # lines
     found = whole.get("eval")
     return found if isinstance(found, dict) else None
+
+
+def _published(row: dict[str, Any], parts: Sequence[str]) -> dict[str, bool]:
+    """A part counts only with all parts before it, as ours do."""
+    statuses = [row.get("status" if len(parts) == 1 else f"{part}_status") for part in parts]
+    if not all(isinstance(status, str) for status in statuses):
+        return {}
+    return {part: all(status == "pass" for status in statuses[: i + 1]) for i, part in enumerate(parts)}
 
 
 def _programs(where: str, row: dict[str, Any], benchmark: Benchmark[Any], task_id: str) -> list[str]:

@@ -26,7 +26,8 @@ def summarise(benchmark: Benchmark[Any], samples: Sequence[Sample], judged: Sequ
     `parts`: for each part pass@k over the tasks that could be run, each k up to the smallest number of samples a task.
     `verdicts`, `errors`: of the last run part of each sample; a sample counts once for each kind of error that it met.
     `not_run`: tasks that cannot be judged here, by reason: in no rate, and never a failure. `lacking`: samples that import a
-    package which the benchmark's own environment has and this one has not; they count as they ran.
+    package which the benchmark's own environment has and this one has not; they count as they ran. `published`: where the samples
+    came with verdicts, for each part how many of those that ran here got the same one, and which did not.
     """
     by_task: dict[str, list[Judged]] = defaultdict(list)
     for row in judged:
@@ -53,7 +54,24 @@ def summarise(benchmark: Benchmark[Any], samples: Sequence[Sample], judged: Sequ
         "verdicts": dict(Counter(part.verdict for part in last).most_common()),
         "errors": dict(Counter(kind for part in last for kind in part.errors).most_common()),
         "judged": dict(Counter(row.parts[0].judged for row in judged if row.ran)),
+        "published": {
+            part: found for i, part in enumerate(benchmark.parts) if (found := _agreement(samples, judged, part, i))
+        },
     }
+
+
+def _agreement(samples: Sequence[Sample], judged: Sequence[Judged], part: str, number: int) -> dict[str, Any]:
+    known = [(s, row) for s, row in zip(samples, judged, strict=True) if part in s.published and row.ran]
+    differ = [
+        {
+            "task_id": s.task_id,
+            "published": s.published[part],
+            "ours": f"{row.parts[-1].verdict} {row.parts[-1].detail}".strip(),
+        }
+        for s, row in known
+        if s.published[part] != row.passed(number)
+    ]
+    return {"agree": len(known) - len(differ), "of": len(known), "differ": differ} if known else {}
 
 
 def _rates(ran: Mapping[str, Sequence[Judged]], part: int, fewest: int) -> dict[str, Any]:

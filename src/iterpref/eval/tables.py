@@ -55,9 +55,25 @@ def score_sheets(scores: Sequence[tuple[str, dict[str, Any]]]) -> list[Sheet]:
         rows.append(("tasks without a sample", *(str(s["n_missing"]) for _, s in scores)))
     if any(s["lacking"] for _, s in scores):
         rows.append(("failed samples that import what is absent here", *(_counts(s["lacking"], 6) for _, s in scores)))
+    for part in first["parts"]:
+        if any(part in s["published"] for _, s in scores):
+            told = (s["published"].get(part) for _, s in scores)
+            label = f"verdicts as published, {part}" if len(first["parts"]) > 1 else "verdicts as published"
+            rows.append((label, *(f"{found['agree']} of {found['of']}" if found else "-" for found in told)))
     title = f"{about['name']}, {about['version']}, sha256 {about['sha256'][:12]}; 95 % intervals over tasks"
     sheets = [Sheet(title, ("", *names), tuple(rows)), _kinds("verdicts", scores), _kinds("errors", scores)]
-    return [*sheets, _kinds("not_run", scores)] if any(s["not_run"] for _, s in scores) else sheets
+    if any(s["not_run"] for _, s in scores):
+        sheets.append(_kinds("not_run", scores))
+    if differ := [
+        (d["task_id"], part, "passed" if d["published"] else "failed", d["ours"])
+        for _, s in scores
+        for part, found in s["published"].items()
+        for d in found["differ"]
+    ]:
+        sheets.append(
+            Sheet("verdicts that are not the published ones", ("", "part", "published", "here"), tuple(differ))
+        )
+    return sheets
 
 
 _TITLES = {
