@@ -71,6 +71,10 @@ class _Piece:
         return len(self.ids)
 
 
+_Pieces = Sequence[tuple[int, _Piece]]  # with the number of their pair
+_Columns = dict[str, np.ndarray]
+
+
 def collate(
     examples: Sequence[Example],
     *,
@@ -98,57 +102,38 @@ def collate(
     cached = all(e.chosen_ref_logps is not None and e.rejected_ref_logps is not None for e in examples)
     make = _pair if packing == "shared" else _sequences
     pieces = [(p, piece) for p, example in enumerate(examples) for piece in make(example, terms)]
-    places, shape = _place([len(piece) for _, piece in pieces], packing, one_row, bucketed)
-    S, T = shape
-    input_ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-    near = np.tile(np.arange(T, dtype=np.int32), (S, 1))
-    far, far_end = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-    rows, entries, n_rows = [], [], 0
-    used = [0] * S
-    for (p, piece), (s, at) in zip(pieces, places, strict=True):
-        here = (s, slice(at, at + len(piece)))
-        input_ids[here], positions[here], near[here] = piece.ids, piece.positions, piece.near + at
-        far[here], far_end[here] = at, piece.far_end + at
-        rows.append(piece.rows + s * T + at)
-        side = piece.entries[:, 1]
-        entries.append(np.column_stack([piece.entries[:, 0] + n_rows, side * len(examples) + p]))
-        n_rows += len(piece.rows)
-        used[s] = max(used[s], at + len(piece))
-    nothing = far_end <= far
-    far[nothing], far_end[nothing] = 0, 0
-    entry, columns = np.concatenate(entries), _columns(pieces)
+    lengths = [len(piece) for _, piece in pieces]
+    places, shape = _place(lengths, packing, one_row, bucketed)
+    rows, entries = _scored(pieces, places, shape[1], len(examples))
     if bucketed:
-        filler = bucket(n_rows, 8) - n_rows
-        rows.append(np.zeros(filler, np.int64))
-        columns["labels"] = np.pad(columns["labels"], (0, filler))
-        columns["refs"] = np.pad(columns["refs"], (0, filler))
-        filler = bucket(len(entry), 1) - len(entry)
-        entry = np.concatenate([entry, np.tile([[0, 2 * len(examples)]], (filler, 1))])
-        columns["weights"] = np.pad(columns["weights"], (0, filler))
-        columns["focal"] = np.pad(columns["focal"], (0, filler))
+        rows, entries = _filled(rows, 8), _filled(entries, 1, sequence=2 * len(examples))
+    used = [0] * shape[0]
+    for (s, at), length in zip(places, lengths, strict=True):
+        used[s] = max(used[s], at + length)
     tensor = torch.from_numpy
+    input_ids_ST, position_ids_ST, near_ST, far_ST, far_end_ST = map(tensor, _grids(pieces, places, shape, pad_id))
     return Batch(
         pair_ids=[e.pair_id for e in examples],
         packing=packing,
         terms=terms,
-        input_ids_ST=tensor(input_ids),
-        position_ids_ST=tensor(positions),
-        near_ST=tensor(near),
-        far_ST=tensor(far),
-        far_end_ST=tensor(far_end),
-        rows_R=tensor(np.concatenate(rows)),
-        labels_R=tensor(columns["labels"]),
-        ref_logps_R=tensor(columns["refs"]) if cached else None,
-        entry_row_E=tensor(entry[:, 0].copy()),
-        entry_sequence_E=tensor(entry[:, 1].copy()),
-        weights_E=tensor(columns["weights"]),
-        focal_E=tensor(columns["focal"]),
+        input_ids_ST=input_ids_ST,
+        position_ids_ST=position_ids_ST,
+        near_ST=near_ST,
+        far_ST=far_ST,
+        far_end_ST=far_end_ST,
+        rows_R=tensor(rows["row"]),
+        labels_R=tensor(rows["label"]),
+        ref_logps_R=tensor(rows["ref"]) if cached else None,
+        entry_row_E=tensor(entries["row"]),
+        entry_sequence_E=tensor(entries["sequence"]),
+        weights_E=tensor(entries["weight"]),
+        focal_E=tensor(entries["focal"]),
         completion_tokens_S=torch.tensor(
             [float(len(ids)) for side in ("chosen_ids", "rejected_ids") for ids in (getattr(e, side) for e in examples)]
         ),
-        lengths=[len(piece) for _, piece in pieces] if packing == "none" else used,
+        lengths=lengths if packing == "none" else used,
         step_pairs=step_pairs or len(examples),
-        n_tokens=sum(len(piece) for _, piece in pieces),
+        n_tokens=sum(lengths),
     )
 
 
@@ -256,17 +241,53 @@ def _place(
     return places, (len(used), width)
 
 
-def _columns(pieces: Sequence[tuple[int, _Piece]]) -> dict[str, np.ndarray]:
-    """Labels and reference log-probs of the scored rows; weights and focal marks of the entries."""
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("labels", "refs", "weights", "focal")}
-    for _, piece in pieces:
-        columns["labels"].append(piece.labels)
-        columns["refs"].append(piece.refs)
-        for i, side in enumerate(piece.sides):
-            tokens = piece.entries[piece.entries[:, 1] == i, 2]
-            columns["weights"].append(side.weights[tokens])
-            columns["focal"].append(side.focal[tokens])
+def _grids(
+    pieces: _Pieces, places: Sequence[tuple[int, int]], shape: tuple[int, int], pad_id: int
+) -> tuple[np.ndarray, ...]:
+    """Ids, positions and the two runs of keys of each token, [S, T]. A token of no piece sees itself alone."""
+    input_ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    near = np.tile(np.arange(shape[1], dtype=np.int32), (shape[0], 1))
+    far, far_end = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for (_, piece), (s, at) in zip(pieces, places, strict=True):
+        here = (s, slice(at, at + len(piece)))
+        input_ids[here], positions[here], near[here] = piece.ids, piece.positions, piece.near + at
+        far[here], far_end[here] = at, piece.far_end + at
+    nothing = far_end <= far
+    far[nothing], far_end[nothing] = 0, 0
+    return input_ids, positions, near, far, far_end
+
+
+def _scored(pieces: _Pieces, places: Sequence[tuple[int, int]], T: int, P: int) -> tuple[_Columns, _Columns]:
+    """Columns of the scored rows (position in [S T], label, reference log-prob), and of their entries (row, sequence in [2 P],
+    weight, focal mark)."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("row", "label", "ref")}
+    entries: dict[str, list[np.ndarray]] = {name: [] for name in ("row", "sequence", "weight", "focal")}
+    n_rows = 0
+    for (p, piece), (s, at) in zip(pieces, places, strict=True):
+        rows["row"].append(piece.rows + s * T + at)
+        rows["label"].append(piece.labels)
+        rows["ref"].append(piece.refs)
+        row, side, token = piece.entries.T
+        entries["row"].append(row + n_rows)
+        entries["sequence"].append(side * P + p)
+        for i, completion in enumerate(piece.sides):  # a piece's entries stand side by side
+            entries["weight"].append(completion.weights[token[side == i]])
+            entries["focal"].append(completion.focal[token[side == i]])
+        n_rows += len(piece.rows)
+    return _joined(rows), _joined(entries)
+
+
+def _joined(columns: dict[str, list[np.ndarray]]) -> _Columns:
     return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _filled(columns: _Columns, parts: int, **fillers: int) -> _Columns:
+    """The columns, filled up to a length of `bucket` with the given number or 0."""
+    n = len(columns["row"])
+    missing = bucket(n, parts) - n
+    return {
+        name: np.pad(column, (0, missing), constant_values=fillers.get(name, 0)) for name, column in columns.items()
+    }
 
 
 def bucket(n: int, parts: int) -> int:
