@@ -19,6 +19,8 @@ from iterpref.rerun import rerun, rerun_argument
 if TYPE_CHECKING:
     import lightning
 
+    from iterpref.run_record import RunRecord
+
 log = logging.getLogger(__name__)
 
 
@@ -52,38 +54,18 @@ def train(config: Config) -> float | None:
 
 def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     """Trains, exports, and returns what `done.json` then holds."""
-    import lightning as L
-    from hydra.core.hydra_config import HydraConfig
-
     from iterpref.callbacks.pruning import build_pruning
     from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.checkpoints import checkpoint_step
     from iterpref.config.training import sharded
     from iterpref.data.datamodule import CodeFlowDataModule
     from iterpref.devices import resolve_device
-    from iterpref.launch import enter, rank
     from iterpref.memory import memory_advice
-    from iterpref.ops import resolve_backend
-    from iterpref.run_record import RunRecord
     from iterpref.strategies import whole_weights
-    from iterpref.tracking import finish_wandb, run_id
+    from iterpref.tracking import finish_wandb
 
-    enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
+    record, checkpoint = _begin(config, run, key)
     device = resolve_device(config.trainer)
-    checkpoint = last_checkpoint(run, key) if config.resume else None
-    if checkpoint is None and rank() == 0:
-        # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
-        (run / "done.json").unlink(missing_ok=True)
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    L.seed_everything(config.seed, workers=True, verbose=False)
-    record = RunRecord.start(run, config)
-    record.update(
-        reference=config.reference,
-        ops=resolve_backend(config.ops, device),
-        config_fingerprint=key,
-        tracker_id=run_id(run),
-    )
-
     datamodule = CodeFlowDataModule(config)
     with record.stage("prepare"):
         datamodule.prepare_data()
@@ -125,6 +107,30 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     return done
 
 
+def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]:
+    """Makes this process its rank, with its seed; the run's record, and the checkpoint to go on from."""
+    import lightning as L
+    from hydra.core.hydra_config import HydraConfig
+
+    from iterpref.devices import resolve_device
+    from iterpref.launch import enter, rank
+    from iterpref.ops import resolve_backend
+    from iterpref.run_record import RunRecord
+    from iterpref.tracking import run_id
+
+    enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
+    ops = resolve_backend(config.ops, resolve_device(config.trainer))
+    checkpoint = last_checkpoint(run, key) if config.resume else None
+    if checkpoint is None and rank() == 0:
+        # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
+        (run / "done.json").unlink(missing_ok=True)
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    record = RunRecord.start(run, config)
+    record.update(reference=config.reference, ops=ops, config_fingerprint=key, tracker_id=run_id(run))
+    return record, checkpoint
+
+
 def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> Any:
     """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
     from iterpref.models.adapters import add_adapters
@@ -150,7 +156,7 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
 
 
 def _finish(
-    config: Config, run: Path, record: Any, trainer: lightning.Trainer, module: Any, start: Path, done: dict[str, Any],
+    config: Config, run: Path, record: RunRecord, trainer: lightning.Trainer, module: Any, start: Path, done: dict[str, Any],
     whole: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """Export, `done.json`, and the model's artifact; a pruned trial is not exported. `whole`: the weights, where the policy holds a shard."""
@@ -187,13 +193,8 @@ def build_trainer(
 ) -> lightning.Trainer:
     """The Lightning Trainer of this config: accumulation to the global batch, best and last checkpoint, loggers."""
     import lightning as L
-    from lightning.pytorch.callbacks import Callback, RichProgressBar
 
-    from iterpref.callbacks.finite import CheckFinite
-    from iterpref.callbacks.profile import Profile
-    from iterpref.callbacks.stop_signal import StopSignal
-    from iterpref.callbacks.throughput import Throughput
-    from iterpref.checkpoints import Checkpoints, StreamedFiles
+    from iterpref.checkpoints import StreamedFiles
     from iterpref.config import to_dict
     from iterpref.devices import resolve_device, resolve_precision
     from iterpref.models.module import passes_a_step
@@ -212,29 +213,42 @@ def build_trainer(
         logging.getLogger(name).setLevel(logging.WARNING)
     # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    callbacks: list[Callback] = [Throughput(), *more, StopSignal(run / "checkpoints" / "last.ckpt")]
-    if t.checkpoints:
-        callbacks.insert(1, Checkpoints(
-            dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
-            save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
-        ))  # fmt: skip
-    if t.check_finite:
-        callbacks.append(CheckFinite())
-    if t.profile:
-        callbacks.append(Profile(run))
-    if sys.stderr.isatty():
-        callbacks.append(RichProgressBar())
     return L.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device), devices=t.devices, num_nodes=t.nodes,
         max_epochs=t.epochs, max_steps=t.max_steps or -1, deterministic=t.deterministic or None,
         accumulate_grad_batches=accumulate,
         val_check_interval=between_validations if t.validations_per_epoch > 1 and full_steps else 1.0,
         log_every_n_steps=t.log_every, num_sanity_val_steps=0, detect_anomaly=t.check_finite,
-        logger=build_loggers(config, run, first_step), callbacks=callbacks,
+        logger=build_loggers(config, run, first_step), callbacks=_callbacks(config, run, more),
         default_root_dir=run,
         enable_progress_bar=sys.stderr.isatty(), enable_checkpointing=t.checkpoints, enable_model_summary=False,
         use_distributed_sampler=False, **strategy,
     )  # fmt: skip
+
+
+def _callbacks(config: Config, run: Path, more: Sequence[lightning.Callback]) -> list[lightning.Callback]:
+    from lightning.pytorch.callbacks import RichProgressBar
+
+    from iterpref.callbacks.finite import CheckFinite
+    from iterpref.callbacks.profile import Profile
+    from iterpref.callbacks.stop_signal import StopSignal
+    from iterpref.callbacks.throughput import Throughput
+    from iterpref.checkpoints import Checkpoints
+
+    callbacks: list[lightning.Callback] = [Throughput()]
+    if config.trainer.checkpoints:
+        callbacks.append(Checkpoints(
+            dirpath=run / "checkpoints", filename="best", monitor="val/loss", mode="min", save_top_k=1,
+            save_last=True, enable_version_counter=False, save_on_train_epoch_end=False,
+        ))  # fmt: skip
+    callbacks += [*more, StopSignal(run / "checkpoints" / "last.ckpt")]
+    if config.trainer.check_finite:
+        callbacks.append(CheckFinite())
+    if config.trainer.profile:
+        callbacks.append(Profile(run))
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
+    return callbacks
 
 
 def last_checkpoint(run: Path, key: str) -> Path | None:
