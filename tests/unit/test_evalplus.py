@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +11,7 @@ import pytest
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import RunResult
 from iterpref.errors import UserError
-from iterpref.eval.evalplus import PARTS, passed, read_tasks, references, request
+from iterpref.eval.evalplus import PARTS, parse_tasks, references, request
 from iterpref.eval.evalplus_rules import Agrees, Expected, expectations, restore
 from iterpref.schema import Verdict
 
@@ -22,12 +19,6 @@ from iterpref.schema import Verdict
 def row(task_id: str, code: str, base: list[Any], plus: list[Any], atol: float = 0) -> dict[str, Any]:
     return {"task_id": task_id, "prompt": '"""Write f."""\n', "entry_point": "f", "canonical_solution": code,
             "base_input": base, "plus_input": plus, "atol": atol}  # fmt: skip
-
-
-def written(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with gzip.open(path, "wt") as file:
-        file.writelines(json.dumps(one) + "\n" for one in rows)
-    return path
 
 
 def agrees(value: Any, wanted: Any, task_id: str = "Mbpp/1", atol: float = 0.0, version: str = "0.3") -> bool:
@@ -89,10 +80,10 @@ def first_failing(result: RunResult) -> int | None:
     return next((i for i, test in enumerate(result.tests) if test.status != "pass"), len(result.tests))
 
 
-def test_both_verdicts_of_a_solution(tmp_path: Path, sandbox: PooledSandbox) -> None:
+def test_both_verdicts_of_a_solution(sandbox: PooledSandbox) -> None:
     half = row("Mbpp/1", "def f(x):\n    return x / 2\n", [[2], [4]], [[3], [-1]])
-    tasks = read_tasks(written(tmp_path / "tasks.jsonl.gz", [half]))
-    known = references(tasks.values(), sandbox)
+    tasks = parse_tasks([("line 1", half)])
+    known = dict(references(tasks.values(), sandbox))
     assert [known["Mbpp/1", part].values for part in PARTS] == [(1.0, 2.0), (1.5, -0.5)]
     for code, verdicts, failing in (
         ("def f(x):\n    return x * 0.5\n", (True, True), (None, None)),
@@ -102,10 +93,10 @@ def test_both_verdicts_of_a_solution(tmp_path: Path, sandbox: PooledSandbox) -> 
         ("def g(x):\n    return 0\n", (False, False), (0, 0)),
     ):
         ran = [sandbox.run(request(tasks["Mbpp/1"], part, code, known["Mbpp/1", part])) for part in PARTS]
-        assert passed(*ran) == verdicts, code
+        assert tuple(result.verdict == Verdict.PASS for result in ran) == verdicts, code
         assert tuple(first_failing(result) for result in ran) == failing
 
 
-def test_a_row_without_a_prompt_is_no_task(tmp_path: Path) -> None:
+def test_a_row_without_a_prompt_is_no_task() -> None:
     with pytest.raises(UserError, match="line 1: expected a task of EvalPlus with .*; it lacks prompt"):
-        read_tasks(written(tmp_path / "u.jsonl.gz", [{"task_id": "Mbpp/1"}]))
+        parse_tasks([("tasks.jsonl, line 1", {"task_id": "Mbpp/1"})])

@@ -1,21 +1,22 @@
 """Do references pass, do stubs fail, and do published verdicts come out again?
 
-    python -m iterpref.bench.benchmarks mbpp --path mbpp.jsonl [--split all] [--results eval_results.json.gz] [--busy] [--json FILE]
+    python -m iterpref.bench.benchmarks mbpp --path mbpp.jsonl [--split all] [--results eval_results.json.gz ...] [--busy] [--json FILE]
 
-Runs each task's reference solution and a stub that returns None; with `--results` also every solution of a results file of
-BigCodeBench. Each exception is named, with its reason out of `EXPECTED`. Exit status 1 for one without a reason.
+Runs each task's reference solution and a stub that returns None; with `--results` also every solution of EvalPlus's or
+BigCodeBench's results. Each exception is named, with its reason out of `EXPECTED`. Exit status 1 for one without a reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from rich.console import Console
 
 from iterpref.bench.expected import EXPECTED
 from iterpref.bench.facts import machine_facts
-from iterpref.bench.verdicts import busy_cores
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Sandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
@@ -32,7 +32,7 @@ from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.packages import environment
 from iterpref.eval.references import judged_references
-from iterpref.eval.samples import Sample
+from iterpref.eval.samples import Sample, read_samples
 from iterpref.eval.scoring import Judged, judge_samples
 from iterpref.eval.tasks import load_benchmark
 from iterpref.eval.tasks.task import Benchmark
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--path", help="file of its tasks")
     parser.add_argument("--split", help="of mbpp and bank")
     parser.add_argument("--limit", type=int, help="only the first tasks")
-    parser.add_argument("--results", type=Path, help="results file of BigCodeBench")
+    parser.add_argument("--results", type=Path, nargs="+", action="extend", default=[], help="published results")
+    parser.add_argument("--rules", help="EvalPlus's version that judged them")
     parser.add_argument("--only-results", action="store_true", help="leave references and stubs out")
     parser.add_argument("--workers", type=int, help="runs at once (default: one a core)")
     parser.add_argument("--busy", action="store_true", help="keep every core busy meanwhile")
@@ -74,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints what came out; returns how many exceptions have no reason."""
-    config = BenchmarkConfig(name=options.name, path=options.path, split=options.split, limit=options.limit)
+    config = BenchmarkConfig(
+        name=options.name, path=options.path, split=options.split, limit=options.limit, rules=options.rules
+    )
     benchmark = load_benchmark(config)
     sandbox = PooledSandbox(options.workers)
     outcomes = []
@@ -83,13 +86,13 @@ def run(options: argparse.Namespace) -> int:
         try:
             if not options.only_results:
                 outcomes += [references(benchmark, sandbox, keep), stubs(benchmark, sandbox, keep)]
-            if options.results is not None:
-                outcomes.append(published(benchmark, options.results, sandbox, keep))
+            for path in options.results:
+                outcomes += published(benchmark, path, sandbox, keep)
         finally:
             sandbox.close()
     for outcome in outcomes:
         for row in outcome.odd:
-            row["reason"] = EXPECTED.get((benchmark.name, outcome.question, row["task"]), "")
+            row["reason"] = EXPECTED.get((benchmark.name, outcome.question.partition(",")[0], row["task"]), "")
     _show(benchmark, outcomes)
     if options.json is not None:
         facts = {**machine_facts(), "tier": sandbox.tier, "busy": options.busy}
@@ -107,42 +110,57 @@ def references(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outco
     started = time.monotonic()
     tasks = [task for task in benchmark.tasks.values() if task.reference]
     judged = judged_references(benchmark, tasks, sandbox, keep)
-    return _outcome("references pass", benchmark, judged, [True] * len(tasks), started)
+    return _outcome("references pass", judged, [True] * len(tasks), started)
 
 
 def stubs(benchmark: Benchmark[Any], sandbox: Sandbox, keep: Path) -> Outcome:
     started = time.monotonic()
     samples = [Sample(task.task_id, benchmark.stub(task)) for task in benchmark.tasks.values()]
     judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep, only_fit=False)
-    return _outcome("stubs fail", benchmark, judged, [False] * len(samples), started)
+    return _outcome("stubs fail", judged, [False] * len(samples), started)
 
 
-def published(benchmark: Benchmark[Any], path: Path, sandbox: Sandbox, keep: Path) -> Outcome:
-    """Every solution of a results file of BigCodeBench; those there are calibrated already."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            rows = [row for found in json.load(file)["eval"].values() for row in found]
-            solutions = [(str(row["task_id"]), str(row["solution"]), row["status"] == "pass") for row in rows]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: expected a results file of BigCodeBench that can be read ({error!r})") from error
-    chosen = [row for row in solutions if row[0] in benchmark.tasks]
+def published(benchmark: Benchmark[Any], path: Path, sandbox: Sandbox, keep: Path) -> list[Outcome]:
+    """Every solution of a file of results, by part."""
+    samples = read_samples(path, benchmark, partial=True)
+    if bare := next((s for s in samples if not s.published), None):
+        raise UserError(
+            f"{bare.where}: expected a sample with its verdict, as EvalPlus's and BigCodeBench's results have it"
+        )
     started = time.monotonic()
-    samples = [Sample(task_id, program) for task_id, program, _ in chosen]
     judged = judge_samples(benchmark, samples, sandbox, keep / benchmark.name, keep)
-    return _outcome("published verdicts", benchmark, judged, [passed for _, _, passed in chosen], started)
+    return [
+        _outcome(
+            f"published verdicts, {path.name}, {part}", judged, [s.published[part] for s in samples], started, number
+        )
+        for number, part in enumerate(benchmark.parts)
+    ]
 
 
 def _outcome(
-    question: str, benchmark: Benchmark[Any], judged: Sequence[Judged], wanted: Sequence[bool], started: float
+    question: str, judged: Sequence[Judged], wanted: Sequence[bool], started: float, part: int = -1
 ) -> Outcome:
+    """Of one part; -1: the last."""
     ran = [(row, want) for row, want in zip(judged, wanted, strict=True) if row.ran]
-    odd = [_told(row, want) for row, want in ran if row.passed(len(benchmark.parts) - 1) != want]
+    odd = [_told(row, want) for row, want in ran if row.passed(part) != want]
     return Outcome(question, len(judged), len(judged) - len(ran), time.monotonic() - started, odd)
 
 
 def _told(row: Judged, want: bool) -> dict[str, str]:
     ours = " then ".join(f"{part.verdict} {part.detail}".strip() for part in row.parts)
     return {"task": row.task_id, "wanted": "pass" if want else "fail", "ours": f"{ours} {list(row.parts[-1].errors)}"}
+
+
+@contextmanager
+def busy_cores(n: int) -> Iterator[None]:
+    """So many processes that never wait."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _show(benchmark: Benchmark[Any], outcomes: Sequence[Outcome]) -> None:

@@ -17,6 +17,8 @@ _PYTHON_3_8 = "the published verdict is of Python 3.8, whose shutil.move takes n
 _WRITES_TO_ROOT = (
     "it makes the folder /target, which the sandbox denies, and the machine of the published verdict did not"
 )
+_SLOW = "their limit is for each input: 1 s, or four times the reference; ours is for all inputs of a part together"
+_ORDER = "the program and the reference make a sequence of a set of strings: equal only under one hash seed, which is fixed here"
 _UNSEEDED = "it draws numbers without a seed, and a maximum of 1 is missed by rounding under 93 of 500 seeds"
 
 _BIGCODEBENCH: dict[str, dict[str, tuple[int, ...]]] = {
@@ -45,3 +47,6 @@ EXPECTED: dict[tuple[str, str, str], str] = {
     for n in numbers
 }
 EXPECTED["mbpp_plus", "stubs fail", "Mbpp/164"] = "EvalPlus's rule for it takes any value"
+# Qwen2.5-Coder, base, 1.5B and 7B, on MBPP+ v0.1.0.
+EXPECTED |= {("mbpp_plus", "published verdicts", f"Mbpp/{n}"): _SLOW for n in (123, 160)}
+EXPECTED |= {("mbpp_plus", "published verdicts", f"Mbpp/{n}"): _ORDER for n in (249, 579)}

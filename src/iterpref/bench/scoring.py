@@ -24,9 +24,9 @@ from typing import Any
 
 from rich.console import Console
 
+from iterpref.bench.benchmarks import busy_cores
 from iterpref.bench.facts import machine_facts
 from iterpref.bench.rates import BARE, Contender, bare_python, calls
-from iterpref.bench.verdicts import busy_cores
 from iterpref.bench.workloads import function
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores

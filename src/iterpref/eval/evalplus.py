@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.sandbox.child.tagged import TooLarge
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult, Sandbox
 from iterpref.errors import UserError
 from iterpref.eval.evalplus_rules import LATEST, VERSIONS, Agrees, expectations, restore
-from iterpref.eval.tasks.origin import field, read_bytes, rows_of_lines
+from iterpref.eval.tasks.origin import field
 from iterpref.progress import track
 from iterpref.schema import SourceFile, Verdict
 
@@ -51,14 +50,6 @@ class Reference:
     cpu_s: float
 
 
-def read_tasks(path: Path) -> dict[str, Task]:
-    """Tasks by their id, in the order of the file (JSONL, gzip if its name ends so). Raises `UserError`."""
-    tasks = parse_tasks(rows_of_lines(path, read_bytes(path, "tasks")))
-    if not tasks:
-        raise UserError(f"{path}: expected at least one task, got an empty file")
-    return tasks
-
-
 def parse_tasks(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Task]:
     """Tasks out of (where, row), by their id; raises `UserError` naming where."""
     tasks = {}
@@ -80,13 +71,8 @@ def parse_tasks(rows: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Task]:
     return tasks
 
 
-def references(tasks: Iterable[Task], sandbox: Sandbox) -> dict[tuple[str, str], Reference]:
-    """{(task_id, part): what the reference returns}. Raises `UserError` where a reference does not run through."""
-    return dict(each_reference(tasks, sandbox))
-
-
-def each_reference(tasks: Iterable[Task], sandbox: Sandbox) -> Iterator[tuple[tuple[str, str], Reference]]:
-    """The items of `references`, as they come."""
+def references(tasks: Iterable[Task], sandbox: Sandbox) -> Iterator[tuple[tuple[str, str], Reference]]:
+    """((task_id, part), what the reference returns), as they come. Raises `UserError` where a reference does not run through."""
     wanted = [(task, part) for task in tasks for part in PARTS]
     requests = (
         _request(task.reference, FunctionCases(_calls(task, part), None, task.entry_point), REFERENCE_S)
@@ -135,9 +121,3 @@ def _request(solution: str, cases: FunctionCases, cpu_s: float) -> RunRequest:
     limits = Limits(wall_s=2 * cpu_s + 10, cpu_s=cpu_s, memory_mb=MEMORY_MB, output_kb=OUTPUT_KB)
     preload = ("numpy",) if "numpy" in solution else ()
     return RunRequest((SourceFile("solution.py", solution),), cases, limits, preload=preload)
-
-
-def passed(base: RunResult, plus: RunResult) -> tuple[bool, bool]:
-    """(base, plus) as pass@1 counts them: without the base inputs, the plus inputs alone are worth nothing."""
-    first = base.verdict == Verdict.PASS
-    return first, first and plus.verdict == Verdict.PASS

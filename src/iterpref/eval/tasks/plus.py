@@ -50,7 +50,7 @@ class Plus(Benchmark[PlusTask]):
             for row in ledger.rows():
                 self._known[row["task_id"], row["part"]] = _from_row(row)
             missing = [task.inner for task in tasks if task.inner and (task.task_id, "plus") not in self._known]
-            for key, reference in evalplus.each_reference(missing, sandbox):
+            for key, reference in evalplus.references(missing, sandbox):
                 self._known[key] = reference
                 ledger.add(_to_row(key, reference))
 
