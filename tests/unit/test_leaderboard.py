@@ -13,6 +13,7 @@ import pytest
 
 from iterpref.config.sweep import METRICS, best_first, scale_changed_by
 from iterpref.errors import UserError
+from iterpref.markdown import markdown_table
 from iterpref.run_record import write_whole
 from iterpref.sweeps.leaderboard import as_csv, as_markdown, draw, publish, show
 from iterpref.sweeps.record import SweepRecord
@@ -54,6 +55,11 @@ def test_csv_and_markdown_have_ranks_values_and_the_reason_of_a_failure(tmp_path
     text = as_markdown(made)
     assert "lower is better" in text
     assert "|  | 0.1 |  | failed: a\\|b |" in text
+
+
+def test_a_cell_of_any_text_stays_one_cell() -> None:
+    text = markdown_table(("step", "count"), [("a|b", 1), ("two\nlines", None)])
+    assert text.split("\n") == ["| step | count |", "|---|---|", "| a\\|b | 1 |", "| two lines | None |"]
 
 
 def test_brackets_in_a_reason_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -166,8 +165,7 @@ def busy_cores(n: int) -> Iterator[None]:
 def _show(benchmark: Benchmark[Any], outcomes: Sequence[Outcome]) -> None:
     console = Console()
     origin = benchmark.origin
-    judged_by = Counter(part for part in benchmark.parts)
-    console.print(f"{benchmark.name}: {len(benchmark.tasks)} tasks, {origin.version}, sha256 {origin.sha256[:12]}; parts {', '.join(judged_by)}")  # fmt: skip
+    console.print(f"{benchmark.name}: {len(benchmark.tasks)} tasks, {origin.version}, sha256 {origin.sha256[:12]}; parts {', '.join(benchmark.parts)}")  # fmt: skip
     for outcome in outcomes:
         ran = outcome.asked - outcome.not_run
         unexplained = sum(not row["reason"] for row in outcome.odd)

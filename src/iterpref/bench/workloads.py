@@ -10,8 +10,6 @@ from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest
 from iterpref.schema import SourceFile, Verdict
 
-MIB = 1 << 20
-
 
 @dataclass(frozen=True)
 class Workload:

@@ -15,6 +15,7 @@ import yaml
 
 from iterpref.artifacts import Artifact
 from iterpref.codeflow.statistic_tables import costs, tables
+from iterpref.markdown import markdown_table
 from iterpref.schema import SPLITS, Statistic
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -80,15 +81,17 @@ def card(
         "## Provenance and licences",
         _provenance(manifest, trajectories),
         "## What was dropped",
-        _table(("step", "count"), _funnel(manifest, trajectories)),
+        markdown_table(("step", "count"), _funnel(manifest, trajectories)),
         "## Statistics",
-        _table(("", "value"), _figures(statistics, n)),
+        markdown_table(("", "value"), _figures(statistics, n)),
         *_histories(manifest, trajectories),
         "## Limitations",
         _limitations(manifest, trajectories),
         "## Columns",
         ("`prompt`, `chosen` and `rejected` are lists of `{role, content}`.\n\n" if conversational else "")
-        + _table(("column", "what it holds"), [(f"`{k.replace(', ', '`, `')}`", v) for k, v in COLUMNS.items()]),
+        + markdown_table(
+            ("column", "what it holds"), [(f"`{k.replace(', ', '`, `')}`", v) for k, v in COLUMNS.items()]
+        ),
         "## Citation",
         "The method (IterPref, later Target-DPO) is arXiv 2503.02783; please cite that paper for it.\n\n"
         "```bibtex\n@misc{iterpref2025,\n  title = {IterPref: Focal Preference Learning for Code Generation via Iterative Debugging},\n"
@@ -109,7 +112,7 @@ def _provenance(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
     rows: list[tuple[str, Any]] = [("pairs", f"`{manifest['fingerprint']}`")]
     if trajectories is None:
         text = "Who wrote the pairs, and under which licence, is for their source to say; what is added here is Apache-2.0."
-        return f"{text}\n\n{_table(('stage', 'fingerprint'), rows)}"
+        return f"{text}\n\n{markdown_table(('stage', 'fingerprint'), rows)}"
     rows.insert(0, ("trajectories", f"`{trajectories.fingerprint}`"))
     generator = trajectories.manifest["config"]["generator"]
     for role, options in generator.items():
@@ -126,7 +129,7 @@ def _provenance(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
         if len(rows) > 2
         else "The programs are the tasks' own solutions with bugs put in; no model wrote any."
     )
-    return f"{whose}\n\n{words}\n\n{_table(('', ''), rows)}"
+    return f"{whose}\n\n{words}\n\n{markdown_table(('', ''), rows)}"
 
 
 def _histories(manifest: dict[str, Any], trajectories: Artifact | None) -> Iterator[str]:
@@ -218,10 +221,6 @@ def _figures(statistics: Statistics, n: int) -> list[tuple[str, Any]]:
     ]
     rows += [(f"mean lines in {'D-' if name == 'd_minus' else 'D+'}", f"{total / n:.1f}") for name, total in statistics.lines.items()]  # fmt: skip
     return [*rows, ("pairs with an empty D-", statistics.empty_d_minus)]
-
-
-def _table(head: tuple[str, str], rows: list[tuple[str, Any]]) -> str:
-    return "\n".join(["| " + " | ".join(head) + " |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
 
 
 def _version() -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from iterpref.markdown import markdown_table
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -16,9 +18,7 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
-        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        return f"**{self.title}**\n\n{body}\n"
+        return f"**{self.title}**\n\n{markdown_table(self.columns, self.rows)}\n"
 
 
 def show(sheets: Sequence[Sheet]) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 
 from iterpref.config import Config
+from iterpref.markdown import markdown_table
 from iterpref.run_record import RunRecord, read_done
 
 _WHEEL = {"license": "apache-2.0", "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_NO_HEAD = ("", "")
 _PAPER = "https://arxiv.org/abs/2503.02783"
 
 
@@ -39,9 +41,9 @@ def model_card(config: Config, run: Path, start: Path, *, step: int, metrics: di
         "## Method",
         _method(config),
         "## Data",
-        _table(_data(config, record)),
+        markdown_table(_NO_HEAD, _data(config, record)),
         "## Training",
-        _table(_training(config, record)),
+        markdown_table(_NO_HEAD, _training(config, record)),
         "## Result",
         _result(metrics if metrics is not None else _metrics(run, step)),
         "## Use",
@@ -128,11 +130,6 @@ def _metrics(run: Path, step: int) -> dict[str, float]:
 def _result(metrics: dict[str, float]) -> str:
     if not metrics:
         return "No validation belongs to these weights."
-    return "On held-out validation pairs:\n\n" + _table(
-        [(k.removeprefix("val/"), f"{v:.4g}") for k, v in sorted(metrics.items())]
+    return "On held-out validation pairs:\n\n" + markdown_table(
+        _NO_HEAD, [(k.removeprefix("val/"), f"{v:.4g}") for k, v in sorted(metrics.items())]
     )
-
-
-def _table(rows: list[tuple[str, Any]]) -> str:
-    lines = [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in rows]
-    return "\n".join(["| | |", "|---|---|", *lines])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from iterpref.config.sweep import direction
+from iterpref.markdown import markdown_table
 from iterpref.run_record import write_whole
 from iterpref.sweeps.record import JobRow, SweepRecord
 
@@ -59,8 +60,7 @@ def as_markdown(record: SweepRecord) -> str:
     better = "lower" if direction(record.metric) == "minimize" else "higher"
     lines = [
         f"`{record.command}`", "", f"By `{record.metric}` of the last validation; {better} is better.", "",
-        f"| {' | '.join(names)} |", f"|{'---|' * len(names)}",
-        *(f"| {' | '.join(_cell(row, name).replace('|', chr(92) + '|') for name in names)} |" for row in rows(record)),
+        markdown_table(names, ([_cell(row, name) for name in names] for row in rows(record))),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
