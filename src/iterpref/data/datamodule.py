@@ -74,16 +74,13 @@ class CodeFlowDataModule(L.LightningDataModule):
         return self._longest
 
     def train_dataloader(self) -> PairLoader:
-        trainer = self.trainer
-        return self._loader(
-            "train", self.config.seed, trainer.global_rank if trainer else 0, trainer.world_size if trainer else 1
-        )
+        return self._loader("train", self.config.seed)
 
     def val_dataloader(self) -> PairLoader | list[Any]:
         return self._loader("validation", None) if self.examples["validation"] else []
 
-    def _loader(self, split: str, seed: int | None, rank: int = 0, world_size: int = 1) -> PairLoader:
-        data = self.config.data
+    def _loader(self, split: str, seed: int | None) -> PairLoader:
+        data, trainer = self.config.data, self.trainer
         # Validation scores whole completions, and so measures what training only samples.
         terms = loss_terms(self.config.loss) if split == "train" and data.score == "loss" else None
         pinned = self.device.type == "cuda"
@@ -94,7 +91,8 @@ class CodeFlowDataModule(L.LightningDataModule):
 
         return PairLoader(
             self.examples[split], make_batch, global_batch=data.global_batch, micro_batch=data.micro_batch,
-            seed=seed, rank=rank, world_size=world_size, prefetch=data.prefetch,
+            seed=seed, prefetch=data.prefetch,
+            rank=trainer.global_rank if trainer else 0, world_size=trainer.world_size if trainer else 1,
             cost=partial(trie_tokens, terms=terms) if data.packing == "shared" and seed is not None else None,
         )  # fmt: skip
 

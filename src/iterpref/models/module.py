@@ -141,10 +141,13 @@ class FocalDPOModule(L.LightningModule):
         if self.config.trainer.strategy == "deepspeed_3":
             self.line["train/grad_norm"] = self.trainer.strategy.grad_norm  # type: ignore[attr-defined]
         if self.trainer.global_step % self.config.trainer.log_every == 0:
-            over_ranks = self._over_ranks if self.trainer.world_size > 1 else None
-            means = {f"train/{name}": value for name, value in self._train_meter.means(over_ranks).items()}
-            self._log.add({**means, **self.line}, self.trainer.global_step - 1)
+            self._log.add({**self._means("train", self._train_meter), **self.line}, self.trainer.global_step - 1)
         self.line = {}
+
+    def _means(self, stage: str, meter: Meter) -> dict[str, Tensor]:
+        """The meter's means over the pairs of all ranks, by the names that they are logged under."""
+        over_ranks = self._over_ranks if self.trainer.world_size > 1 else None
+        return {f"{stage}/{name}": value for name, value in meter.means(over_ranks).items()}
 
     def _over_ranks(self, sums: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(sums, reduce_op="sum")  # type: ignore[return-value]
@@ -172,9 +175,8 @@ class FocalDPOModule(L.LightningModule):
         self._step(batch, self._val_meter)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(
-            {f"val/{name}": value for name, value in self._val_meter.means().items()}, prog_bar=False, sync_dist=True
-        )
+        # All ranks have the same means; Lightning asks for sync_dist all the same.
+        self.log_dict(self._means("val", self._val_meter), prog_bar=False, sync_dist=True)
         self.validated_step = self.trainer.global_step
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
