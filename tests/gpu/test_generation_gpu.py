@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from iterpref.eval import recorded
-from iterpref.eval.decoding import GrowingRows, Stops, roll_out
-from iterpref.eval.sampling import GREEDY, Draw, Sampling
+from iterpref.models import recorded
+from iterpref.models.decoding import GrowingRows, Stops, roll_out
+from iterpref.models.sampling import GREEDY, Draw, Sampling
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,7 +42,7 @@ def test_recorded_rows_answer_as_growing_rows_do(
     assert recorded.is_recordable(model)
     replayed = answers()
     monkeypatch.setattr(
-        "iterpref.eval.decoding._rows", lambda model, prompts, n, draw: GrowingRows(model, prompts, draw)
+        "iterpref.models.decoding._rows", lambda model, prompts, n, draw: GrowingRows(model, prompts, draw)
     )
     grown = answers()
     # Sums in another order: a near tie may fall the other way, and the answer then goes another way.

@@ -132,14 +132,14 @@ def test_out_of_memory_is_said_and_what_the_batch_took_is_given_back(tiny: Local
         def full(*_: Any, error: Exception = error, **__: Any) -> None:
             raise error
 
-        monkeypatch.setattr("iterpref.eval.generation.roll_out", full)
+        monkeypatch.setattr("iterpref.models.generation.roll_out", full)
         with pytest.raises(OutOfMemory):
             engine.answer([request], lambda i, answer: None)
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a device-side assert was triggered")
 
-    monkeypatch.setattr("iterpref.eval.generation.roll_out", broken)
+    monkeypatch.setattr("iterpref.models.generation.roll_out", broken)
     with pytest.raises(RuntimeError, match="device-side"):
         engine.answer([request], lambda i, answer: None)
 

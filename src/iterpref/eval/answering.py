@@ -93,7 +93,7 @@ class LocalAnswerer:
         }  # fmt: skip
 
     def answer(self, questions: Sequence[Question], stops: Sequence[str], max_new_tokens: int, told: OnAnswer) -> None:
-        from iterpref.eval.generation import generate
+        from iterpref.models.generation import generate
 
         def on_answer(i: int, answer: str, tokens: int) -> None:
             begun = questions[i].text if questions[i].messages is not None else ""

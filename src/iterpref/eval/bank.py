@@ -12,8 +12,8 @@ from iterpref.codeflow.suites import as_tests
 from iterpref.config import EvaluateConfig
 from iterpref.errors import UserError
 from iterpref.eval.answers import extract_code
-from iterpref.eval.generation import generate
 from iterpref.eval.passk import wilson
+from iterpref.models.generation import generate
 from iterpref.progress import track
 from iterpref.schema import Problem, SourceFile, Verdict
 

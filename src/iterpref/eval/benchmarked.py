@@ -119,8 +119,8 @@ def _local(config: Config, folder: Path) -> Answerer:
     import torch
 
     from iterpref.devices import resolve_device, resolve_precision
-    from iterpref.eval.sampling import Sampling
     from iterpref.models.policy import load_model, load_tokenizer
+    from iterpref.models.sampling import Sampling
 
     device = resolve_device(config.trainer)
     precision = resolve_precision(config.trainer, device)

@@ -12,7 +12,7 @@ from iterpref.codeflow.generate.local import LocalModel
 
 
 class TransformersEngine:
-    """`batching.Engine` over `eval.generation.generate`. Weights are read with the first batch: a run that finds all of its
+    """`batching.Engine` over `models.generation.generate`. Weights are read with the first batch: a run that finds all of its
     answers in the cache reads none.
 
     Requests with equal parameters share a batch. Each draws from random numbers of its own.
@@ -48,8 +48,8 @@ class TransformersEngine:
         raise OutOfMemory(" ".join(failure.split())[:200])
 
     def _generate(self, batch: Sequence[Request], tell: Tell) -> None:
-        from iterpref.eval.generation import generate
-        from iterpref.eval.sampling import Sampling
+        from iterpref.models.generation import generate
+        from iterpref.models.sampling import Sampling
 
         params = batch[0].params
         generate(

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from iterpref.eval.sampling import Draw
+from iterpref.models.sampling import Draw
 
 _ROOM = 64  # tokens of cache set aside at once
 
@@ -83,7 +83,7 @@ def roll_out(
 
 
 def _rows(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, draw: Draw) -> Rows:
-    from iterpref.eval.recorded import RecordedRows, is_recordable
+    from iterpref.models.recorded import RecordedRows, is_recordable
 
     if is_recordable(model):
         return RecordedRows(model, prompts, max_new_tokens, draw)

@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from iterpref.eval.decoding import padded
-from iterpref.eval.sampling import Draw
+from iterpref.models.decoding import padded
+from iterpref.models.sampling import Draw
 
 BLOCK = 16  # tokens of each row between two looks at them
 LENGTHS = 128  # a graph sees a multiple of so many tokens

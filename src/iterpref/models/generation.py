@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from iterpref.errors import UserError
-from iterpref.eval.decoding import Stops, decode, roll_out
-from iterpref.eval.sampling import GREEDY, Draw, Sampling
+from iterpref.models.decoding import Stops, decode, roll_out
+from iterpref.models.sampling import GREEDY, Draw, Sampling
 from iterpref.progress import track
 
 _ROWS = 32  # answered at once on a CPU

@@ -17,10 +17,10 @@ from transformers import (
 )
 
 from iterpref.errors import UserError
-from iterpref.eval import decoding, recorded
-from iterpref.eval.decoding import Stops, roll_out
-from iterpref.eval.generation import batches_by_length, generate
-from iterpref.eval.sampling import GREEDY, Draw, Sampling, inverse
+from iterpref.models import decoding, recorded
+from iterpref.models.decoding import Stops, roll_out
+from iterpref.models.generation import batches_by_length, generate
+from iterpref.models.sampling import GREEDY, Draw, Sampling, inverse
 
 END = "<|end|>"
 PROMPTS = [
