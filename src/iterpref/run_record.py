@@ -121,8 +121,12 @@ def read_trained(run: Path) -> Config:
 
 
 # What a run computes does not depend on them.
-_NO_PART_OF_TRAINER = ("devices", "nodes", "timeout_s", "checkpoints")  # it may go on with other devices, say
-_NO_PART = ("paths", "logger", "report", "evaluate", "resume", "plan", "sweep", "plugins")
+_NO_PART = ("paths", "logger", "report", "evaluate", "executor", "resume", "plan", "sweep", "plugins")
+_NO_PART_OF = {  # it may go on with other devices, say, or behind other walls
+    "trainer": ("devices", "nodes", "timeout_s", "checkpoints"),
+    "sandbox": ("name", "tier", "allow_unsafe", "workers"),
+    "data": ("prefetch",),
+}
 
 
 def run_key(config: Config) -> str:
@@ -134,7 +138,8 @@ def run_key(config: Config) -> str:
         diff=(LOCALISERS, config.pairs.diff), problems=(SOURCES, config.problems.source),
     )  # fmt: skip
     plain = {k: v for k, v in to_dict(config).items() if k not in _NO_PART}
-    plain["trainer"] = {k: v for k, v in plain["trainer"].items() if k not in _NO_PART_OF_TRAINER}
+    for section, names in _NO_PART_OF.items():
+        plain[section] = {k: v for k, v in plain[section].items() if k not in names}
     checkpoints = {"fsdp2": "shards", "deepspeed_3": "flat shards"}
     plain["trainer"]["strategy"] = checkpoints.get(config.trainer.strategy, "whole")
     return fingerprint("run", plain, added)

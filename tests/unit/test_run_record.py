@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from iterpref import run_record
 from iterpref.config import Config
 from iterpref.errors import UserError
-from iterpref.run_record import RunRecord, git_state, hardware, package_versions, read_config, write_whole
+from iterpref.run_record import (
+    RunRecord,
+    git_state,
+    hardware,
+    package_versions,
+    read_config,
+    run_key,
+    write_whole,
+)
 
 
 def config_in(run: Path) -> Config:
@@ -109,3 +119,22 @@ def test_an_installed_package_inside_another_checkout_has_no_commit(
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert git_state() is None
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "same"),
+    [
+        ("sandbox", {"workers": 7}, True),
+        ("sandbox", {"allow_unsafe": True, "tier": "plain"}, True),
+        ("sandbox", {"cpu_s": 7.0}, False),
+        ("trainer", {"devices": 4}, True),
+        ("trainer", {"epochs": 4}, False),
+        ("data", {"prefetch": 0}, True),
+        ("loss", {"beta": 0.2}, False),
+    ],
+)
+def test_a_run_may_go_on_wherever_it_would_compute_the_same(section: str, change: dict[str, Any], same: bool) -> None:
+    config = Config()
+    other = replace(config, **{section: replace(getattr(config, section), **change)})
+    assert (run_key(other) == run_key(config)) == same
+    assert run_key(replace(config, executor="ray")) == run_key(config)
