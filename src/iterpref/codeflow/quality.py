@@ -18,7 +18,7 @@ from iterpref.schema import Draft, Problem, SourceFile, TestSuite, Verdict
 
 log = logging.getLogger(__name__)
 
-_REASONS = {
+REASONS = {  # why a task is dropped
     "reference_fails": "its reference fails its own tests",
     "stub_passes": "its tests pass a program whose functions do nothing",
     "coverage_below": "its tests reach too few of its reference's lines",
@@ -56,7 +56,7 @@ def fit_problems(
         drops[reason] += 1
         log.warning(
             "task %s is dropped: %s (%s: %s); mend the task, or its tests",
-            problem.task_id, _REASONS[reason], check["verdict"], check["detail"],
+            problem.task_id, REASONS[reason], check["verdict"], check["detail"],
         )  # fmt: skip
     if not kept:
         raise UserError(
@@ -67,7 +67,7 @@ def fit_problems(
 
 
 def describe(drops: Counter[str]) -> str:
-    return ", ".join(f"{_REASONS.get(reason, reason)}: {count}" for reason, count in sorted(drops.items()))
+    return ", ".join(f"{REASONS.get(reason, reason)}: {count}" for reason, count in sorted(drops.items()))
 
 
 def _runs(problem: Problem, limits: Limits, config: DebugConfig) -> dict[str, RunRequest]:

@@ -55,6 +55,10 @@ class Run:
             node = node.get(part) if isinstance(node, dict) else None
         return default if node is None else node
 
+    def counts(self, stage: str) -> dict[str, Any]:
+        """What the stage's manifest has counted."""
+        return self.manifests.get(stage, {}).get("counts") or {}
+
 
 _PIECES = ("config.yaml", "run.json", "metrics.csv", "evaluation")
 

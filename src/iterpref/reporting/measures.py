@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from iterpref.codeflow import quality
 from iterpref.reporting.gather import Run
 
 
@@ -172,9 +173,7 @@ class Stage:
 
 
 _REASONS = {
-    "reference_fails": "its reference fails its own tests",
-    "stub_passes": "its tests pass a program that does nothing",
-    "coverage_below": "its tests reach too few lines",
+    **quality.REASONS,
     "refused": "the model gave no usable answer",
     "unfit": "its tests can judge nothing",
     "filter_judge": "the judge sees no logical difference",
@@ -204,31 +203,27 @@ _NO_PAIR = ("unsolved", "solved_at_once", "refused", "unfit")  # ends of traject
 def funnel(run: Run) -> list[Stage]:
     """tasks -> trajectories -> solved -> pairs -> tokenised, as far as manifests are there; each drop by its reason."""
     stages: list[Stage] = []
-    counts = _counts(run, "trajectories")
+    counts = run.counts("trajectories")
     if counts:
         status = dict(counts.get("status") or {})
         stages.append(Stage("tasks", counts["problems"], _reasons(counts.get("problems_dropped"))))
         stages.append(Stage("trajectories", counts["trajectories"], _reasons(counts.get("lost"))))
         lost = {reason: status[reason] for reason in _NO_PAIR if status.get(reason)}
         stages.append(Stage("solved after a bug", status.get("solved", 0), _reasons(lost)))
-    counts = _counts(run, "pairs")
+    counts = run.counts("pairs")
     if counts:
         if "rows" in counts:
             stages.append(Stage("rows read", counts["rows"]))
         known = set(_NO_PAIR) if stages else set()  # named one step earlier
         drops = {reason: n for reason, n in (counts.get("dropped") or {}).items() if reason not in known}
         stages.append(Stage("preference pairs", counts["pairs"], _reasons(drops), _splits(counts)))
-    counts = _counts(run, "tokens")
+    counts = run.counts("tokens")
     if counts:
         drops = next((v for k, v in counts.items() if "drop" in k and isinstance(v, dict)), {})
         kept = counts.get("examples", counts.get("pairs", 0) - sum(drops.values()))
         stages.append(Stage("tokenised pairs", kept, _reasons(drops), _splits(counts)))
     most = max((s.count for s in stages), default=0) or 1
     return [Stage(s.name, s.count, s.drops, s.note, round(100 * s.count / most, 1)) for s in stages]
-
-
-def _counts(run: Run, stage: str) -> dict[str, Any]:
-    return run.manifests.get(stage, {}).get("counts") or {}
 
 
 def _reasons(drops: dict[str, int] | None) -> tuple[tuple[str, int], ...]:
@@ -259,7 +254,7 @@ def headline(run: Run) -> str:
 
 def _training_pairs(run: Run) -> int | None:
     for stage in ("tokens", "pairs"):
-        splits = _counts(run, stage).get("splits") or {}
+        splits = run.counts(stage).get("splits") or {}
         if "train" in splits:
             return splits["train"]
     return None

@@ -42,9 +42,6 @@ def render(run: Run, config: ReportConfig) -> str:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
 
-    def counts(stage: str) -> dict[str, Any]:
-        return run.manifests.get(stage, {}).get("counts") or {}
-
     rates = run.manifests.get("trajectories", {}).get("pass_rate_by_iteration")
     return environment.get_template("page.html.j2").render(
         run=run,
@@ -55,7 +52,7 @@ def render(run: Run, config: ReportConfig) -> str:
         funnel=funnel(run),
         charts=charts(run.statistics),
         statistics=tables(run.statistics),
-        costs=costs(counts("trajectories"), counts("pairs").get("pairs")),
+        costs=costs(run.counts("trajectories"), run.counts("pairs").get("pairs")),
         trajectories=[_trajectory(t) for t in varied(run.trajectories, config.trajectories)],
         pairs=[_pair(row) for row in run.pairs[: config.pairs]],
         levels=LEVELS,
