@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -358,15 +359,19 @@ def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(
     [
         (["convert.merge=false"], "trained without adapters"),
         (["convert.path=OTHER"], "holds something else"),
+        (["convert.path=START"], "holds something else"),  # a model, but nobody's to replace
         (["convert.private=true"], "convert.private has no effect"),
     ],
 )
 def test_what_cannot_be_converted_is_refused(
     arguments: list[str], expected: str, finished: Path, work: Path, commands_here: None, capsys: Any
 ) -> None:
+    (start,) = (work / "data" / "models").glob("tiny-*")
+    places = {"OTHER": work / "data", "START": start}
     with pytest.raises(SystemExit):
-        convert(str(finished), *(a.replace("OTHER", str(work / "data")) for a in arguments))
+        convert(str(finished), *(re.sub("OTHER|START", lambda m: str(places[m[0]]), a) for a in arguments))
     assert expected in capsys.readouterr().err
+    assert (start / "config.json").is_file()
 
 
 def test_adapters_train_against_the_policy_with_them_off_and_are_merged(

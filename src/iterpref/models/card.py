@@ -12,6 +12,7 @@ from iterpref.markdown import markdown_table
 from iterpref.run_record import RunRecord, read_done
 
 _WHEEL = {"license": "apache-2.0", "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_TAG = "iterpref"
 _NO_HEAD = ("", "")
 _PAPER = "https://arxiv.org/abs/2503.02783"
 
@@ -31,7 +32,7 @@ def model_card(config: Config, run: Path, start: Path, *, step: int, metrics: di
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
     }
-    header["tags"] = ["dpo", "code", "preference", "iterpref", *(["lora"] if adapters else [])]
+    header["tags"] = ["dpo", "code", "preference", _TAG, *(["lora"] if adapters else [])]
     base = header.get("base_model", config.model.name)
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
@@ -63,6 +64,12 @@ def _origin(config: Config, start: Path) -> dict[str, Any]:
     named = {k: own[k] for k in ("license", "license_name", "license_link") if isinstance(own.get(k), str)}
     is_hub = not Path(str(config.model.path)).expanduser().exists()
     return {"license": "other", **named, **({"base_model": config.model.path} if is_hub else {})}
+
+
+def has_card_of_ours(folder: Path) -> bool:
+    """Whether the model in the folder is one that was exported here."""
+    tags = _header(folder / "README.md").get("tags")
+    return isinstance(tags, list) and _TAG in tags
 
 
 def _header(card: Path) -> dict[str, Any]:

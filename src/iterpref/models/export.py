@@ -13,7 +13,7 @@ from torch import Tensor
 from iterpref.config import Config, ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.adapters import add_adapters, load_trained, merged, trained_only
-from iterpref.models.card import model_card
+from iterpref.models.card import has_card_of_ours, model_card
 from iterpref.models.policy import load_model, load_tokenizer
 from iterpref.models.quiet import quiet_transformers
 from iterpref.models.source import resolve_model
@@ -87,13 +87,11 @@ def convert(command: Config) -> Path:
 
 
 def _check_place(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))):
-        raise UserError(f"convert.path={folder} holds something else than an exported model: choose another folder")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not has_card_of_ours(folder))):
+        raise UserError(
+            f"convert.path={folder} holds something else than a model that was exported here: choose another folder"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
-
-
-def _is_export(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def push(folder: Path, repository: str, *, private: bool) -> str:
