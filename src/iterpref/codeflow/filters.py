@@ -60,7 +60,7 @@ def comment_only(rejected: Completion, chosen: Completion, difference: Differenc
         return FilterResult(name, True)
     if not rejected.blocks:
         return FilterResult(name, True, _NO_PYTHON + rejected.reason)
-    if _plainly_code(rejected, chosen, difference):
+    if _plainly_code(rejected, difference):
         return FilterResult(name, True)
     kinds = _kinds(rejected)
     seen = {kinds.get(line, "text") for line in difference.d_minus}
@@ -116,7 +116,7 @@ def _chosen_parses(chosen: Completion) -> FilterResult:
     return FilterResult("chosen_parses", not fault, fault)
 
 
-def _plainly_code(rejected: Completion, chosen: Completion, difference: Difference) -> bool:
+def _plainly_code(rejected: Completion, difference: Difference) -> bool:
     """Some line of D- is code by its looks, and no text over several lines could make it anything else: saves the tokenizer."""
     if any(mark in block.code for block in rejected.blocks for mark in ('"""', "'''")):
         return False

@@ -73,27 +73,22 @@ def _pair(
     own_id = ours.get("pair_id", row_id)
     pair_id = own_id if own_id not in ids else row_id
     ids.add(pair_id)
-    return localised(
-        of_text(preference.rejected),
-        of_text(preference.chosen),
-        config,
-        **{
-            **{
-                "task_id": row_id,
-                "chosen_iter": -1,
-                "rejected_iter": -1,
-                "tests_sha256": "",
-                "category": "",
-                "note": "",
-            },
-            **ours,
-            "pair_id": pair_id,
-            "split": _split(table.split, own_split, given, preference.prompt, config),
-            "prompt": preference.prompt,
-            "turns": preference.messages,
-            "source": source.name,
-        },
-    )
+    unknown = {
+        "task_id": row_id,
+        "chosen_iter": -1,
+        "rejected_iter": -1,
+        "tests_sha256": "",
+        "category": "",
+        "note": "",
+    }
+    known = {
+        "pair_id": pair_id,
+        "split": _split(table.split, own_split, given, preference.prompt, config),
+        "prompt": preference.prompt,
+        "turns": preference.messages,
+        "source": source.name,
+    }
+    return localised(of_text(preference.rejected), of_text(preference.chosen), config, **{**unknown, **ours, **known})
 
 
 def _split(table: str | None, own: Any, given: set[str | None], prompt: str, config: PairsConfig) -> str:
