@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iterpref.config import Config
+from iterpref.data.collate import collate
+from iterpref.data.datamodule import CodeFlowDataModule
 from iterpref.data.loader import PairLoader
 from iterpref.errors import UserError
 from iterpref.schema import Example
@@ -187,3 +192,20 @@ def test_the_state_of_other_pairs_of_the_same_number_is_refused() -> None:
     other.examples = examples(8, "q")
     with pytest.raises(UserError, match="other training pairs"):
         loader(8).load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_ranks_share_the_pairs_of_each_split(split: str, make_examples: Any) -> None:
+    config = Config()
+    config.data.global_batch, config.data.micro_batch, config.data.prefetch = 4, 1, 0
+    pairs = make_examples(7)
+    seen: list[str] = []
+    for rank in (0, 1):
+        module = CodeFlowDataModule(config)
+        module.examples, module.device = {split: pairs}, torch.device("cpu")
+        module.collate = partial(collate, packing="shared", pad_id=0)
+        module.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
+        batches = list(module.train_dataloader() if split == "train" else module.val_dataloader())
+        assert len(batches) == 4
+        seen += [pair_id for batch in batches if not batch.filler for pair_id in batch.pair_ids]
+    assert sorted(seen) == sorted(e.pair_id for e in pairs)
