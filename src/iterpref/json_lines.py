@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from iterpref import strict_json
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,10 @@ def json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Row]]:
 
 def _row(line: str) -> Row:
     try:
-        return as_object(json.loads(line))
+        return as_object(strict_json.loads(line))
     except ValueError as error:
         hint = "; rows over several lines must stand in a list [...]" if line.strip() == "{" else ""
         return BadRow(f"not a JSON object ({error}){hint}")
-    except RecursionError:
-        return BadRow("nested too deep")
 
 
 def as_object(value: Any) -> Row:

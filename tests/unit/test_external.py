@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from iterpref.artifacts import Artifact
@@ -155,8 +156,9 @@ def test_an_option_of_another_kind_of_source_is_refused(tmp_path: Path, kind: st
         (json.dumps(row(41, pair_id="a", chosen_iter=10**30)), "'chosen_iter' is 1000"),
         ('{"prompt": "x", "chosen": NaN, "rejected": "a"}', "'chosen' is nan"),
         ("\ufeff" + json.dumps(row(41)), "BOM"),
+        ('{"prompt": "x", "chosen": "a", "chosen": "c", "rejected": "b"}', "'chosen' stands twice in one object"),
     ],
-    ids=["deep", "id", "note", "number", "nan", "bom"],
+    ids=["deep", "id", "note", "number", "nan", "bom", "twice"],
 )
 def test_a_row_that_no_table_can_hold_is_named_or_counted(tmp_path: Path, content: str, fault: str) -> None:
     path = write(tmp_path / "rows.jsonl", lines(ROWS) + content + "\n")
@@ -165,6 +167,56 @@ def test_a_row_that_no_table_can_hold_is_named_or_counted(tmp_path: Path, conten
     assert fault in message
     assert "pairs.bad_rows=drop" in message
     assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
+
+
+def test_a_doubled_name_in_a_list_is_one_bad_row_among_good_ones(tmp_path: Path) -> None:
+    twice = '{"prompt": [{"role": "user", "content": "a", "content": "b"}], "chosen": "x = 1", "rejected": "x = 2"}'
+    text = f"[{json.dumps(row(1))}, {twice}, {json.dumps(row(2))}]"
+    path = write(tmp_path / "rows.json", text)
+    assert "rows.json:2: 'content' stands twice in one object" in told(tmp_path, path)
+    counts = stage(tmp_path, path, bad_rows="drop").manifest["counts"]
+    assert (counts["pairs"], counts["dropped"]) == (2, {"bad_row": 1})
+
+
+@pytest.mark.parametrize("form", ["lines", "list"])
+def test_a_number_that_no_table_holds_is_nobodys_business(tmp_path: Path, form: str) -> None:
+    text = json.dumps(row(1))[:-1] + f', "id": {"9" * 5000}}}'
+    path = write(tmp_path / "rows.json", f"[{text}]" if form == "list" else text)
+    assert len(pairs_of(stage(tmp_path, path))) == 1
+
+
+def test_parquet_with_a_text_that_is_none_names_its_row_and_keeps_the_others(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist(ROWS[:3])
+    texts = [t.encode() for t in table["chosen"].to_pylist()]
+    texts[1] = b"\xff\xfe"
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    broken = pa.Array.from_buffers(pa.string(), 3, [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))])
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table.set_column(1, "chosen", broken), path)
+    assert "rows.parquet:2: a value cannot be read ('utf-8' codec" in told(tmp_path, path)
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert [p.pair_id for p in pairs_of(artifact)] == ["rows.parquet:1", "rows.parquet:3"]
+
+
+def test_parquet_whose_pages_were_damaged_says_how_far_it_was_read(tmp_path: Path) -> None:
+    path = write_as("rows.parquet", tmp_path / "in", ROWS)
+    data = bytearray(path.read_bytes())
+    data[40:80] = bytes(40)
+    path.write_bytes(bytes(data))
+    assert "rows.parquet: not readable as Parquet behind row 0" in told(tmp_path, path)
+
+
+def test_what_is_not_read_and_what_is_repeated_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told_row = {"prompt": "\n\nHuman: q\n\nAssistant:", "system": "Be brief."}
+    rows = [
+        {**told_row, "chosen": told_row["prompt"] + f" {i}", "rejected": told_row["prompt"] + " no"} for i in range(4)
+    ]
+    stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    assert "'system' is not read" in caplog.text
+    assert "in 4 of 4 rows both answers begin with the whole prompt" in caplog.text
 
 
 def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -263,6 +315,13 @@ BROKEN = [
     ("open.json", "[" + json.dumps(row(1)) + "\n", ["open.json:2", "the file ends"]),
     ("tail.json", json.dumps(ROWS) + "\n]", ["tail.json:2", "the list ended"]),
     ("none.json", "[]", ["no preference pair is left of 0 rows", "there are none"]),
+    ("last.json", json.dumps(ROWS[:2])[:-1] + ",\n]", ["last.json:2", "behind the ',' of row 2"]),
+    ("torn.gz", b"\x1f\x8b\x08\x00garbagegarbage", ["gzip file is broken"]),
+    ("lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", ["git lfs pull"]),
+    ("page.json", "<!DOCTYPE html>\n<html>", ["a web page came"]),
+    ("file.arrow", b"ARROW1\0\0", ["turn it into Parquet"]),
+    ("kto.jsonl", lines([{"prompt": "p", "completion": "a", "label": True}]), ["unpaired preferences are no pairs"]),
+    ("by_id.json", json.dumps({str(i): r for i, r in enumerate(ROWS)}), ["it has 0, 1, 2,", "19 and 20 more"]),
     ("bytes.json", json.dumps(ROWS).replace("Write f7", "Writ\u00e9 f7").encode("latin-1") , ["bytes.json", "not UTF-8"]),
     ("line.jsonl", lines(ROWS[:16]) + '{"prompt": \n' + lines(ROWS), ["line.jsonl:17", "not a JSON object", "bad_rows=drop"]),
     ("bytes.jsonl", lines(ROWS[:3]).encode() + b'{"prompt": "\xff"}\n', ["bytes.jsonl:4", "not UTF-8"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -106,6 +107,8 @@ def test_a_prompt_inside_two_texts_ends_before_the_fence_or_at_a_whole_line() ->
         (..., [ASK, GOOD], [turn("user", "else"), BAD], ["no prompt"]),
         ("p", "a\ud800", "b", ["half of a character"]),
         ([[ASK]], [GOOD], [BAD], ["turn 1 of 'prompt'"]),
+        ("p", json.dumps([GOOD]), json.dumps([BAD]), ["'chosen' is a text that spells turns"]),
+        (str([ASK]), "a", "b", ["'prompt' is a text that spells turns", "give the list"]),
         ({"a": 1}, "a", "b", ["turn 1 of 'prompt'", "role None"]),
     ],
 )  # fmt: skip
@@ -121,6 +124,34 @@ def test_answers_that_part_several_turns_before_the_end_do_not_suit() -> None:
         read([ASK], [GOOD, ASK, GOOD], [BAD])
     with pytest.raises(Unsuited):
         read(..., [ASK, GOOD, ASK, GOOD], [ASK, BAD, ASK, BAD])
+
+
+def test_texts_that_part_several_turns_before_the_end_do_not_suit() -> None:
+    def dialogue(*answers: str) -> str:
+        return "".join(f"\n\nHuman: ask\n\nAssistant: {answer}" for answer in answers)
+
+    with pytest.raises(Unsuited, match="answer_over_several_turns"):
+        read(..., dialogue("4", "more"), dialogue("5", "less"))
+    assert read(..., dialogue("4", "more"), dialogue("4", "less")).prompt == dialogue("4", "")[:-1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"images": ["a.png"]},
+        {"image": {"path": "a.png", "bytes": None}},
+        {"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}]},
+        {"prompt": [ASK, {"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]}, turn("tool", "4")]},
+    ],
+)
+def test_what_is_more_than_text_does_not_suit(row: dict[str, Any]) -> None:
+    with pytest.raises(Unsuited, match="more_than_text"):
+        read_preference({"prompt": [ASK], "chosen": [GOOD], "rejected": [BAD], **row}, PairColumnsConfig())
+
+
+def test_columns_that_may_say_something_else_are_left_alone() -> None:
+    row = {"prompt": [ASK], "chosen": [GOOD], "rejected": [BAD], "image": "python:3.12", "images": None}
+    assert read_preference(row, PairColumnsConfig()) == SIMPLE
 
 
 def test_columns_have_the_names_that_are_given() -> None:

@@ -12,6 +12,7 @@ from iterpref.codeflow.problems import Row, read_rows
 from iterpref.config.codeflow import ProblemsConfig
 from iterpref.config.pairs import HUB_ID
 from iterpref.errors import UserError, nearest, nearest_file
+from iterpref.json_lines import BadRow
 from iterpref.schema import Problem
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".ndjson": "json", ".parquet": "parquet", ".csv": "csv"}
@@ -80,6 +81,8 @@ def _load(config: ProblemsConfig, cache: Path) -> Any:
 def _rows(table: Any, name: str, split: str, native: bool) -> Iterator[Row]:
     ours = next((ours for ours, usual in SPLIT_NAMES.items() if split in usual), "train")
     for number, values in reader(table)(None):
+        if isinstance(values, BadRow):
+            raise UserError(f"{name}:{split}/{number}: {values.reason}; mend or remove this row")
         # A table has every column in every row, and every key of its structs: null is how it says "not there".
         yield Row(f"{name}:{split}/{number}", _said(values) if native else values, ours)
 

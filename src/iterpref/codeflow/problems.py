@@ -93,7 +93,9 @@ def _lines(path: Path) -> Iterator[Row]:
         for number, values in json_lines(handle):
             place = f"{path}:{number}"
             if isinstance(values, BadRow):
-                raise UserError(f"{place}: {values.reason}; mend or remove this line")
+                # What is no JSON lines at all shows in the first one.
+                others = f"; JSON lists, Parquet and CSV are read by problems=hub problems.path={path}"
+                raise UserError(f"{place}: {values.reason}; mend or remove this line{others if number == 1 else ''}")
             try:
                 json.dumps(values, ensure_ascii=False).encode()
             except UnicodeEncodeError as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from iterpref import strict_json
 from iterpref.errors import UserError
 from iterpref.eval.tasks.origin import read_bytes, rows_of_lines
 from iterpref.eval.tasks.task import Benchmark
@@ -100,8 +101,8 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from rows_of_lines(path, data)
         return
     try:
-        rows = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        rows = strict_json.loads(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise UserError(f"samples={path}: expected a JSON array, got {error}") from None
     for i, row in enumerate(rows):
         item = as_object(row)

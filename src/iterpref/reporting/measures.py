@@ -190,6 +190,7 @@ _REASONS = {
     "filter_contamination": "holds a task of an evaluation set",
     "prompt_in_held_out_split": "its prompt is held out in another split",
     "answer_over_several_turns": "an answer of several turns",
+    "more_than_text": "images or calls of tools beside the text",
     "bad_row": "no pair can be read in the row",
     "filter_d_minus_lines": "too many lines in D\u2212",
     "filter_ast_equal": "both versions have the same syntax tree",

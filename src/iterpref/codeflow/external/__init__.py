@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from iterpref.codeflow.code import of_text
-from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, check_text, read_preference
+from iterpref.codeflow.external.preferences import IMAGES, NoPair, Preference, Unsuited, check_text, read_preference
 from iterpref.codeflow.external.source import Source, Table
 from iterpref.codeflow.pairs import localised
 from iterpref.codeflow.tally import Drop, Tally
@@ -18,6 +19,10 @@ from iterpref.json_lines import BadRow
 from iterpref.progress import track
 from iterpref.schema import SPLITS, PreferencePair
 
+_SHOWN = 20  # columns that a message names
+# What a model was told beside the prompt, where somebody's data have it in a column of its own.
+_BESIDE_PROMPT = ("system", "system_prompt", "tools", "history")
+log = logging.getLogger(__name__)
 # Columns of our own exports, which keep what the three columns of TRL's format cannot say.
 _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
 
@@ -25,6 +30,7 @@ _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter"
 def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[PreferencePair]:
     """The pairs of all tables, in order; what is dropped goes to `tally`. Raises `UserError` as `pairs.bad_rows` says."""
     ids: set[str] = set()
+    sound = repeating = 0
     given = {table.split for table in source.tables}
     for table in source.tables:
         wanted = _wanted(table, config)
@@ -43,6 +49,8 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
             except Unsuited as reason:
                 tally.drop(place, Drop(str(reason)))
                 continue
+            sound += 1
+            repeating += all(text.startswith(preference.prompt) for text in (preference.chosen, preference.rejected))
             pair = _pair(
                 preference, ours, row.get("split"), f"{table.name}:{number}", table, given, ids, source, config
             )
@@ -50,6 +58,9 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
                 tally.drop(place, pair)
             else:
                 yield pair
+    if repeating > sound / 2:
+        log.warning("pairs.path=%s: in %d of %d rows both answers begin with the whole prompt, which the model is taught to repeat: "
+                    "cut it off the answers, unless that is meant", config.path, repeating, sound)  # fmt: skip
 
 
 def _ours(row: dict[str, Any]) -> dict[str, Any]:
@@ -113,15 +124,24 @@ def _wanted(table: Table, config: PairsConfig) -> list[str] | None:
     first = next((row for _, row in table.rows(None) if not isinstance(row, BadRow)), None)
     if first is not None:
         _check_columns(first, config.columns, table.place)
+        beside = [n for n in _BESIDE_PROMPT if first.get(n) and n != config.columns.prompt]
+        if beside:
+            log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt",
+                        config.path, " and ".join(f"'{n}'" for n in beside))  # fmt: skip
     if table.columns is None:
         return None
     c = config.columns
-    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "turns", *_OURS)]
+    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "turns", *IMAGES, *_OURS)]
 
 
 def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
     """Raises `UserError` for a column that is not there, naming those that are, the nearest and the override."""
-    there = ", ".join(row)
+    there = ", ".join(list(row)[:_SHOWN]) + (f" and {len(row) - _SHOWN} more" if len(row) > _SHOWN else "") or "none"
+    if columns.chosen not in row and columns.rejected not in row and {"completion", "label"} <= row.keys():
+        raise UserError(
+            f"{place} has {there}: one completion and its label a row. Such unpaired preferences are no pairs: "
+            f"two answers to one prompt were expected, in '{columns.chosen}' and '{columns.rejected}'"
+        )
     for name in ("chosen", "rejected"):
         column = getattr(columns, name)
         if column not in row:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from iterpref import strict_json
 from iterpref.errors import UserError
-from iterpref.json_lines import Row, as_object, json_lines
+from iterpref.json_lines import BadRow, Row, as_object, json_lines
 
 _CHUNK = 1 << 20  # characters; an object longer than that is read in steps that double
 _FORMATS = "a JSON list, JSON lines or Parquet (JSON may be gzipped)"
+_BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
+# What stands in the place of the data, and how to get at that.
+_MISTAKEN = {
+    b"version https://git-lfs": "a pointer of Git LFS came, which stands for the file: fetch that with git lfs pull",
+    b"<": "a web page came: download the file itself (the raw one)",
+    b"ARROW1": "an Arrow file came: turn it into Parquet, or give the folder that datasets.save_to_disk wrote",
+    b"\xff\xff\xff\xff": "an Arrow stream came: turn it into Parquet, or give the folder that datasets.save_to_disk wrote",
+}
 
 
 Rows = Iterator[tuple[int, Row]]  # numbered from 1: the line of JSON lines, else the row
@@ -40,6 +50,9 @@ def file_format(path: Path, option: str = "pairs.path") -> str:
         return "lines"
     if not start:
         raise UserError(f"{option}={path}: the file holds nothing but white space; {_FORMATS} was expected")
+    for beginning, told in _MISTAKEN.items():
+        if start.startswith(beginning):
+            raise UserError(f"{option}={path}: {_FORMATS} was expected, and {told}")
     name = path.name.removesuffix(".gz").lower()
     shown = start[:40].decode("utf-8", "replace").splitlines()[0]
     if name.endswith((".csv", ".tsv")) or (b"," in start and name.endswith(".txt")):
@@ -61,7 +74,7 @@ def _first_bytes(file: IO[bytes] | gzip.GzipFile, option: str, path: Path) -> by
         start = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()
         while not start and (more := file.read(_CHUNK)):
             start = more.lstrip()
-    except (OSError, EOFError) as error:
+    except _BROKEN_GZIP as error:
         raise UserError(f"{option}={path}: the gzip file is broken ({error})") from None
     return start
 
@@ -76,7 +89,7 @@ def read_rows(path: Path, kind: str, columns: Sequence[str] | None = None) -> Ro
                 yield from json_lines(file)
         else:
             yield from _ListReader(path).rows()
-    except (EOFError, gzip.BadGzipFile) as error:
+    except _BROKEN_GZIP as error:
         raise UserError(f"{path}: the gzip file is broken ({error})") from None
 
 
@@ -102,11 +115,25 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
         with pq.ParquetFile(path) as file:
             number = 0
             for batch in file.iter_batches(batch_size=512, columns=list(columns) if columns else None):
-                for row in batch.to_pylist():
+                for row in records_of(batch):
                     number += 1
                     yield number, row
-    except pa.ArrowException as error:
-        raise UserError(f"{path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's fault
+            raise
+        raise UserError(f"{path}: not readable as Parquet behind row {number} ({str(error).splitlines()[0]})") from None
+
+
+def records_of(batch: Any) -> Iterator[Row]:
+    """The rows of an Arrow batch or table; one that Python cannot hold is a `BadRow`, and its neighbours are kept."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError) as fault:  # text that is not UTF-8, a time that is none
+        if batch.num_rows == 1:
+            yield BadRow(f"a value cannot be read ({fault})")
+            return
+        for i in range(batch.num_rows):
+            yield from records_of(batch.slice(i, 1))
 
 
 class _ListReader:
@@ -114,30 +141,32 @@ class _ListReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.decoder = strict_json.Decoder()
         self.text, self.at, self.line, self.ended = "", 0, 1, False
 
     def rows(self) -> Rows:
         number = 0
-        decoder = json.JSONDecoder()
         with _open(self.path) as raw:
             self.file = codecs.getreader("utf-8-sig")(raw)
             self._expect("[", "a list")
             while self._peek() != "]" or number:
                 number += 1
-                yield number, as_object(self._value(decoder, number))
+                yield number, self._value(number)
                 if self._peek() == "]":
                     break
                 self._expect(",", f"',' or ']' behind row {number}")
+                if self._peek() == "]":
+                    raise self._error(f"a row was expected behind the ',' of row {number}, and the list ends")
             self.at += 1
             if rest := self._peek():
                 raise self._error(f"the list ended, and {rest!r} came")
 
-    def _value(self, decoder: json.JSONDecoder, number: int) -> Any:
+    def _value(self, number: int) -> Row:
         self._peek()
         size = _CHUNK
         while True:
             try:
-                value, end = decoder.raw_decode(self.text, self.at)
+                value, end = self.decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 # An error well before the end is one; at the end, or in a text without its quote, more may mend it.
                 cut = error.msg.startswith("Unterminated string") or error.pos > len(self.text) - 16
@@ -149,7 +178,7 @@ class _ListReader:
                 raise self._error(f"row {number} is nested too deep") from None
             else:
                 self._advance(end)
-                return value
+                return BadRow(strict_json.twice(self.decoder.doubled)) if self.decoder.doubled else as_object(value)
             self._read(size)
             size *= 2
 

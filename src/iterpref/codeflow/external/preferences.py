@@ -16,6 +16,10 @@ from iterpref.schema import Message
 _ROLES = {"human": "user", "gpt": "assistant", "developer": "system", "function": "tool", "model": "assistant"}
 _KNOWN = ("system", "user", "assistant", "tool")
 _LAST_TURN = re.compile(r"\n\nAssistant:")  # how hh-rlhf and its kin mark turns in plain text
+_NEXT_TURN = "\n\nHuman:"
+# A list of turns that went through a CSV file, say: JSON, or as Python prints it.
+_TURNS_AS_TEXT = re.compile(r"""\s*\[\s*\{\s*["'](role|from|content|value)["']\s*:""")
+IMAGES = ("images", "image")  # columns beside the texts, by TRL's names
 
 
 class NoPair(Exception):
@@ -38,6 +42,9 @@ class Preference:
 
 def read_preference(row: dict[str, Any], columns: PairColumnsConfig) -> Preference:
     """The pair in a row. Raises `NoPair` naming column and value, or `Unsuited`."""
+    # An `image` that is a text may be anything, a container's say.
+    if any(row.get(name) and not isinstance(row[name], str) for name in IMAGES):
+        raise Unsuited("more_than_text")
     chosen = _side(row, columns.chosen)
     rejected = _side(row, columns.rejected)
     prompt = None
@@ -68,6 +75,8 @@ def _side(row: dict[str, Any], name: str) -> str | list[Message]:
         raise NoPair(f"there is no '{name}', only {', '.join(sorted(row)) or 'nothing'}")
     value = row[name]
     if isinstance(value, str):
+        if _TURNS_AS_TEXT.match(value):
+            raise NoPair(f"'{name}' is a text that spells turns ({value[:40]!r}): give the list of turns itself")
         return value
     if isinstance(value, dict):
         value = [value]
@@ -84,8 +93,13 @@ def _message(turn: Any, place: str) -> Message:
         raise NoPair(f"{place} is {turn!r:.60}: an object with role and content was expected")
     role = turn.get("role", turn.get("from"))
     content = turn.get("content", turn.get("value"))
-    if isinstance(content, list) and all(isinstance(p, dict) and p.get("type") == "text" and isinstance(p.get("text"), str) for p in content):  # fmt: skip
-        content = "".join(part["text"] for part in content)
+    if turn.get("tool_calls"):
+        raise Unsuited("more_than_text")
+    if isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content):
+        if any(part["type"] != "text" for part in content):
+            raise Unsuited("more_than_text")  # images, sounds
+        if all(isinstance(part.get("text"), str) for part in content):
+            content = "".join(part["text"] for part in content)
     if not isinstance(role, str) or not isinstance(content, str):
         raise NoPair(f"{place} has role {role!r:.40} and content {content!r:.60}: two texts were expected")
     role = _ROLES.get(role.lower(), role.lower())
@@ -142,6 +156,8 @@ def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
         cut = fence if fence is not None else common.rfind("\n") + 1
     if not common[:cut].strip():
         raise NoPair("there is no prompt: the two answers do not begin alike")
+    if marks and (_NEXT_TURN in chosen[cut:] or _NEXT_TURN in rejected[cut:]):
+        raise Unsuited("answer_over_several_turns")
     return chosen[:cut], chosen[cut:], rejected[cut:]
 
 

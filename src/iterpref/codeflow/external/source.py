@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
+from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
 from iterpref.errors import UserError, nearest_file
@@ -188,14 +188,14 @@ def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConf
     return Source(name, key, tuple(tables), tuple(n for n in loaded if n not in chosen))
 
 
-def reader(data: Any) -> Callable[[Sequence[str] | None], Iterator[tuple[int, dict[str, Any]]]]:
+def reader(data: Any) -> Callable[[Sequence[str] | None], Rows]:
     """Rows of a table of `datasets`, numbered from 1, with the wanted columns or all."""
 
-    def rows(wanted: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(wanted: Sequence[str] | None) -> Rows:
         table = data.select_columns([c for c in data.column_names if c in wanted]) if wanted else data
         number = 0
         for batch in table.with_format("arrow").iter(batch_size=512):
-            for row in batch.to_pylist():
+            for row in records_of(batch):
                 number += 1
                 yield number, row
 
