@@ -26,6 +26,7 @@ from filelock import FileLock
 from iterpref.errors import UserError
 from iterpref.record import Record, field_types, revive
 from iterpref.schema import SCHEMA_VERSION
+from iterpref.strict_json import read_object
 
 R = TypeVar("R", bound=Record)
 Rows = tuple[type[Record], Iterable[Record]] | tuple[pa.Schema, Iterable[pa.Table]]
@@ -82,12 +83,18 @@ class Artifact:
     def table(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
 
+    def whole(self, name: str) -> Path:
+        """The table, which must be there; raises `UserError` where somebody has taken it away."""
+        if not (table := self.table(name)).is_file():
+            raise UserError(f"{table} is gone: delete {self.folder} and run again")
+        return table
+
     def read(self, name: str, record: type[R]) -> list[R]:
         return list(self.iterate(name, record))
 
     def iterate(self, name: str, record: type[R]) -> Iterator[R]:
         """The records in their order, a few at a time: a table may be larger than memory."""
-        with pq.ParquetFile(self.table(name)) as file:
+        with pq.ParquetFile(self.whole(name)) as file:
             for batch in file.iter_batches(_ROWS_READ):
                 yield from records(record, batch)
 
@@ -122,14 +129,23 @@ def _values(hint: Any, column: pa.Array | pa.ChunkedArray) -> list[Any]:
 
 
 def find(stage_folder: Path, key: str) -> Artifact | None:
-    """The finished artifact of `key`, or None. Raises `UserError` when its manifest is unreadable."""
+    """The finished artifact of `key`, or None. Raises `UserError` when its manifest or a table was damaged."""
     manifest = stage_folder / key / "manifest.json"
     if not manifest.is_file():
         return None
-    try:
-        return Artifact(manifest.parent, json.loads(manifest.read_text()))
-    except ValueError as error:
-        raise UserError(f"{manifest} is not valid JSON ({error}): delete {manifest.parent} and run again") from None
+    remedy = f"delete {manifest.parent} and run again"
+    artifact = Artifact(manifest.parent, read_object(manifest, remedy))
+    for table in sorted(artifact.folder.glob("*.parquet")):
+        if not _ends_as_parquet(table):
+            raise UserError(f"{table} was damaged: {remedy}")
+    return artifact
+
+
+def _ends_as_parquet(table: Path) -> bool:
+    """Whether the file ends as Parquet files do: of one that was cut, the end is what is lost."""
+    with table.open("rb") as file:
+        file.seek(-min(4, table.stat().st_size), os.SEEK_END)
+        return file.read() == b"PAR1"
 
 
 @contextmanager

@@ -26,7 +26,15 @@ _PROBE_BYTES = 2**20
 
 
 class Checkpoints(ModelCheckpoint):
-    """Lightning's, whose files are whole."""
+    """Lightning's, whose files are whole, and which knows the best of a run whose folder was moved or copied."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        paths = {n: here(state_dict[n]) for n in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         save_whole(trainer, Path(filepath))
@@ -164,7 +172,11 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
         # Mapped, not read: the weights in it may be large.
         return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
     except Exception as error:  # an unpickler meets anything in a file that is cut or of another kind
-        raise UserError(f"{path} is no checkpoint that can be read ({type(error).__name__}: {error})") from None
+        reason = str(error).partition(". ")[0]  # torch adds what to tell its developers
+        raise UserError(
+            f"{path} is no checkpoint that can be read ({type(error).__name__}: {reason}): "
+            "put it back from a copy, or train anew with resume=false"
+        ) from None
 
 
 def _joined(folder: Path, shapes: dict[str, list[int]]) -> dict[str, Any]:

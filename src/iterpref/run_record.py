@@ -23,6 +23,7 @@ from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
 from iterpref.launch import rank
 from iterpref.registry import LINKS, LOCALISERS, MASKS, SOURCES, added_sources
+from iterpref.strict_json import read_object
 
 _PACKAGES = (
     "iterpref",
@@ -39,13 +40,15 @@ _PACKAGES = (
     "rapidfuzz",
 )
 
+_RESTORE = "put it back from a copy, or train again in another paths.run=DIR"
+
 
 class RunRecord:
     """`RUN/run.json`, rewritten in one piece at each change."""
 
     def __init__(self, run: Path) -> None:
         self.path = run / "run.json"
-        self.content: dict[str, Any] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        self.content: dict[str, Any] = read_object(self.path, _RESTORE) if self.path.is_file() else {}
 
     @classmethod
     def start(cls, run: Path, config: Config) -> RunRecord:
@@ -101,13 +104,38 @@ def read_config(run: Path) -> Config:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(
-            f"{run} is no run: there is no config.yaml in it; make one with: python -m iterpref.train paths.run={run}"
+            f"{run} is no run: there is no config.yaml in it{likelier_run(run)}; make one with: "
+            f"python -m iterpref.train paths.run={shlex.quote(str(run))}"
         )
     from omegaconf import OmegaConf
 
     from iterpref.config import load
 
-    return load(OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is damaged, it holds no YAML ({' '.join(str(error).split())}): {_RESTORE}") from None
+    if not isinstance(written, dict):
+        raise UserError(f"{path} is damaged, it holds no options: {_RESTORE}")
+    try:
+        return load(OmegaConf.create(written))
+    except UserError as error:  # of another version of this package, perhaps
+        raise UserError(f"{path}: {error}") from None
+
+
+def likelier_run(folder: Path) -> str:
+    """`" (the last run there: DIR)"` for a folder that is none but has runs below it, or beside it where it is not there."""
+    base = next((f for f in (folder, *folder.parents[:2]) if f.is_dir()), None)
+    if base is None:
+        return ""
+    below = [
+        p.parent
+        for depth in ("*", "*/*")
+        for p in base.glob(f"{depth}/run.json")
+        if (p.parent / "config.yaml").is_file()
+    ]
+    last = max(below, key=lambda run: (run / "run.json").stat().st_mtime, default=None)
+    return f" (the last run there: {last})" if last else ""
 
 
 def read_trained(run: Path) -> Config:
@@ -137,20 +165,25 @@ def run_key(config: Config) -> str:
         link=(LINKS, config.loss.link), chosen=(MASKS, config.mask.chosen), rejected=(MASKS, config.mask.rejected),
         diff=(LOCALISERS, config.pairs.diff), problems=(SOURCES, config.problems.source),
     )  # fmt: skip
+    return fingerprint("run", settings_of_run(config), added)
+
+
+def settings_of_run(config: Config) -> dict[str, Any]:
+    """The options that decide what a run computes, and in what form it keeps that."""
     plain = {k: v for k, v in to_dict(config).items() if k not in _NO_PART}
     for section, names in _NO_PART_OF.items():
         plain[section] = {k: v for k, v in plain[section].items() if k not in names}
     checkpoints = {"fsdp2": "shards", "deepspeed_3": "flat shards"}
     plain["trainer"]["strategy"] = checkpoints.get(config.trainer.strategy, "whole")
-    return fingerprint("run", plain, added)
+    return plain
 
 
 def read_done(run: Path, key: str | None = None) -> dict[str, Any] | None:
     """`RUN/done.json`: the run's key, its last validation's metrics, and the step at which it was pruned, if it was; None
     where there is none, or one of another key."""
     path = run / "done.json"
-    done = json.loads(path.read_text()) if path.is_file() else None
-    return done if done is not None and key in (None, done["config"]) else None
+    done = read_object(path, "delete it, and the run goes on from its last checkpoint") if path.is_file() else None
+    return done if done is not None and key in (None, done.get("config")) else None
 
 
 def now() -> str:

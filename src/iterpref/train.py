@@ -48,7 +48,10 @@ def train(config: Config) -> float | None:
         done = read_done(run, key)
         assert done is not None, "ranks that ended well have written done.json"
     else:
-        done = _train(config, run, key)
+        from iterpref.run_folder import alone
+
+        with alone(run):
+            done = _train(config, run, key)
     return done["metrics"].get(config.sweep.metric)
 
 
@@ -115,12 +118,13 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     from iterpref.devices import resolve_device
     from iterpref.launch import enter, rank
     from iterpref.ops import resolve_backend
+    from iterpref.run_folder import last_checkpoint
     from iterpref.run_record import RunRecord
     from iterpref.tracking import run_id
 
     enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
     ops = resolve_backend(config.ops, resolve_device(config.trainer))
-    checkpoint = last_checkpoint(run, key) if config.resume else None
+    checkpoint = last_checkpoint(run, key, config) if config.resume else None
     if checkpoint is None and rank() == 0:
         # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
         (run / "done.json").unlink(missing_ok=True)
@@ -249,21 +253,6 @@ def _callbacks(config: Config, run: Path, more: Sequence[lightning.Callback]) ->
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return callbacks
-
-
-def last_checkpoint(run: Path, key: str) -> Path | None:
-    """The checkpoint to go on from; raises `UserError` when the folder holds a run of another configuration."""
-    from iterpref.checkpoints import recover
-
-    checkpoint = recover(run / "checkpoints" / "last.ckpt")
-    record = run / "run.json"
-    if checkpoint is None or not record.is_file():
-        return None
-    if json.loads(record.read_text()).get("config_fingerprint") != key:
-        raise UserError(
-            f"{run} holds checkpoints of another configuration: choose another paths.run=DIR, or start over there with resume=false"
-        )
-    return checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from iterpref import run_folder
 from iterpref.config import Config
 from iterpref.errors import UserError
 
@@ -168,9 +169,7 @@ def test_a_benchmark_is_answered_before_and_after_training(finished: Path, work:
 
 
 def test_the_same_command_again_does_nothing_and_loads_nothing(finished: Path, work: Path) -> None:
-    before = {
-        path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file() and ".hydra" not in path.parts
-    }
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     again = python("-c", LOADED, *overrides(work, "run"), cwd=work)
     assert again.returncode == 0, again.stderr
     assert "LOADED []" in again.stdout
@@ -216,9 +215,37 @@ def test_the_metric_of_a_run_that_stops_early_is_that_of_its_last_weights(
 
 
 def test_the_folder_of_another_configuration_is_refused(finished: Path, in_process: Any) -> None:
-    with pytest.raises(UserError, match=r"another configuration.*paths\.run=DIR.*resume=false"):
+    with pytest.raises(
+        UserError, match=r"another configuration \(optim\.lr=\S+ there, 0\.0005 here\): .*paths\.run=DIR.*resume=false"
+    ):
         in_process(config_of(finished, optim__lr=5e-4))
     assert (finished / "done.json").is_file()
+
+
+def test_a_second_process_in_the_folder_is_refused(
+    work: Path, in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_folder, "_PATIENCE_S", 0.1)
+    with run_folder.alone(work / "shared"), pytest.raises(UserError, match=r"another process is training in .*shared"):
+        in_process(config_of(work / "shared"))
+    assert not (work / "shared/run.json").exists()
+
+
+def test_a_result_without_checkpoints_is_not_trained_over_and_checkpoints_without_a_record_are_kept(
+    finished: Path, work: Path, in_process: Any
+) -> None:
+    run = work / "bare"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match=r"holds a result of another configuration.*resume=false"):
+        in_process(config_of(run, optim__lr=5e-4))
+    assert (run / "done.json").is_file()
+    shutil.copytree(finished / "checkpoints", run / "checkpoints")
+    for name in ("run.json", "done.json"):
+        (run / name).unlink()
+    with pytest.raises(UserError, match=r"holds checkpoints and no run\.json.*resume=false"):
+        in_process(config_of(run))
+    assert (run / "checkpoints/last.ckpt").is_file()
 
 
 def test_starting_over_leaves_nothing_that_a_kill_could_mistake_for_its_own(

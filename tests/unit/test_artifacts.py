@@ -211,6 +211,19 @@ def test_a_manifest_that_is_no_json_names_the_folder_to_delete(tmp_path: Path) -
         find(tmp_path, "k")
 
 
+def test_a_table_that_was_cut_or_is_gone_names_the_folder_to_delete(tmp_path: Path) -> None:
+    table = publish(tmp_path, "k", {"rows": (Span, [Span(1, 2)])}, {}).table("rows")
+    for content in (table.read_bytes()[:-7], b""):
+        table.write_bytes(content)
+        with pytest.raises(UserError, match=r"rows\.parquet was damaged: delete .*k and run again"):
+            find(tmp_path, "k")
+    table.unlink()
+    found = find(tmp_path, "k")
+    assert found is not None
+    with pytest.raises(UserError, match=r"rows\.parquet is gone: delete .*k and run again"):
+        found.read("rows", Span)
+
+
 def test_only_one_builds_at_a_time(tmp_path: Path) -> None:
     from filelock import FileLock, Timeout
 

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from iterpref.checkpoints import StreamedFiles, _Writer, checkpoint_step, policy_weights, recover, save_whole
+from iterpref.checkpoints import (
+    Checkpoints,
+    StreamedFiles,
+    _Writer,
+    checkpoint_step,
+    policy_weights,
+    recover,
+    save_whole,
+)
 from iterpref.errors import UserError
 
 
@@ -146,6 +154,20 @@ def test_a_full_disk_under_a_folder_of_shards_is_an_os_error_whatever_torch_says
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / ".last.ckpt.partial"))
     assert names(tmp_path) == ["last.ckpt"]
     assert checkpoint_step(path) == 1
+
+
+def test_the_best_of_a_run_that_was_moved_is_its_best_still(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    before = Checkpoints(dirpath=there, monitor="val/loss", filename="best", save_last=True)
+    best = str(there / "best.ckpt")
+    before.best_model_path = before.kth_best_model_path = best
+    before.last_model_path = str(there / "last.ckpt")
+    before.best_k_models, before.best_model_score = {best: torch.tensor(0.5)}, torch.tensor(0.5)
+    after = Checkpoints(dirpath=here, monitor="val/loss", filename="best", save_last=True)
+    after.load_state_dict(before.state_dict())
+    assert after.best_k_models == {str(here / "best.ckpt"): torch.tensor(0.5)}
+    assert after.best_model_path == after.kth_best_model_path == str(here / "best.ckpt")
+    assert (after.last_model_path, after.best_model_score) == (str(here / "last.ckpt"), torch.tensor(0.5))
 
 
 def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from iterpref.run_record import (
     hardware,
     package_versions,
     read_config,
+    read_done,
     run_key,
     write_whole,
 )
@@ -39,6 +40,34 @@ def test_a_config_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is no run.*python -m iterpref\.train paths\.run="):
         read_config(tmp_path)
+
+
+def test_a_run_that_is_near_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "runs/smoke/2026"
+    RunRecord.start(run, config_in(run))
+    for wrong in (tmp_path / "runs", tmp_path / "runs/smoke", tmp_path / "runs/smoke/2025", tmp_path / "runs/other/x"):
+        with pytest.raises(UserError, match=re.escape(f"(the last run there: {run})")):
+            read_config(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "holds no options"), (": : :", "holds no YAML"), ("foo: 1", "config.yaml: unknown option 'foo'")],
+)
+def test_a_damaged_config_is_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"config\.yaml.*{re.escape(words.removeprefix('config.yaml'))}"):
+        read_config(tmp_path)
+
+
+def test_a_damaged_record_or_result_is_named_with_the_way_out(tmp_path: Path) -> None:
+    for text in ('{"config": ', "[1]"):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(UserError, match=r"run\.json .*it was damaged: put it back"):
+            RunRecord(tmp_path)
+        (tmp_path / "done.json").write_text(text)
+        with pytest.raises(UserError, match=r"done\.json .*it was damaged: delete it"):
+            read_done(tmp_path, "key")
 
 
 def test_the_record_names_command_versions_hardware_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

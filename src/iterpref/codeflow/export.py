@@ -83,7 +83,7 @@ def _write_splits(pairs: Artifact, folder: Path, conversational: bool) -> Statis
     statistics = Statistics()
     writers: dict[str, pq.ParquetWriter] = {}
     try:
-        with pq.ParquetFile(pairs.table("pairs")) as file:
+        with pq.ParquetFile(pairs.whole("pairs")) as file:
             for batch in file.iter_batches(batch_size=1024):
                 table = pa.Table.from_batches([batch])
                 statistics.add(table)
@@ -116,7 +116,7 @@ def _as_exported(table: pa.Table, conversational: bool) -> pa.Table:
 
 
 def _has_turns(pairs: Artifact) -> bool:
-    turns = pq.read_table(pairs.table("pairs"), columns=["turns"])["turns"]
+    turns = pq.read_table(pairs.whole("pairs"), columns=["turns"])["turns"]
     return bool(pa.compute.any(pa.compute.greater(pa.compute.list_value_length(turns), 0)).as_py())
 
 

@@ -100,7 +100,7 @@ class CodeFlowDataModule(L.LightningDataModule):
 def read_examples(config: Config, prepared: Prepared) -> ExampleTable:
     """The tokenised pairs that this run uses: of each split a sample of fixed size, the same for the same seed."""
     seed = config.seed if config.data.sample_seed is None else config.data.sample_seed
-    table = open_examples(prepared.tokens.table("tokens"), prepared.data / "hf_cache")
+    table = open_examples(prepared.tokens.whole("tokens"), prepared.data / "hf_cache")
     limits = {
         "train": config.data.max_train_pairs,
         "validation": config.data.max_validation_pairs,

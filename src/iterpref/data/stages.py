@@ -46,8 +46,8 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
     data = Path(config.paths.data)
+    model = resolve_model(config.model, data, config.seed)  # first: a model that is not there must not cost hours
     trajectories, pairs = prepare_pairs(config)
-    model = resolve_model(config.model, data, config.seed)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)
 

@@ -71,8 +71,8 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config, worke
     with building(folder, key):
         if done := find(folder, key):
             return done
-        source = pq.ParquetFile(pairs.table("pairs"))
-        work = Work(pairs.table("pairs"), folder / f".{key}.shards", model, config)
+        source = pq.ParquetFile(pairs.whole("pairs"))
+        work = Work(pairs.whole("pairs"), folder / f".{key}.shards", model, config)
         work.shards.mkdir(exist_ok=True)
         many = source.metadata.num_rows >= _MANY_PAIRS
         _make_shards(work, source.num_row_groups, workers or (usable_cores() if many else 1))

@@ -31,6 +31,7 @@ from iterpref.eval.preference import pair_spans, preference_row, summarise, toke
 from iterpref.models.policy import load_model, load_tokenizer, prepare_generation, render_prompts, resolve_attention
 from iterpref.run_record import RunRecord, read_trained, write_whole
 from iterpref.schema import PreferencePair, Problem
+from iterpref.strict_json import read_object
 from iterpref.tracking import track_evaluation
 
 
@@ -53,7 +54,7 @@ def evaluate_run(command: Config) -> dict[str, Any]:
     record = RunRecord(run)
 
     before_file, settings = folder / "before.json", held_out.settings()
-    before = json.loads(before_file.read_text()) if before_file.is_file() else {}
+    before = read_object(before_file, "delete it, and it is made again") if before_file.is_file() else {}
     if before.get("settings") != settings:
         with record.stage("evaluate_before"):
             before = {"settings": settings, **held_out.score(held_out.prepared.model, "before")}

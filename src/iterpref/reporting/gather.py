@@ -15,6 +15,7 @@ import yaml
 
 from iterpref.artifacts import Artifact, find
 from iterpref.errors import UserError
+from iterpref.run_record import likelier_run
 from iterpref.schema import Statistic, Trajectory
 
 T = TypeVar("T")
@@ -70,9 +71,9 @@ def gather(folder: Path, data: Path) -> Run:
     """
     present = [name for name in _PIECES if (folder / name).exists()]
     if not present:
-        state = "holds none of them" if folder.is_dir() else "does not exist"
+        state = "holds none of them" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
         raise UserError(
-            f"the run folder {folder} {state}: {', '.join(_PIECES)} were looked for. Name the folder of a run, as in "
+            f"the run folder {folder} {state}: {', '.join(_PIECES)} were looked for{likelier_run(folder)}. Name the folder of a run, as in "
             "'python -m iterpref.report RUN', or make one: "
             f"python -m iterpref.train paths.run={shlex.quote(str(folder))}"
         )

@@ -10,6 +10,7 @@ from typing import Any
 from iterpref.config.sweep import best_first, direction
 from iterpref.errors import UserError
 from iterpref.run_record import read_done, write_whole
+from iterpref.strict_json import read_object
 
 
 @dataclass
@@ -39,7 +40,7 @@ class SweepRecord:
             raise UserError(
                 f"{folder} is no sweep: there is no sweep.json in it; make one with python -m iterpref.train -m"
             )
-        content = json.loads(path.read_text())
+        content = read_object(path, "delete it, and run the sweep again: jobs that are finished are not repeated")
         record = cls(folder, content["metric"], content["command"])
         record.rows = {row["folder"]: JobRow(**row) for row in content["jobs"]}
         return record
