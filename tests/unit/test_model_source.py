@@ -146,6 +146,18 @@ def test_a_local_folder_is_used_where_it_is(folder: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "data").exists()
 
 
+def test_a_folder_around_a_model_or_a_file_of_one_is_told_from_it(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder, run / "export")
+    with pytest.raises(UserError, match=r"did you mean model\.path=.*run/export\?"):
+        resolve_model(pretrained(run), tmp_path, 0)
+    with pytest.raises(UserError, match=r"config\.json is a file: give the Hugging Face model folder"):
+        resolve_model(pretrained(folder / "config.json"), tmp_path, 0)
+    (run / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="these are adapters alone"):
+        resolve_model(pretrained(run), tmp_path, 0)
+
+
 def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json there"):
         resolve_model(pretrained(tmp_path), tmp_path, seed=0)

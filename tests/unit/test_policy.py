@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +144,32 @@ def test_a_loaded_model_is_in_train_mode_and_can_checkpoint_its_activations(fold
         gradients.append([p.grad for p in model.parameters()])
     for plain, checkpointed in zip(*gradients, strict=True):
         torch.testing.assert_close(checkpointed, plain)
+
+
+def test_a_template_that_leaves_the_prompt_out_is_refused(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    tokenizer.chat_template = "Hello{{ messages[0].role }}"
+    with pytest.raises(UserError, match=r"leaves out what the user says: 'Sort it.' became 'Hellouser'.*prompt_format"):
+        render_prompts(tokenizer, ["Sort it."], ModelConfig())
+
+
+def test_weights_that_are_missing_do_not_begin_at_random(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "config.json").read_text())
+    config["num_hidden_layers"] += 1
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"other lacks 9 of the model's weights \(model\.layers\..*begin at random"):
+        load_model(other, ModelConfig())
+
+
+def test_weights_that_were_cut_off_are_no_model(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(UserError, match="other holds no model that transformers can read"):
+        load_model(other, ModelConfig())
 
 
 def test_a_folder_without_model_or_tokenizer_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from iterpref.batch import Batch
@@ -35,9 +36,23 @@ def load_tokenizer(folder: Path) -> Any:
         with quiet_transformers():
             return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder} holds no tokenizer that transformers can read ({type(error).__name__}: {error})"
-        ) from None
+        raise _unreadable(folder, "tokenizer", error) from None
+
+
+def model_settings(folder: Path) -> Any:
+    """transformers' config of the model in the folder; raises `UserError` where it reads none."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(folder, "model", error) from None
+
+
+def _unreadable(folder: Path, what: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"{folder} holds no {what} that transformers can read ({type(error).__name__}: {reason})")
 
 
 def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> Any:
@@ -49,25 +64,30 @@ def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> An
     Args:
         attention: as `resolve_attention` gives it.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    settings = model_settings(folder)
+    for name in [n for n in settings.to_dict() if n.endswith(("dropout", "pdrop"))]:
+        if isinstance(getattr(settings, name, None), float):
+            setattr(settings, name, 0.0)
     try:
         with quiet_transformers():
-            settings = AutoConfig.from_pretrained(folder)
-            for name in [n for n in settings.to_dict() if n.endswith(("dropout", "pdrop"))]:
-                if isinstance(getattr(settings, name, None), float):
-                    setattr(settings, name, 0.0)
-            model = AutoModelForCausalLM.from_pretrained(
+            made: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
+                output_loading_info=True,
                 config=settings,
                 dtype=DTYPES[config.dtype],
                 attn_implementation=register_flex() if attention == "flex" else attention,
                 quantization_config=quantization(config),
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise _unreadable(folder, "model", error) from None
+    model, loaded = made
+    if missing := sorted(loaded["missing_keys"]):
         raise UserError(
-            f"{folder} holds no model that transformers can read ({type(error).__name__}: {error})"
-        ) from None
+            f"{folder} lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}, ...), which would begin at random: "
+            "its config.json is of another model than its weights, or a file is missing"
+        )
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=_CHECKPOINTING)
     # from_pretrained returns eval mode, in which gradient checkpointing stays off.
@@ -79,9 +99,7 @@ def resolve_attention(config: ModelConfig, packing: str, device: torch.device, f
 
     Raises `UserError` where the choice cannot run.
     """
-    from transformers import AutoConfig
-
-    softcap = getattr(AutoConfig.from_pretrained(folder), "attn_logit_softcapping", None)
+    softcap = getattr(model_settings(folder), "attn_logit_softcapping", None)
     flex = device.type == "cuda" and packing == "shared"
     if config.attention == "flex" and not flex:
         raise UserError("model.attention=flex needs a GPU and data.packing=shared: set model.attention=auto")
@@ -152,12 +170,23 @@ def _through_template(tokenizer: Any, prompt: str | Sequence[Message], name: str
     turns = [Message("user", prompt)] if isinstance(prompt, str) else prompt
     messages = [{"role": t.role, "content": t.content} for t in turns]
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except TemplateError as error:
         roles = ", ".join(t.role for t in turns)
         raise UserError(
             f"the chat template of model {name} refuses the turns {roles} ({error}); the first of them: {turns[0].content[:60]!r}"
         ) from None
+    if turns[-1].role == "user" and _letters(turns[-1].content) not in _letters(text):
+        raise UserError(
+            f"the chat template of model {name} leaves out what the user says: {turns[-1].content[:60]!r} became {text[:60]!r}; "
+            "set model.prompt_format=plain, or mend the chat_template of its tokenizer"
+        )
+    return text
+
+
+def _letters(text: str) -> str:
+    """What is left of a text when a template trims it or changes its case."""
+    return " ".join(text.split()).casefold()
 
 
 def hidden_states(model: Any, batch: Batch) -> Tensor:

@@ -125,8 +125,12 @@ def _pretrained(config: ModelConfig) -> Path:
     folder = Path(str(config.path)).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise UserError(f"model.path={folder}: no config.json there; a Hugging Face model folder was expected")
+            raise UserError(
+                f"model.path={folder}: no config.json there; a Hugging Face model folder was expected{_likelier(folder)}"
+            )
         return folder
+    if folder.exists():
+        raise UserError(f"model.path={folder} is a file: give the Hugging Face model folder that holds it")
     if str(config.path).startswith((".", "/", "~")) or str(config.path).count("/") > 1:
         raise UserError(f"model.path={config.path}: there is no such folder")
     from huggingface_hub import snapshot_download
@@ -144,6 +148,13 @@ def _pretrained(config: ModelConfig) -> Path:
             f"model.path={config.path}: neither a local folder nor a hub id that could be fetched ({type(error).__name__}: {reason}); "
             "give a folder, or check the name, the network and your hub login"
         ) from None
+
+
+def _likelier(folder: Path) -> str:
+    if (folder / "adapter_config.json").is_file():
+        return ": these are adapters alone; merge them into their model first"
+    below = sorted(p.parent for p in folder.glob("*/config.json"))
+    return f"; did you mean model.path={below[0]}?" if below else ""
 
 
 def tokenizer_key(folder: Path) -> str:

@@ -38,9 +38,9 @@ class LocalModel:
     @cached_property
     def context(self) -> int | None:
         """The longest prompt and answer together, tokens; None: nobody says."""
-        from transformers import AutoConfig
+        from iterpref.models.policy import model_settings
 
-        own = getattr(AutoConfig.from_pretrained(self.folder).get_text_config(), "max_position_embeddings", None)
+        own = getattr(model_settings(self.folder).get_text_config(), "max_position_embeddings", None)
         return min((n for n in (own, self.longest) if n is not None), default=None)
 
     @cached_property
