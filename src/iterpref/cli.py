@@ -16,7 +16,7 @@ from typing import Any
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,6 +34,7 @@ from iterpref.overrides import (
     leaves,
     parse,
     plain,
+    unreadable,
 )  # fmt: skip
 from iterpref.pairs_argument import write_out
 
@@ -49,6 +50,13 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=command)
     def under_hydra(composed: DictConfig) -> Any:
         hydra_config = HydraConfig.get()
+        try:
+            return run(composed, hydra_config)
+        except UserError:
+            _tidy(Path(hydra_config.runtime.output_dir), f"{hydra_config.job.name}.log")
+            raise
+
+    def run(composed: DictConfig, hydra_config: Any) -> Any:
         chosen = hydra_config.runtime.choices
         config = checked_config(command, composed, hydra_config.overrides.task, chosen.get("experiment"))
         job = hydra_config.mode == RunMode.MULTIRUN
@@ -79,12 +87,26 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
     run_task(compose_and_run)
 
 
+def _tidy(folder: Path, log: str) -> None:
+    """Takes away what Hydra made for a run that never began: folders that hold nothing, or an empty log alone."""
+    here = Path.cwd()
+    if folder == here or any(f.name != log or f.stat().st_size for f in folder.iterdir()):
+        return
+    (folder / log).unlink(missing_ok=True)
+    for one in (folder, *folder.parents):
+        if one == here or any(one.iterdir()):
+            return
+        one.rmdir()
+
+
 def run_task(task: Callable[[], Any]) -> None:
     """Calls `task`; ends the process with 2 after a `UserError`, whose message it prints."""
     try:
         task()
     except UserError as error:
         _stop(str(error))
+    except OverrideParseException as error:
+        _stop(str(unreadable(error)))
     except (HydraException, OmegaConfBaseException) as error:
         _stop(" ".join(str(error).split()) + _missing_launcher(str(error)))
     except KeyboardInterrupt:

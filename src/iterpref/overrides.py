@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from iterpref.config import SECTIONS, schema_keys, unknown_key
@@ -54,8 +55,31 @@ def know_config_dir(arguments: Sequence[str]) -> None:
 
 
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Hydra's own reading; `loader` is asked for the choices of `glob(*)`."""
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    """Hydra's own reading; `loader` is asked for the choices of `glob(*)`. Raises `UserError` for what cannot be read."""
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        raise unreadable(error) from None
+
+
+def unreadable(error: OverrideParseException) -> UserError:
+    """The error for a word of the command line that Hydra cannot read, with the way to write what was meant."""
+    word = error.override
+    reason = next((line for line in str(error.message).splitlines() if not line.startswith("Error parsing")), "")
+    key, equals, value = word.partition("=")
+    if not equals:
+        groups = config_groups()
+        meant = next((f"; did you mean {group}={word}?" for group, choices in groups.items() if word in choices), "")
+        known = word in groups or word in {key for key, _ in schema_keys()}
+        return UserError(
+            f"'{word}' gives no option a value ({reason}): OPTION=VALUE was expected, without spaces around the ="
+            + (f", as in {word}=VALUE" if known else meant)
+        )
+    quotes = value.replace("'", "\\'")
+    return UserError(
+        f"'{word}' cannot be read ({reason}): a value with spaces, quotes, brackets, commas or = in it stands in quotes, "
+        f"and for the shell all of it once more: \"{key}='{quotes}'\""
+    )
 
 
 def check_overrides(command: str, overrides: Sequence[str]) -> None:
@@ -65,6 +89,10 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
     sections = SECTIONS[command]
     for override in parse(overrides):
         key = override.key_or_group
+        if not key:
+            raise UserError(
+                f"'{override.input_line}' names no option: OPTION=VALUE was expected, without spaces around the ="
+            )
         root = key.split(".")[0].split("/")[0]
         if override.is_delete() and root != "hydra":
             raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")

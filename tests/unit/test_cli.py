@@ -145,6 +145,7 @@ def test_groups_are_the_folders_and_choices_their_files() -> None:
     ("arguments", "expected"),
     [
         (["loss.beta=abc"], "loss.beta='abc' has the wrong type: float was expected"),
+        (["plugins=nope.py"], "list[str] was expected; write it in brackets: plugins=[nope.py]"),
         (["~loss.beta"], "no option can be taken away"),
         (["data.global_batch=7"], "data.global_batch=7 is not a multiple of"),
         (["loss.beta=0.1,0.3"], "Ambiguous value for argument 'loss.beta=0.1,0.3'"),
@@ -181,6 +182,12 @@ def test_groups_are_the_folders_and_choices_their_files() -> None:
         (["pairs=a/b", "pairs.columns.rejected=chosen"], "name one column twice: a pair needs three"),
         (["name=${nope}"], "'nope'"),
         (["loss.beta"], "missing EQUAL"),
+        (["loss.beta"], "as in loss.beta=VALUE"),
+        (["smoke"], "did you mean experiment=smoke?"),
+        (["loss.beta", "=", "0.3"], "'=' names no option: OPTION=VALUE was expected, without spaces around the ="),
+        (["paths.run=a b,c=d"], "stands in quotes, and for the shell all of it once more: \"paths.run='a b,c=d'\""),
+        (["paths.run="], "paths.run is empty: give paths.run=VALUE, or leave it out"),
+        (["-m", "paths.run=x,y"], "paths.run has no effect on a sweep"),
     ],
 )
 def test_a_command_stops_with_2_and_one_sentence(
@@ -350,6 +357,20 @@ def test_a_rerun_of_no_folder_stops_with_2_and_one_sentence(capsys: pytest.Captu
         main(["--rerun"])
     assert stopped.value.code == 2
     assert "--rerun needs the folder of a run" in capsys.readouterr().err
+
+
+def test_a_refused_command_leaves_no_folder_and_changes_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/config.yaml").write_text("mine")
+    (tmp_path / "empty").touch()
+    for place in ("new/run", "old"):
+        for command in ("train", "prepare"):
+            key = "run" if command == "train" else "data"
+            with pytest.raises(SystemExit):
+                run_command(command, print, [f"paths.{key}={place}", "model.path=x"])
+    kept = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")} - {"old/train.log"}
+    assert kept == {"old", "old/config.yaml", "empty"}
 
 
 def test_help_does_not_wait_for_torch() -> None:

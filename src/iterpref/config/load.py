@@ -36,7 +36,11 @@ def load(composed: DictConfig) -> Config:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         key = str(error.full_key).partition("[")[0]
-        raise UserError(f"{key}={_dig(plain, key)!r} has the wrong type: {known[key].type} was expected") from None
+        came, wanted = _dig(plain, key), str(known[key].type)
+        brackets = (
+            f"; write it in brackets: {key}=[{came}]" if wanted.startswith("list") and isinstance(came, str) else ""
+        )
+        raise UserError(f"{key}={came!r} has the wrong type: {wanted} was expected{brackets}") from None
     assert isinstance(config, Config)
     import_plugins(config.plugins)
     _check_ranges(config)
@@ -64,6 +68,8 @@ def _check_ranges(config: Config) -> None:
         for part in key.split("."):
             value = getattr(value, part)
         rule = item.metadata
+        if value == "":
+            raise UserError(f"{key} is empty: give {key}=VALUE, or leave it out")
         if value is None or not rule:
             continue
         if rule["choices"] and value not in rule["choices"]:

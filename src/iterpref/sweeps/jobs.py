@@ -24,6 +24,7 @@ from iterpref.cli import checked_config, explain_os_error
 from iterpref.config import SECTIONS, Config, to_dict
 from iterpref.config.sweep import SweepConfig, scale_changed_by
 from iterpref.errors import UserError
+from iterpref.overrides import keys_of, parse
 from iterpref.progress import track
 from iterpref.run_record import read_done, run_key
 from iterpref.sweeps.folders import folder_name, place_job
@@ -81,6 +82,11 @@ class Sweep:
         for job in track(jobs, len(jobs), "jobs checked"):
             composed = self.loader.load_sweep_config(self.master, list(job.overrides))
             task = list(OmegaConf.to_container(composed.hydra.overrides.task))  # type: ignore[arg-type]
+            if "paths.run" in keys_of(parse(task)):
+                raise UserError(
+                    "paths.run has no effect on a sweep, whose jobs have folders of their own: leave it out, or choose the folder "
+                    "that holds them with hydra.sweep.dir=DIR"
+                )
             experiment = composed.hydra.runtime.choices.get("experiment")
             with open_dict(composed):
                 del composed["hydra"]
