@@ -37,6 +37,8 @@ def _row(line: str) -> Row:
     except ValueError as error:
         hint = "; rows over several lines must stand in a list [...]" if line.strip() == "{" else ""
         return BadRow(f"not a JSON object ({error}){hint}")
+    except RecursionError:
+        return BadRow("nested too deep")
 
 
 def as_object(value: Any) -> Row:

@@ -32,14 +32,11 @@ class Decoder(json.JSONDecoder):
 
 
 def loads(text: str) -> Any:
-    """`json.loads(text)`; a `ValueError` says what is wrong, also for names that stand twice and for nesting without end."""
+    """`json.loads(text)`, whose `ValueError` also names what stands twice; `RecursionError` for nesting without end."""
     if text.startswith("\ufeff"):
         raise ValueError("a byte order mark (BOM) stands in front of it")
     decoder = Decoder()
-    try:
-        value = decoder.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    value = decoder.decode(text)
     if decoder.doubled:
         raise ValueError(twice(decoder.doubled))
     return value

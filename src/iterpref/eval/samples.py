@@ -102,7 +102,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     try:
         rows = strict_json.loads(data.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"samples={path}: expected a JSON array, got {error}") from None
     for i, row in enumerate(rows):
         item = as_object(row)
