@@ -47,7 +47,7 @@ class Checkpoints(ModelCheckpoint):
 
 def save_whole(trainer: L.Trainer, path: Path) -> None:
     """`trainer.save_checkpoint(path)` on all ranks; `path` is the new checkpoint, or what it was before."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _partial(path)
     if trainer.is_global_zero:
         _remove(partial)
     trainer.strategy.barrier()
@@ -146,8 +146,19 @@ def _into_place(partial: Path, path: Path) -> None:
     _remove(previous)
 
 
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
 def _previous(path: Path) -> Path:
     return path.with_name(f".{path.name}.previous")
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes a run's checkpoints, and nothing else that may stand there: somebody may have named a folder of his own."""
+    for path in (folder / "last.ckpt", folder / "best.ckpt"):
+        for one in (path, _partial(path), _previous(path)):
+            _remove(one)
 
 
 def recover(path: Path) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -115,6 +114,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     import lightning as L
     from hydra.core.hydra_config import HydraConfig
 
+    from iterpref.checkpoints import remove_checkpoints
     from iterpref.devices import resolve_device
     from iterpref.launch import enter, rank
     from iterpref.ops import resolve_backend
@@ -128,7 +128,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     if checkpoint is None and rank() == 0:
         # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
         (run / "done.json").unlink(missing_ok=True)
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        remove_checkpoints(run / "checkpoints")
     L.seed_everything(config.seed, workers=True, verbose=False)
     record = RunRecord.start(run, config)
     record.update(reference=config.reference, ops=ops, config_fingerprint=key, tracker_id=run_id(run))

@@ -263,7 +263,7 @@ def test_starting_over_leaves_nothing_that_a_kill_could_mistake_for_its_own(
     with pytest.raises(KeyboardInterrupt):
         in_process(config_of(run, optim__lr=5e-4, resume=False))
     assert not (run / "done.json").exists()
-    assert not (run / "checkpoints").exists()
+    assert not list((run / "checkpoints").iterdir())
 
 
 def test_more_devices_than_a_cpu_is_names_the_override(tmp_path: Path) -> None:

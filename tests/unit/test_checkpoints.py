@@ -18,6 +18,7 @@ from iterpref.checkpoints import (
     checkpoint_step,
     policy_weights,
     recover,
+    remove_checkpoints,
     save_whole,
 )
 from iterpref.errors import UserError
@@ -196,3 +197,15 @@ def test_shards_without_their_head_are_named(content: bytes, tmp_path: Path) -> 
     (tmp_path / "last.ckpt" / "meta.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read"):
         checkpoint_step(tmp_path / "last.ckpt")
+
+
+def test_a_new_run_removes_its_own_checkpoints_alone(tmp_path: Path) -> None:
+    for made in (trainer(1), sharded(2)):
+        save_whole(made, tmp_path / "last.ckpt")
+        save_whole(made, tmp_path / "best.ckpt")
+    (tmp_path / ".best.ckpt.partial").mkdir()
+    (tmp_path / ".last.ckpt.previous").write_bytes(b"half")
+    (tmp_path / "epoch=3.ckpt").write_bytes(b"of another trainer")
+    remove_checkpoints(tmp_path)
+    assert names(tmp_path) == ["epoch=3.ckpt"]
+    remove_checkpoints(tmp_path / "absent")
