@@ -43,7 +43,7 @@ _PLAIN_AS_USER = (
     "appends to a file of others", "makes a file in a folder of others", "removes a file of others", "truncates a file of others",
     "changes the mode of a file of others", "links a file of others", "removes what it can of a folder of others",
     "writes to the interpreter's own files", "environments hold no secret", "others' command lines are not told",
-    "kills everybody", "kills its parent", "stops its parent", "kills us", "takes its parent's limits", "slows its parent down",
+    "kills everybody", "kills its parent", "interrupts its parent", "stops its parent", "kills us", "takes its parent's limits", "slows its parent down",
     "reads its parent's memory", "ptrace", "traces its own child", "a fork bomb", "a fork bomb that does not give up",
     "a bomb of threads", "a bomb of programs", "opens the terminal", "renames its folder",
 )  # fmt: skip

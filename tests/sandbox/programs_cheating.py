@@ -28,7 +28,11 @@ _EMIT = """def f(x):
 """
 _REPORT = (TAMPER, "report", (CALLS,))
 
+_LONG = "import random\nfrom fractions import Fraction\ndef f(x):\n    q = Fraction(1, 2)\n    q._{part} = random.getrandbits(7_000_000)\n"
 OBJECTS = {
+    "a fraction of a million digits": Program(
+        _LONG.format(part="numerator") + "    q._denominator = q._numerator // 3 + 1\n    return q\n", FAIL, kinds=(CALLS,)
+    ),
     "equals everything": Program(EQUAL + "def f(x):\n    return E()\n", FAIL),
     "returns mock.ANY": Program("from unittest.mock import ANY\ndef f(x):\n    return ANY\n", FAIL),
     "an int that equals everything": Program(
@@ -151,6 +155,19 @@ RESULTS = {
     "a value of keys that all hash alike": Program(
         _EMIT + "    import json\n    keys = [['int', hex(i * (2**61 - 1))] for i in range(1, 50_000)]\n"
         "    told('value', '0', json.dumps(['set', keys]))\n    return 2 * x\n", *_REPORT,
+    ),
+    "passes its own calls": Program(
+        _EMIT + "    told('pass', 'case 0'); told('stop', 'case 0', '1')\n    told('start', 'case 1'); told('pass', 'case 1')\n"
+        "    told('stop', 'case 1', '1'); told('canaries'); told('done')\n    import os; os._exit(0)\n", *_REPORT,
+    ),
+    "counts lines beyond all numbers": Program(
+        _EMIT + "    told('stop', 'case 0', '1'); told('canaries'); told('done', '1' + '0' * 400, '1')\n    return 7\n", *_REPORT
+    ),
+    "takes longer than any number tells": Program(_EMIT + "    told('stop', 'case 0', '1' + '0' * 400)\n    return 7\n", *_REPORT),
+    "a column without an end": Program(
+        _EMIT + "    import json\n    index = ['range', [['int', '0x0'], ['int', hex(10**12)], ['int', '0x1']]]\n"
+        "    column = ['list', [['int', '0x5'], ['none', None], index, ['str', 'int64']]]\n"
+        "    told('value', '0', json.dumps(['pandas', ['Series', column]]))\n    return 2 * x\n", *_REPORT,
     ),
     "an end that lacks its time": Program(_EMIT + "    told('stop', 'case 0')\n    return 2 * x\n", *_REPORT),
     "swaps the result for its own": Program(

@@ -105,6 +105,9 @@ OTHERS = {
     "stops its parent": Program(
         in_f("import os\ntry: os.kill(os.getppid(), 19)\nexcept OSError: pass"), PASS, kinds=(SUITE,)
     ),
+    "interrupts its parent": Program(
+        in_f("import os, time\ntry: os.kill(os.getppid(), 2)\nexcept OSError: pass\ntime.sleep(0.02)"), PASS, kinds=(*IN_PROCESS, STDIO)
+    ),
     "kills us": Program(in_f("import os\ntry: os.kill(@PID@, 9)\nexcept OSError: pass"), PASS, kinds=(SUITE,)),
     "takes its parent's limits": denied("import os, resource\nresource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))"),
     "slows its parent down": denied("import os\nos.setpriority(os.PRIO_PROCESS, os.getppid(), 19)"),

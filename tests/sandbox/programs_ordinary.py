@@ -175,6 +175,9 @@ ODD = {
     "an exception that cannot be read": Program(
         "class E(Exception):\n    def __str__(self): raise RuntimeError\n" + in_f("raise E"), ERROR, "E"
     ),
+    "an exception whose name is a page": Program(
+        in_f("raise type('E\\nPASS ' * 10 ** 5, (Exception,), {})"), ERROR, "E PASS E"
+    ),
     "an exception with a name of ten megabytes": Program(
         in_f("raise type('E' * 10 ** 7, (Exception,), {})"), NEVER_A_PASS
     ),

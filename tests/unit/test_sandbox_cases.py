@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from iterpref.codeflow.sandbox.cases import split
-from iterpref.codeflow.sandbox.compare import Truth
+from iterpref.codeflow.sandbox.compare import Close, Truth
 from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases
 
 
@@ -28,6 +28,9 @@ from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases
         ("assert f(2) is None", "f(2) is None", Truth(True)),
         ("assert f(2) is True", "f(2) is True", Truth(True)),
         ("assert f(2)[0].x == 'a'", "f(2)[0].x", "a"),
+        ("assert A(1).f(g(2)) == True", "A(1).f(g(2))", True),
+        ("import math\nassert math.isclose(f(2), 1.5, rel_tol=0.1)", "f(2)", Close(1.5, rel_tol=0.1)),
+        ("from math import isclose\nassert isclose(1, f(2))", "f(2)", Close(1.0)),
     ],
 )
 def test_a_check_against_a_literal_is_judged_outside(check: str, call: str, expected: Any) -> None:
@@ -44,6 +47,16 @@ def test_a_check_against_a_literal_is_judged_outside(check: str, call: str, expe
         "assert f(2) != 3",
         "assert x == 4",
         "assert abs(f(2) - 1.5) < 1e-6",
+        "assert math.isclose(f(2), g(2))",
+        "assert all(a == b for a, b in zip(f(2), [4]))",
+        "assert [f(i) == i for i in range(2)].count(True) == 2",
+        "assert isinstance(f(2), int)",
+        "assert not any(f(2))",
+        "assert (f(2) == 4) == True",
+        "assert (f(2) == 4) is True",
+        "assert [1].count(f(2))",
+        "from numpy import allclose\nassert allclose(f(2), 4)",
+        "same = lambda a, b: a == b\nassert same(f(2), 4)",
         "x = f(2)\nassert x == 4",
         "for i in range(3):\n    assert f(i) == i",
         "assert f(2) == [x for x in range(3)]",

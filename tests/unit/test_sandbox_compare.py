@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iterpref.codeflow.sandbox.child.tagged import Opaque
-from iterpref.codeflow.sandbox.compare import Lines, Truth, Values
+from iterpref.codeflow.sandbox.compare import Close, Lines, Truth, Values
 
 EXACT, EQUAL = Values(), Values("equal")
 VALUES = st.recursive(
@@ -111,6 +112,26 @@ def test_what_is_opaque_never_agrees() -> None:
 )
 def test_truth_asks_only_for_truth(value: Any, wanted: bool, agrees: bool) -> None:
     assert (EQUAL(value, Truth(wanted)) == "") == agrees
+
+
+@pytest.mark.parametrize(
+    ("value", "agrees"), [(1.0, True), (1, True), (1.05, True), (1.2, False), ("1", False), (float("nan"), False)]
+)
+def test_close_is_what_math_says(value: Any, agrees: bool) -> None:
+    assert (Values()(value, Close(1.0, rel_tol=0.1)) == "") is agrees
+
+
+def test_a_long_integer_and_a_decimal_are_told_apart_at_once() -> None:
+    equal = Values("equal")
+    assert equal(1 << 20_000_000, Decimal(3)) != ""
+    assert equal(10**30, Decimal("1e30")) == equal(Decimal(100), 100) == equal(0, Decimal("0e-9")) == ""
+    assert equal(1, Decimal("NaN")) != ""
+
+
+def test_one_long_text_in_a_list_does_not_fill_the_memory() -> None:
+    texts = ["x" * 1_000_000] + [""] * 1_000_000  # four terabytes as an array of texts
+    assert Values("equal")(texts, np.zeros(3)) != ""
+    assert Values("equal")(["a", "b"], np.array(["a", "b"])) == ""
 
 
 def test_arrays_compare_by_shape_and_values() -> None:

@@ -19,7 +19,7 @@ from iterpref.codeflow.sandbox.judge import judge
 from iterpref.codeflow.sandbox.protocol import Limits, RunRequest, RunResult, TestOutcome
 from iterpref.codeflow.sandbox.report import clean, feedback
 from iterpref.codeflow.sandbox.sharing import Gate
-from iterpref.codeflow.sandbox.story import read
+from iterpref.codeflow.sandbox.story import INSIDE, read
 from iterpref.codeflow.sandbox.workspace import BadFile, RunFolder, check_names
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile, TestSuite, Verdict
@@ -185,6 +185,11 @@ SKIPPED = told("T.f", [wire.SKIP, "T.f", "skipped: no"])
         ([READY, *END, *PASSED], 1, "TAMPER", "report"),
         ([READY, [wire.PASS, "T.a"], *END], 1, "TAMPER", "report"),
         ([READY, *told("T.a", [wire.ERROR, "T.a"]), *END], 1, "TAMPER", "report"),
+        ([READY, *told("T.a", [wire.PASS, "T.a"])[:2], [wire.STOP, "T.a", "9" * 400], *END], 1, "TAMPER", "report"),
+        ([READY, *PASSED, *END[:-1], [wire.DONE, "9" * 400, "1"]], 1, "TAMPER", "report"),
+        ([READY, *PASSED, *END[:-1], [wire.DONE, "3", "2"]], 1, "TAMPER", "report"),
+        ([READY, *told("T.a", [wire.VALUE, "0", '["int", "0x1"]']), *END], 1, "TAMPER", "report"),
+        ([READY, *told("T\n" * 999, [wire.ERROR, "T", "E\n" * 999, "", ""]), *END], 1, "ERROR", "E " * 150),
         ([READY, *PASSED], 1, "EARLY_EXIT", "exit status 0"),
         ([READY, [wire.EXIT, "SystemExit(1)"]], 1, "EARLY_EXIT", "SystemExit(1)"),
         ([READY, [wire.COMPILE, "a.py: SyntaxError: bad"]], 1, "ERROR", "compile"),
@@ -260,7 +265,7 @@ def test_each_test_has_its_time_and_two_outcomes_that_differ_in_it_alone_are_equ
     outcome = TestOutcome("T.a", "pass", "", 1.5)
     assert outcome == TestOutcome("T.a", "pass", "")
     report = {"forged": False, "frames": [READY, *PASSED, *END]}
-    assert [test.duration_ms for test in read(report, "/box", 1, lambda i, value: "").tests] == [1.5]
+    assert [test.duration_ms for test in read(report, "/box", INSIDE, 1, lambda i, value: "").tests] == [1.5]
 
 
 def test_a_test_outcome_is_no_test_class() -> None:

@@ -226,6 +226,24 @@ def test_an_array_of_objects_is_never_made_of_bytes() -> None:
         decode(deep)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["fraction", [["int", "0x1"], ["int", "0x0"]]],
+        ["fraction", [["int", "0x1"], ["float", "0x1p+0"]]],
+        ["range", [["int", "0x0"], ["int", hex(1 << 10**6)], ["int", hex(1 << 5 * 10**5)]]],
+        ["pandas", ["Series", ["list", [["int", "0x5"], ["none", None], ["list", []], ["str", "int64"]]]]],
+        ["pandas", ["Index", ["list", [["range", [["int", "0x0"], ["int", hex(10**12)], ["int", "0x1"]]],
+                                       ["list", [["none", None]]], ["str", "int64"]]]]],
+        ["pandas", ["Series", ["list", [["list", [["int", "0x5"]]], ["none", None], ["list", [["int", "0x5"]]],
+                                        ["str", "S2000000000"]]]]],
+    ],
+)  # fmt: skip
+def test_what_would_take_minutes_or_gigabytes_is_refused(data: Any) -> None:
+    with pytest.raises(ValueError, match=r"fraction|digits|fit together|column of"):
+        decode(data)
+
+
 def test_dates_and_fractions_keep_what_json_has_not() -> None:
     values = (decimal.Decimal("1.50"), fractions.Fraction(1, 3), datetime.time(1, 2, 3, 4), datetime.timedelta(-1, 5))
     assert [str(through(value)) for value in values] == [str(value) for value in values]

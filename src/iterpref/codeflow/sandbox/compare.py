@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,15 @@ class Truth:
     """An expected value that asks only whether the value is true: `assert f(x)`, `assert not f(x)`."""
 
     value: bool
+
+
+@dataclass(frozen=True)
+class Close:
+    """An expected number that a value need not meet exactly: `assert math.isclose(f(x), value, rel_tol=, abs_tol=)`."""
+
+    value: float
+    rel_tol: float = 1e-9
+    abs_tol: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Values:
                     if not isinstance(value, Opaque) and bool(value) is expected.value
                     else f"expected a {expected.value} value, got {_show(value)}"
                 )
+            if isinstance(expected, Close):
+                # What is no number raises.
+                near = math.isclose(value, expected.value, rel_tol=expected.rel_tol, abs_tol=expected.abs_tol)
+                return "" if near else f"expected a number close to {expected.value!r}, got {_show(value)}"
             if not self.ordered and isinstance(value, (list, tuple)) and isinstance(expected, (list, tuple)):
                 return self._unordered(value, expected)
             return self._differ(value, expected, "")
@@ -81,6 +95,8 @@ class Values:
             if not inexact or not (self.atol or self.rtol) or _infinite(value) or _infinite(expected):
                 return False
             return abs(value - expected) <= self.atol + self.rtol * abs(expected)
+        if _has_more_digits(value, expected) or _has_more_digits(expected, value):
+            return False
         return bool(value == expected)
 
     def _arrays(self, value: Any, expected: Any) -> bool:
@@ -88,7 +104,7 @@ class Values:
             return type(value) is type(expected) and self._tables(value, expected)
         import numpy
 
-        left, right = numpy.asarray(value), numpy.asarray(expected)
+        left, right = (numpy.asarray(item, dtype=object if _holds_text(item) else None) for item in (value, expected))
         if left.dtype.names is not None or right.dtype.names is not None:
             same = left.dtype.names == right.dtype.names and left.shape == right.shape
             return same and all(self._arrays(left[name], right[name]) for name in left.dtype.names or ())
@@ -181,8 +197,27 @@ def _wrong(value: Any, expected: Any, where: str) -> str:
     return f"{where}: " * bool(where) + f"expected {_show(expected)}, got {_show(value)}"
 
 
+def _has_more_digits(value: Any, other: Any) -> bool:
+    """Whether an integer is longer than a decimal. Python would turn all of it into decimal digits to find out, which takes
+    minutes for a million of them."""
+    decimals = isinstance(value, int) and isinstance(other, decimal.Decimal) and other.is_finite()
+    return decimals and value.bit_length() > 4 * max(other.adjusted() + 2, 0)
+
+
 def _infinite(value: Any) -> bool:
     return isinstance(value, float) and math.isinf(value)
+
+
+def _holds_text(value: Any) -> bool:
+    """Of a list of texts numpy would make an array in which each takes the room of the longest."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, (str, bytes)):
+            return True
+        if isinstance(item, (list, tuple)):
+            todo += item
+    return False
 
 
 def _kinds(values: Any) -> dict[Any, type]:

@@ -38,7 +38,7 @@ from iterpref.codeflow.sandbox.protocol import (
     n_tests,
 )
 from iterpref.codeflow.sandbox.report import clean, failures
-from iterpref.codeflow.sandbox.story import Story, read
+from iterpref.codeflow.sandbox.story import CALLS, INSIDE, NAME_CHARS, PROGRAM, Story, read
 from iterpref.schema import Verdict
 
 COMPARISONS = re.compile(r"^(builtins|math|operator)\.|\.(assert|fail)\w*$")
@@ -56,12 +56,13 @@ def judge(request: RunRequest, report: dict[str, Any], folder: str, duration_ms:
         assert isinstance(tests, FunctionCases)
         return tests.compare(value, tests.expected[i]) if tests.expected is not None else ""
 
-    story = read(report, folder, 0 if outside else report["n_canaries"], judge_value)
+    kinds = CALLS if isinstance(tests, FunctionCases) else PROGRAM if isinstance(tests, StdioCases) else INSIDE
+    story = read(report, folder, kinds, 0 if outside else report["n_canaries"], judge_value)
     if isinstance(tests, StdioCases):
         verdict, detail = _program(tests, request.limits, report, story, folder, duration_ms)
     else:
         verdict, detail = decide(request, report, story)
-    detail = clean(detail, folder)
+    detail = clean(detail[:NAME_CHARS], folder).replace("\n", " ")
     expected = 0 if verdict == Verdict.HARNESS_ERROR else n_tests(tests)
     shown = () if verdict == Verdict.OUTPUT_LIMIT else tuple(story.tests)
     n_pass = min(sum(test.status == "pass" for test in shown), expected)

@@ -13,8 +13,9 @@ MAX_REPORT = 16_000  # characters of all failed tests together
 SHORT = 100  # characters of a text that is worth remembering
 MAX_OWN_STDERR = 2_000  # characters of the program's own standard error, its end
 
-# Control characters drive a terminal, the last two ranges reverse the order of what one reads.
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Control characters drive a terminal, the two ranges after them reverse the order of what one reads, and a lone surrogate
+# cannot be written to any file.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 THREAD = re.compile(r"(, (?:started|stopped)(?: daemon)?) \d+(?=\)>)")
 LIBRARY = os.path.dirname(os.path.realpath(os.__file__))

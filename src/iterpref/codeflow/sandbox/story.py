@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,28 @@ from iterpref.codeflow.sandbox.child import tagged, wire
 from iterpref.codeflow.sandbox.protocol import TestOutcome
 from iterpref.codeflow.sandbox.report import clean
 
+# What the collector says of the four forms of tests. A program that judges its own values has found out how to speak in
+# the collector's name.
+INSIDE = frozenset(
+    {
+        wire.READY,
+        wire.COMPILE,
+        wire.ABORT,
+        wire.EXIT,
+        wire.START,
+        wire.STOP,
+        wire.PASS,
+        wire.FAIL,
+        wire.ERROR,
+        wire.SKIP,
+    }
+    | {wire.TAMPER, wire.CANARIES, wire.DONE}
+)
+CALLS = INSIDE - {wire.PASS, wire.FAIL, wire.SKIP, wire.TAMPER} | {wire.VALUE}
+PROGRAM = frozenset({wire.READY, wire.COMPILE, wire.ABORT})
+
+NAME_CHARS = 300  # of a test, an exception's class or a reason: programs choose them
+MAX_US = 10**12  # of one test: eleven days
 RANK = {"fail": 3, "error": 2, "skip": 1, "pass": 0}  # one test may tell several outcomes: the first of these counts
 
 
@@ -33,15 +55,19 @@ class Story:
     n_fixtures: int = 0  # outcomes of class and module fixtures, which are no tests
 
 
-def read(report: dict[str, Any], folder: str, n_canaries: int, judge_value: Callable[[int, Any], str]) -> Story:
-    """`judge_value(i, value)` says "" for a value that call `i` should have, else what differs. Anything that the
-    collector would not have said in this order is tampering."""
-    reader = _Reader(folder, n_canaries, judge_value)
+def read(
+    report: dict[str, Any], folder: str, kinds: Set[str], n_canaries: int, judge_value: Callable[[int, Any], str]
+) -> Story:
+    """`kinds`: frames that this form of tests may have. `judge_value(i, value)` says "" for a value that call `i` should
+    have, else what differs. Anything that the collector would not have said in this order is tampering."""
+    reader = _Reader(folder, kinds, n_canaries, judge_value)
     if report["forged"]:
         reader.story.tamper = "report"
     try:
         for kind, *values in report["frames"]:
             reader.frame(kind, values)
+            if reader.story.tamper == "report":
+                break  # nothing that follows is worth anything
     except (IndexError, KeyError, ValueError, RecursionError, MemoryError):
         reader.story.tamper = "report"  # frames with the token that lack what the collector puts into them
     return reader.story
@@ -57,25 +83,32 @@ def _value_of(text: str) -> Any:
         return tagged.Opaque("value", f"<a value that cannot be read: {type(error).__name__}: {error!s:.200}>")
 
 
+def _number(text: str, most: int) -> int:
+    """A count that the collector told; raises ValueError for what it cannot have told."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))) or int(text) > most:
+        raise ValueError("not a count")
+    return int(text)
+
+
 class _Reader:
-    def __init__(self, folder: str, n_canaries: int, judge_value: Callable[[int, Any], str]) -> None:
+    def __init__(self, folder: str, kinds: Set[str], n_canaries: int, judge_value: Callable[[int, Any], str]) -> None:
         self.story = Story()
-        self._folder, self._n_canaries, self._judge_value = folder, n_canaries, judge_value
+        self._folder, self._kinds, self._n_canaries, self._judge_value = folder, kinds, n_canaries, judge_value
         self._outcomes: list[tuple[str, str]] = []
         self._canaries: list[str] | None = None
 
     def frame(self, kind: str, values: Sequence[str]) -> None:
         story = self.story
-        if story.done or (kind == wire.READY) == story.ready:
+        if story.done or (kind == wire.READY) == story.ready or kind not in self._kinds:
             self._suspect("report")
-        if kind == wire.READY:
+        elif kind == wire.READY:
             story.ready = True
         elif kind == wire.START and not story.running:
-            story.running, self._outcomes = values[0], []
+            story.running, self._outcomes = values[0][:NAME_CHARS], []
         elif kind == wire.STOP and story.running:
-            self._stop(int(values[1]) / 1000)
+            self._stop(_number(values[1], MAX_US) / 1000)
         elif kind == wire.VALUE and story.running:
-            self._value(int(values[0]), values[1])
+            self._value(_number(values[0], MAX_US), values[1])
         elif kind in (wire.PASS, wire.FAIL, wire.SKIP, wire.ERROR):
             self._outcome(kind, values)
         elif kind == wire.CANARIES and not story.running:
@@ -85,11 +118,11 @@ class _Reader:
         elif kind == wire.COMPILE:
             story.compile_error = values[0]
         elif kind == wire.ABORT:
-            story.abort = (values[0], values[1], values[2])
+            story.abort = (values[0][:NAME_CHARS], values[1], values[2])
         elif kind == wire.EXIT:
-            story.exit = values[0]
+            story.exit = values[0][:NAME_CHARS]
         else:
-            self._suspect(values[0] if kind == wire.TAMPER else "report")
+            self._suspect(values[0][:NAME_CHARS] if kind == wire.TAMPER else "report")
 
     def _suspect(self, what: str) -> None:
         self.story.tamper = self.story.tamper or what
@@ -97,7 +130,7 @@ class _Reader:
     def _outcome(self, kind: str, values: Sequence[str]) -> None:
         story = self.story
         if kind == wire.ERROR and self._canaries is None:
-            story.kinds.append(values[1])
+            story.kinds.append(values[1][:NAME_CHARS])
             story.causes.append(values[3])
         outcome = (kind, "" if kind == wire.PASS else values[2 if kind == wire.ERROR else 1])
         if story.running:
@@ -132,8 +165,8 @@ class _Reader:
         self.story.done = True
         if self._canaries != ["fail"] * self._n_canaries:
             self._suspect("a test that must fail passed")
-        if values and int(values[1]):
-            self.story.coverage = int(values[0]) / int(values[1])
+        if values and (n_lines := _number(values[1], MAX_US)):
+            self.story.coverage = _number(values[0], n_lines) / n_lines
 
     def _test(self, name: str, status: str, message: str, duration_ms: float = 0.0) -> TestOutcome:
-        return TestOutcome(clean(name, self._folder), status, clean(message, self._folder), duration_ms)
+        return TestOutcome(clean(name[:NAME_CHARS], self._folder), status, clean(message, self._folder), duration_ms)

@@ -8,6 +8,7 @@ import builtins
 import gc
 import marshal
 import os
+import signal
 import socket
 import struct
 import sys
@@ -88,6 +89,7 @@ class Judge:
         the process."""
         os.setsid()
         os.umask(0o077)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as every Python has it
         for handlers in self._fork_handlers:
             os.register_at_fork(**handlers)
         pin("tempfile")

@@ -24,6 +24,7 @@ MAX_DEPTH = 150  # levels of nesting
 MAX_HASHING_S = 5.0  # for sets and dicts of one value: keys of one hash take time that grows with their square
 MAX_CHARS = 4 << 20  # of all payloads of one value together
 REPR_CHARS = 200
+MAX_RANGE_BITS = 4096
 NUMPY_KINDS = frozenset("biufcSUmM?")
 
 
@@ -225,6 +226,22 @@ def decode(tagged: Any) -> Any:
         raise ValueError(f"not a tagged value: {type(error).__name__}: {error}") from error
 
 
+def _short(number: int) -> int:
+    """To divide long numbers takes time that grows with the square of their length."""
+    if int.bit_length(number) > MAX_RANGE_BITS:
+        raise ValueError("a range of numbers of too many digits")
+    return number
+
+
+def _fraction(numerator: int, denominator: int) -> Any:
+    """As it was sent, in lowest terms: to bring it there takes minutes for a million digits."""
+    if type(numerator) is not int or type(denominator) is not int or denominator < 1:
+        raise ValueError("not a fraction")
+    made: Any = object.__new__(fractions.Fraction)
+    made._numerator, made._denominator = numerator, denominator
+    return made
+
+
 class _Decoder:
     def __init__(self) -> None:
         self._hashing_s = 0.0
@@ -299,15 +316,20 @@ class _Decoder:
         parts = self.decode(payload, depth + 1)
         if name == "DataFrame":
             columns, names, index, dtypes = parts
+            for column in columns:
+                _check_lengths(pandas, column, index)
             table = pandas.DataFrame(dict(enumerate(columns)), index=index)
             for i, dtype in enumerate(dtypes):
-                table[i] = table[i].astype(dtype)
+                table[i] = table[i].astype(_table_dtype(pandas, dtype))
             table.columns = pandas.Index(names)
             return table
         if name == "Series":
-            return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(parts[3])
+            _check_lengths(pandas, parts[0], parts[2])
+            return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(_table_dtype(pandas, parts[3]))
         if name == "Index":
             values, names, dtype = parts
+            _check_lengths(pandas, values, values)
+            dtype = _table_dtype(pandas, dtype)
             return (
                 pandas.MultiIndex.from_tuples(values, names=names)
                 if len(names) > 1
@@ -316,13 +338,28 @@ class _Decoder:
         return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")
 
 
+def _check_lengths(pandas: Any, values: Any, index: Any) -> None:
+    """pandas repeats one value for each place of an index, and an index may be of any length without taking room."""
+    held = all(isinstance(part, list) or hasattr(part, "dtype") for part in (values, index))
+    if not held or isinstance(index, pandas.RangeIndex) or len(values) != len(index):
+        raise ValueError("a table whose columns and index do not fit together")
+
+
+def _table_dtype(pandas: Any, name: str) -> Any:
+    """numpy's texts of a fixed length, which no table has, take that length for each item."""
+    dtype = pandas.api.types.pandas_dtype(name)
+    if getattr(dtype, "kind", "O") in "SUV":
+        raise ValueError(f"a table's column of {name!r:.100}")
+    return dtype
+
+
 _ITEMS: dict[str, Any] = {
     "list": list,
     "tuple": tuple,
     "deque": collections.deque,
-    "range": lambda parts: range(*parts),
+    "range": lambda parts: range(*map(_short, parts)),
     "slice": lambda parts: slice(*parts),
-    "fraction": lambda parts: fractions.Fraction(*parts),
+    "fraction": lambda parts: _fraction(*parts),
 }
 _ATOMS: dict[str, Any] = {
     "none": lambda payload: None,

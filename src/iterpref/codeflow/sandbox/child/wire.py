@@ -115,6 +115,11 @@ def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
     return emit
 
 
+FRAME_COST = (
+    128  # bytes that a frame counts for beyond its own, as the objects made of it take more room than they carry
+)
+
+
 class Decoder:
     """Bytes in, `frames` out, up to the first byte that the collector did not write: from there on it is `forged`."""
 
@@ -141,5 +146,6 @@ class Decoder:
             else:
                 payload = self._rest[start + head : start + head + size]
                 self.frames.append(payload.decode("utf-8", "replace").split("\0"))
+                self._size += FRAME_COST
                 start += head + size
         del self._rest[: len(self._rest) if self.forged else start]

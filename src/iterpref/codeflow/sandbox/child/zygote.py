@@ -47,6 +47,8 @@ def run(
 ) -> Callable[[], None]:
     """Forks a child for each task, for as long as the supervisor lives. Returns in such a child only."""
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Python handles this one, and what the first process of a namespace handles, programs in it may send to it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.close(0)
     os.close(1)
     handlers: list[dict[str, Any]] = []
