@@ -10,6 +10,7 @@ import opcode
 from types import CodeType
 
 PROBE = "__probe__"  # the name under which a test module finds the probe
+METHODS: dict[type[ast.cmpop], str] = {ast.Eq: "equal", ast.In: "within"}
 COMPARING = frozenset({opcode.opmap["COMPARE_OP"], opcode.opmap["CONTAINS_OP"]})
 
 
@@ -38,10 +39,16 @@ def _compares(code: CodeType) -> bool:
 
 
 class _ProbeComparisons(ast.NodeTransformer):
-    """`a == b` becomes `__probe__(a) == __probe__(b)`, for a bare `assert` and `assertTrue` see no values otherwise."""
+    """`a == b` becomes `__probe__.equal(a, b)`, for a bare `assert` and `assertTrue` see no values otherwise; an order, or a
+    chain of comparisons, has its values shown one by one."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
+        method = METHODS.get(type(node.ops[0])) if len(node.ops) == 1 else None
+        if method is not None:
+            function = ast.Attribute(value=ast.Name(id=PROBE, ctx=ast.Load()), attr=method, ctx=ast.Load())
+            call = ast.Call(func=function, args=[node.left, node.comparators[0]], keywords=[])
+            return ast.copy_location(call, node)
         if any(isinstance(op, (ast.Eq, ast.In, ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in node.ops):
             node.left = _probed(node.left)
             node.comparators = [_probed(value) for value in node.comparators]

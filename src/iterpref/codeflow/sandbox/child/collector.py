@@ -11,7 +11,7 @@ from types import TracebackType
 
 from . import wire
 from .describe import MAX_CHARS, cause_of, describe
-from .guard import Seals
+from .seals import Seals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Collector:
         self.shouldStop = False
         self._silent = False
         self._started = 0.0
+        seals.add_voice(self, emit)
 
     def be_silent(self) -> None:
         """From now on only whether a test fails is of interest, not why."""

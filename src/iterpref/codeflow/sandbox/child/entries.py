@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .collector import Collector
-    from .guard import Probe, Seals
     from .lines import Coverage
     from .modules import TaskFile
+    from .probe import Probe
+    from .seals import Seals
 
 LEAVE = os._exit
 # Characters of what all calls return together; after that only digests leave. With the last value, whose letters may
@@ -77,6 +78,7 @@ class Task:
 def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
     """Imports the test modules and runs all they hold."""
     tests = [file for file in task.files if file.is_test]
+    task.seals.add_named(codes[file.path] for file in tests)
     if task.coverage is not None:
         task.coverage.start()
     try:
@@ -89,18 +91,22 @@ def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
             for _, item in sorted(vars(module).items())
             if isinstance(item, type) and item.__module__ == module.__name__
         )
-        task.seals.add_tests(classes, any("addTypeEqualityFunc" in file.text for file in tests))
+        solution = {file.label for file in task.files if not file.is_test}
+        own_equalities = any("addTypeEqualityFunc" in file.text for file in tests)
+        foreign = task.seals.add_tests(classes, own_equalities, solution)
         suite = unittest.TestSuite(LOAD(item) for item in classes if issubclass(item, unittest.TestCase))
         suite.run(task.collector)  # type: ignore[arg-type]
     except BaseException as error:  # KeyboardInterrupt and SystemExit pass through unittest
         task.give_up(error)
     unprobed = any(vars(module).get("__probe__") is not task.probe for module in modules)
-    task.finish(task.seals.broken(everything=True) or ("probe" if unprobed else ""), with_canaries=True)
+    broken = task.seals.broken(everything=True) or foreign or ("probe" if unprobed else "")
+    task.finish(broken, with_canaries=True)
 
 
 def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
     """One test: the checks, in the namespace of the solution's first file."""
     checks = next(file for file in task.files if file.is_test)
+    task.seals.add_named([codes[checks.path]])
     try:
         namespace = _solution(task)
     except BaseException as error:

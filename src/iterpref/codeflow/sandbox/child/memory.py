@@ -2,7 +2,7 @@
 
 To ask Python for an object counts a reference: a write, for which a forked child has to copy the object's page. Reading
 the table itself costs no page. Layouts: CPython 3.11 to 3.13 on 64 bits, Include/internal/pycore_dict.h and
-Include/cpython/{dictobject,funcobject}.h; what else there is answers "perhaps".
+Include/cpython/{dictobject,funcobject,cellobject}.h; what else there is answers "perhaps".
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import gc
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
-from types import FunctionType
+from types import CellType, FunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DICT_BYTES, USED, KEYS = 48, (16, 8), (32, 16)  # offset and size: number of items; where keys and values lie
 KEYS_HEAD = 16  # counts references, and names a version for the specialised code that reads it
 BODY = (16, 56)  # of a function: globals, builtins, names, code, defaults, keyword defaults
+CELL = (16, 8)  # of a closure's variable: what it holds
 _read = ctypes._string_at  # type: ignore[attr-defined]
 
 
@@ -28,7 +29,12 @@ class Image:
     """What the memory of namespaces and functions held when this was made. Whoever makes it keeps alive what they hold:
     an address then belongs to one object only."""
 
-    def __init__(self, namespaces: Iterable[Mapping[str, Any]] = (), functions: Iterable[FunctionType] = ()) -> None:
+    def __init__(
+        self,
+        namespaces: Iterable[Mapping[str, Any]] = (),
+        functions: Iterable[FunctionType] = (),
+        cells: Iterable[CellType] = (),
+    ) -> None:
         self._heads, self._tables = _Spans(), _Spans()
         for namespace in map(_dict, namespaces):
             place = id(namespace)
@@ -38,6 +44,8 @@ class Image:
             self._tables.add(keys + KEYS_HEAD, namespace.__sizeof__() - DICT_BYTES - KEYS_HEAD)
         for function in functions:
             self._heads.add(id(function) + BODY[0], BODY[1])
+        for cell in cells:
+            self._heads.add(id(cell) + CELL[0], CELL[1])
         # The tables' places are good for as long as the heads are what they were.
         self._before = self._heads.read(), self._tables.read()
 
@@ -82,6 +90,7 @@ def _is_known() -> bool:
             return x + y
 
     function: Any = Specimen.__dict__["b"]
+    cell = CellType(1)
     keeping = [*vars(Specimen).values(), function.__code__, function.__defaults__, function.__kwdefaults__]
     changes: list[tuple[Any, Any]] = [
         (lambda: setattr(Specimen, "a", 2), lambda: Image([vars(Specimen)])),
@@ -93,6 +102,7 @@ def _is_known() -> bool:
             lambda: setattr(function, "__code__", (lambda self, x, *, y: 0).__code__),
             lambda: Image(functions=[function]),
         ),
+        (lambda: setattr(cell, "cell_contents", "2"), lambda: Image(cells=[cell])),
     ]
     for change, look in changes:
         image = look()
@@ -104,9 +114,11 @@ def _is_known() -> bool:
     return bool(keeping)
 
 
-def image(namespaces: Iterable[Mapping[str, Any]], functions: Iterable[FunctionType]) -> Image | None:
+def image(
+    namespaces: Iterable[Mapping[str, Any]], functions: Iterable[FunctionType], cells: Iterable[CellType] = ()
+) -> Image | None:
     """None where memory is laid out in a way that this does not know."""
-    return Image(namespaces, functions) if KNOWN else None
+    return Image(namespaces, functions, cells) if KNOWN else None
 
 
 KNOWN = _is_known()

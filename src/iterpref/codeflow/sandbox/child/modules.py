@@ -13,8 +13,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
 
 from . import checks
-from .guard import Probe
 from .lines import Coverage
+from .probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import unittest
     from typing import Any
 
-    from .guard import Probe, Seals
+    from .probe import Probe
+    from .seals import Seals
 
 TIMES = 12  # calls after which Python 3.11 to 3.13 have specialised a function
 FEW = 3  # for what takes tens of milliseconds each time: caches are full then, and late imports done

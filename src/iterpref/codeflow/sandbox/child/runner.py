@@ -18,10 +18,11 @@ from collections.abc import Callable, Collection
 from . import confine, entries, wire, workplace
 from .collector import Collector
 from .describe import headline
-from .guard import Probe, Seals, harden_assertions
 from .lines import Coverage
 from .modules import TaskFile, TaskImporter, install, pin
+from .probe import Probe, harden_assertions
 from .rehearsal import rehearse
+from .seals import Seals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
