@@ -51,7 +51,71 @@ OBJECTS = {
     ),
 }  # fmt: skip
 
+# Equal to what is expected, and to all that lies around it.
+NEAR = {
+    "equals small integers": Program(
+        "class E:\n    def __eq__(self, o): return type(o) is int and abs(o) < 1000\n    __hash__ = None\ndef f(x): return E()\n",
+        FAIL,
+    ),
+    "equals whatever unittest compares it with": Program(
+        "import sys\nclass E:\n    def __eq__(self, o): return 'unittest' in sys._getframe(1).f_code.co_filename\n"
+        "    __hash__ = None\ndef f(x): return E()\n", FAIL, kinds=(SUITE,),
+    ),
+    "equals everything from the ninth time on": Program(
+        "class E:\n    n = 0\n    def __eq__(self, o):\n        self.n += 1\n        return self.n > 8\n    __hash__ = None\n"
+        "def f(x): return E()\n", FAIL,
+    ),
+}  # fmt: skip
+
 JUDGES = {
+    "empties the tests when their class is made": Program(
+        "import builtins\nold = builtins.__build_class__\ndef build(body, name, *bases, **more):\n"
+        "    made = old(body, name, *bases, **more)\n    if name == 'TestF':\n        builtins.__build_class__ = old\n"
+        "        for n in ('test_doubles', 'test_zero'): setattr(made, n, lambda self: None)\n    return made\n"
+        "builtins.__build_class__ = build\n" + WRONG, TAMPER, "TestF.test_doubles", kinds=(SUITE,),
+    ),
+    "answers for TestCase": Program(
+        "import unittest\ndef get(self, n):\n    lax = n.startswith('assert') and type(self).__name__ != 'Canary'\n"
+        "    return (lambda *a, **k: None) if lax else object.__getattribute__(self, n)\n"
+        "unittest.TestCase.__getattribute__ = get\n" + WRONG, TAMPER, "TestCase.__getattribute__", kinds=JUDGED_INSIDE,
+        unlike={ASSERTS: ((FAIL, TAMPER), "")},
+    ),
+    "answers for the test's class": Program(
+        "import sys\ndef get(self, n):\n    return print if n.startswith('assert') else object.__getattribute__(self, n)\n"
+        "def f(x):\n    type(sys._getframe(1).f_locals['self']).__getattribute__ = get\n    return 4\n",
+        TAMPER, "TestF.__getattribute__", kinds=(SUITE,),
+    ),
+    "another class for the running test": Program(
+        "import sys\ndef f(x):\n    test = sys._getframe(1).f_locals['self']\n"
+        "    test.__class__ = type('TestF', (type(test),), {'assertEqual': print})\n    return 7\n",
+        TAMPER, "self.__class__", kinds=(SUITE,),
+    ),
+    "another parent for the test's class": Program(
+        "import sys, unittest\nclass Lax(unittest.TestCase):\n    def assertEqual(self, *a): pass\n"
+        "def f(x):\n    type(sys._getframe(1).f_locals['self']).__bases__ = (Lax,)\n    return 4\n",
+        TAMPER, "TestF.__bases__", kinds=(SUITE,),
+    ),
+    "empties the tests to come": Program(
+        "import gc, unittest\ndef f(x):\n    for o in gc.get_objects():\n"
+        "        if isinstance(o, unittest.TestCase) and type(o).__name__ == 'TestF':\n"
+        "            setattr(o, o._testMethodName, lambda: None)\n    return 4\n", TAMPER, "self.test_", kinds=(SUITE,),
+    ),
+    "what an assertion remembers": Program(
+        "import unittest\ncell, = [c for c in unittest.TestCase.assertEqual.__closure__ if callable(c.cell_contents)\n"
+        "    and getattr(c.cell_contents, '__name__', '') == 'assertEqual']\nold = cell.cell_contents\n"
+        "cell.cell_contents = lambda self, *a: type(self).__name__ == 'TestF' or old(self, *a)\n" + WRONG,
+        FAIL, "patched TestCase.assertEqual", kinds=(SUITE,),
+    ),
+    "filters what the result tells": Program(
+        "def f(x):\n    import sys\n    frame = sys._getframe(1)\n    while 'result' not in frame.f_locals: frame = frame.f_back\n"
+        "    result = frame.f_locals['result']\n    old = result._emit\n"
+        "    if old.__module__ != __name__:\n        def told(kind, *a): old('pass' if kind == 'fail' else kind, *a[:1 + (kind != 'fail')])\n"
+        "        result._emit = told\n    return 7\n", TAMPER, kinds=JUDGED_INSIDE,
+    ),
+    "patches what assertCountEqual counts with": Program(
+        "import collections\ncollections.Counter.__eq__ = lambda a, b: True\n" + WRONG, (FAIL, TAMPER), kinds=(SUITE,),
+        unlike={SUITE: (TAMPER, "Counter.__eq__")},
+    ),
     "patches assertEqual": Program(
         "import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n" + WRONG,
         FAIL, "patched TestCase.assertEqual", kinds=(SUITE,),

@@ -157,6 +157,16 @@ ODD = {
         in_f("import os, signal\nseen = []\nsignal.signal(signal.SIGUSR1, lambda *a: seen.append(1))\n"
              "os.kill(os.getpid(), signal.SIGUSR1)\nassert seen"), PASS,
     ),
+    "asks for the path and for help": Program(in_f("import os\nos.environ['PATH']; help"), PASS),
+    "an input and an output of its own": Program(
+        on_import("import builtins, sys\nbuiltins.input = lambda *a: sys.stdin.readline()\nbuiltins.print = print"), PASS
+    ),
+    "a destructor that prints at the end": Program(
+        "class A:\n    def __del__(self): print('4\\n0')\na = A()\na.me = a\nraise SystemExit\n", PASS, kinds=(STDIO,)
+    ),
+    "a file over its output that nobody flushes": Program(
+        "import os\nout = os.fdopen(1, 'w')\nout.write('4\\n0\\n')\nraise SystemExit(0)\n", PASS, kinds=(STDIO,)
+    ),
     "prints at its end": Program(
         on_import("import atexit\natexit.register(print, 'bye')"), PASS, unlike={STDIO: (FAIL, "case 0")}
     ),
@@ -172,6 +182,15 @@ ODD = {
     "digits without a limit": Program(in_f("import sys\nsys.set_int_max_str_digits(0)\nstr(10 ** 5000)"), PASS),
     "a weighty answer": Program("def f(x):\n    return 10 ** 5000\n", FAIL, limits=LIMITS, unlike={STDIO: (ERROR, "ValueError")}),
     "an exception of ten megabytes": Program(in_f("raise ValueError('x' * 10 ** 7)"), ERROR, "ValueError"),
+    "a limit's exception whose text is no text": Program(
+        "class E(RuntimeError):\n    def __str__(self): return 5\n" + in_f("raise E"), ERROR, "E"
+    ),
+    "an exception that hides its class": Program(
+        "class E(Exception):\n    @property\n    def __class__(self): raise ValueError\n" + in_f("raise E"), ERROR, "E",
+    ),
+    "a syntax error of odd parts": Program(
+        in_f("e = SyntaxError('bad')\ne.lineno, e.text = 3, 5\nraise e"), ERROR, "SyntaxError"
+    ),
     "an exception that cannot be read": Program(
         "class E(Exception):\n    def __str__(self): raise RuntimeError\n" + in_f("raise E"), ERROR, "E"
     ),

@@ -154,6 +154,7 @@ def test_the_environment_is_ours_alone(sandbox: PooledSandbox, monkeypatch: pyte
         "MKL_NUM_THREADS",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
+        "PATH",
         "PYTHONHASHSEED",
     ]
     assert result.stdout == f"{[*names, 'TMPDIR', 'TZ']} .\n"

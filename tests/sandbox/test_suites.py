@@ -127,6 +127,15 @@ NEAR_ALL = "class E:\n    def __sub__(self, o): return 0\n    __rsub__ = __sub__
         (MATCH_ALL, "self.assertEqual(first=f(), second=2)"),
         (MATCH_ALL, "check = self.assertEqual; check(f(), 2)"),
         (MATCH_ALL, "self.assertAlmostEqual(f(), 2.0)"),
+        ("class E(str):\n    def __eq__(self, o): return len(o) < 5\n", "self.assertEqual(f(), 'yes')"),
+        ("class E(list):\n    def __eq__(self, o): return len(o) == 2\n", "self.assertEqual(f(), [1, 2])"),
+        (
+            "class E(dict):\n    def __eq__(self, o): return isinstance(o, dict)\n",
+            "self.assertEqual({'a': f()}, {'a': {1: 2}})",
+        ),
+        ("class E(float):\n    def __eq__(self, o): return abs(o) < 10\n", "self.assertEqual([f()], [2.5])"),
+        ("class E:\n    def __eq__(self, o): return isinstance(o, bool)\n", "assert f() == True"),
+        ("class E:\n    def __eq__(self, o): return type(o) is int and 0 < o < 99\n", "assert f() in (3, 4)"),
         (NEAR_ALL, "self.assertAlmostEqual(f(), 2.0)"),
         ("class E(list):\n    def __eq__(self, o): return True\n", "self.assertListEqual(f(), [2])"),
     ],
@@ -150,6 +159,17 @@ def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> 
     @dataclass(order=True)
     class P:
         x: int
+    class Modulo:
+        def __init__(self, n, m): self.n, self.m = n % m, m
+        def __eq__(self, o): return self.n == (o.n if isinstance(o, Modulo) else o % self.m)
+    class Near:
+        def __init__(self, n): self.n = n
+        def __eq__(self, o): return abs(self.n - o) < 1e-6
+    class Numbers:
+        def __contains__(self, n): return n % 2 < 2
+    class Folded(str):
+        def __eq__(self, o): return self.lower() == o.lower()
+        __hash__ = str.__hash__
     class Money:
         def __init__(self, n): self.n = n
         def __eq__(self, o): return self.n == (o.n if isinstance(o, Money) else o)
@@ -169,6 +189,13 @@ def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> 
             self.assertLess(Money(1), Money(2))
             self.assertEqual(Q(1, P(2)), (1, P(2)))
             self.assertAlmostEqual(Fraction(1, 2), 0.5)
+            for n in range(20):
+                self.assertEqual([Modulo(n, 2), Near(n)], [n % 2, n])
+                self.assertIn(n, Numbers())
+            self.assertEqual(Folded("Ab"), "aB")
+            self.assertEqual(Folded(""), "")
+            self.assertEqual(Near(True), True)
+            assert Near(0.1 + 0.2) == 0.3 and Modulo(3, 2) in [5] and 1 in Numbers()
             p = Picky()
             self.assertEqual(p, p)
             assert P(1) == P(1) and P(1) in [P(1)] and {1: P(2)} == {1: P(2)}
@@ -178,6 +205,38 @@ def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> 
     """
     result = sandbox.run(request(code, suite(tests, 1)))
     assert result.verdict == Verdict.PASS, result.stderr
+
+
+def test_every_subtest_runs_and_not_every_failure_is_told(sandbox: PooledSandbox) -> None:
+    tests = """
+    import unittest
+    from solution import f
+    class T(unittest.TestCase):
+        def test_a(self):
+            for i in range(10_000):
+                with self.subTest(i=i):
+                    self.assertEqual(f(i), 1 // (i != 9_998) + i, "x" * 3000)
+            print("the end")
+        def test_b(self):
+            self.assertEqual(f(1), 2)
+    """
+    result = sandbox.run(request("def f(x):\n    return x\n", suite(tests, 2)))
+    assert (result.verdict, result.detail, result.stdout) == (Verdict.FAIL, "T.test_a", "the end\n")
+    assert "(i=0)" in result.stderr
+    assert "failfast" not in result.stderr
+
+
+def test_the_messages_of_many_tests_are_cut_short(sandbox: PooledSandbox) -> None:
+    tests = """
+    import unittest
+    from solution import f
+    class T(unittest.TestCase): pass
+    for i in range(2000):
+        setattr(T, f"test_{i}", lambda self: self.assertEqual(f(0), "y", "x" * 9000))
+    """
+    result = sandbox.run(request("def f(x):\n    return x\n", suite(tests, 2000)))
+    assert (result.verdict, result.detail) == (Verdict.FAIL, "T.test_0")
+    assert max(len(test.message) for test in result.tests[-5:]) <= 200
 
 
 @pytest.mark.parametrize("preload", [(), ("numpy",), ("numpy", "pandas")])

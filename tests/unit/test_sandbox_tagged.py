@@ -9,6 +9,7 @@ import enum
 import fractions
 import json
 import math
+import types
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,28 @@ def test_an_array_of_objects_is_never_made_of_bytes() -> None:
         deep = ["list", [deep]]
     with pytest.raises(ValueError, match="nested"):
         decode(deep)
+
+
+def test_what_equals_plain_data_without_being_it_comes_back() -> None:
+    held = {"a": 1, "b": 2}
+    for value, equal in (
+        (held.keys(), {"a", "b"}),
+        (held.items(), {("a", 1), ("b", 2)}),
+        (types.MappingProxyType(held), held),
+        (collections.UserDict(held), held),
+        (collections.UserList([1]), [1]),
+        (collections.UserString("a"), "a"),
+    ):
+        came = decode(encode(value))
+        assert type(came) is type(value)
+        assert came == value
+        assert came == equal
+        assert Values("equal")(came, equal) == ""
+        assert Values()(came, equal) != ""
+    false = collections.UserList()
+    false.data = 5
+    with pytest.raises(ValueError, match="around int"):
+        decode(encode(false))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
     "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",  # for programs that ask for it
     "LD_BIND_NOW": "1",  # names that the linker looks up late, each forked child would look up again
     "MALLOC_ARENA_MAX": "2",  # else each thread reserves 64 MiB of the address space limit
     # A library's own threads would not live through the fork, and give other sums on another number of cores.

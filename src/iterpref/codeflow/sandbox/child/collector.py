@@ -17,6 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MOST_SUBTESTS = 20  # failures, and apart from them errors, of one test's subtests that are told
+MOST_TEXT = 1 << 20  # characters of all messages together; those that come later are cut short
+CUT = 100
+
 ErrorInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
@@ -27,6 +31,7 @@ class Collector:
     # Those in camel case are unittest's own notes on class and module fixtures.
     __slots__ = (
         "_emit",
+        "_left",
         "_long_names",
         "_moduleSetUpFailed",
         "_previousTestClass",
@@ -34,9 +39,11 @@ class Collector:
         "_silent",
         "_sources",
         "_started",
+        "_subtests",
         "_testRunEntered",
         "shouldStop",
     )
+    failfast = False  # unittest asks after each subtest that failed
 
     def __init__(
         self,
@@ -55,6 +62,8 @@ class Collector:
         self.shouldStop = False
         self._silent = False
         self._started = 0.0
+        self._left = MOST_TEXT
+        self._subtests: list[bool] = []  # those of the running test that did not pass: whether they failed
         seals.add_voice(self, emit)
 
     def be_silent(self) -> None:
@@ -72,6 +81,7 @@ class Collector:
         return f"{module}{type(test).__qualname__}.{method}"
 
     def startTest(self, test: Any) -> None:
+        self._subtests = []
         self._emit(wire.START, self.name(test))
         self._started = perf_counter()
 
@@ -90,7 +100,7 @@ class Collector:
 
     def addError(self, test: Any, err: ErrorInfo) -> None:
         error = err[1]
-        if isinstance(error, SystemExit):
+        if issubclass(type(error), SystemExit):
             self.leave_early(error)
         self.error(self.name(test), error)
 
@@ -102,7 +112,11 @@ class Collector:
         if err is None:
             return
         error = err[1]
-        if not isinstance(error, test.failureException):
+        failed = issubclass(type(error), test.failureException)
+        self._subtests.append(failed)
+        if self._subtests.count(failed) > MOST_SUBTESTS and not issubclass(type(error), SystemExit):
+            return
+        if not failed:
             self.addError(test, err)
             return
         # `_subDescription` is how unittest itself names a subtest: "[message] (i=3)".
@@ -120,7 +134,7 @@ class Collector:
     def addDuration(self, test: Any, elapsed: float) -> None:
         """Python 3.12 calls it; we take the time ourselves."""
 
-    def leave_early(self, error: SystemExit) -> None:
+    def leave_early(self, error: Any) -> None:
         """SystemExit ends the program as it would have without us: at once."""
         self._emit(wire.EXIT, f"SystemExit({error.code!r:.100})")
         flush()
@@ -128,15 +142,20 @@ class Collector:
 
     def abort(self, error: BaseException) -> None:
         """An exception that no test holds: the run ends here."""
-        if isinstance(error, SystemExit):
+        if issubclass(type(error), SystemExit):
             self.leave_early(error)
         self._emit(wire.ABORT, type(error).__name__, self._text(error), cause_of(error))
 
     def _text(self, error: BaseException) -> str:
+        if self._silent:
+            return ""
         try:
-            return "" if self._silent else describe(error, self._sources)
-        except MemoryError:
+            text = describe(error, self._sources)
+        except Exception:  # no memory, or an exception that hides what it is
             return type(error).__name__
+        text = text if self._left > 0 else text[:CUT]
+        self._left -= len(text)
+        return text
 
 
 def microseconds_since(started: float) -> str:

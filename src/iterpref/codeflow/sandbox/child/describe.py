@@ -8,6 +8,10 @@ from types import TracebackType
 
 from . import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_CHARS = 2000
 FIRST_FRAMES, LAST_FRAMES = 3, 8
 FORKS = frozenset({"fork", "forkpty", "_fork_exec", "fork_exec", "posix_spawn", "posix_spawnp"})
@@ -35,23 +39,28 @@ def describe(error: BaseException, sources: Mapping[str, tuple[str, str]]) -> st
 
 def headline(error: BaseException) -> str:
     """`Type: message`; the message is the program's own, so it may be endless or refuse to be read."""
+    name = type(error).__name__
     try:
-        message = str(error)
+        message = _message(error)
     except Exception:
         message = "<its message cannot be read>"
-    name = type(error).__name__
-    if isinstance(error, SyntaxError) and error.lineno is not None:
-        message = f"{error.msg} (line {error.lineno})\n    {(error.text or '').strip()[:200]}"
-    return f"{name}: {message[: MAX_CHARS * 2]}" if message else name
+    return f"{name}: {message}" if message else name
 
 
-def cause_of(error: BaseException) -> str:
+def _message(error: Any) -> str:
+    if issubclass(type(error), SyntaxError) and error.lineno is not None:
+        return f"{error.msg!s:.{MAX_CHARS}} (line {error.lineno!s:.20})\n    {str(error.text or '').strip()[:200]}"
+    return str.__getitem__(str(error), slice(MAX_CHARS * 2))  # the text may be of a class of the program's own
+
+
+def cause_of(error: Any) -> str:
     """The limit that brought an exception about, in the words of `wire`, or ""."""
-    if isinstance(error, MemoryError):
+    kind: Any = type(error)  # what `isinstance` asks for, an exception may lie about
+    if issubclass(kind, MemoryError):
         return wire.MEMORY
-    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+    if kind is RuntimeError and error.args == ("can't start new thread",):
         return wire.PROCESSES
-    if isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN:
+    if kind is BlockingIOError and error.errno == errno.EAGAIN:
         # A socket that has nothing to read says the same: only a call that forks means the limit.
         entry = error.__traceback__
         while entry is not None:
@@ -67,12 +76,14 @@ def _behind(error: BaseException) -> BaseException | None:
 
 def _frames(entry: TracebackType | None, sources: Mapping[str, tuple[str, str]]) -> list[str]:
     shown = []
+    lines = {name: text.splitlines() for name, (_, text) in sources.items()} if entry is not None else {}
     while entry is not None:
         code = entry.tb_frame.f_code
         if code.co_filename in sources:
-            name, text = sources[code.co_filename]
-            lines = text.splitlines()
-            source = lines[entry.tb_lineno - 1].strip() if 0 < entry.tb_lineno <= len(lines) else ""
-            shown.append(f'  File "{name}", line {entry.tb_lineno}, in {code.co_name}\n    {source[:200]}')
+            own = lines[code.co_filename]
+            source = own[entry.tb_lineno - 1].strip() if 0 < entry.tb_lineno <= len(own) else ""
+            shown.append(
+                f'  File "{sources[code.co_filename][0]}", line {entry.tb_lineno}, in {code.co_name}\n    {source[:200]}'
+            )
         entry = entry.tb_next
     return shown

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
+import gc
 import json
 import os
 import sys
@@ -172,21 +174,37 @@ def run_program(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -
     main = sys.modules["__main__"]
     file = _first(task)
     main.__file__ = sys.argv[0] = file.path
+    status = 0
     try:
         exec(codes[file.path], vars(main))
     except SystemExit as error:
-        _leave(0 if error.code is None else error.code if isinstance(error.code, int) else 1)
+        status = _status(error.code)
     except BaseException as error:
         task.collector.abort(error)
-        _leave(1)
-    _leave(0)
+        status = 1
+    # Here no exception holds the program's frames any more.
+    _leave(status, vars(main))
 
 
-def _leave(status: int) -> None:
-    """As the interpreter itself ends a program, without taking the server's modules apart."""
+def _status(code: object) -> int:
+    """Of a process that ends by `SystemExit(code)`."""
+    if code is None or isinstance(code, int):
+        return int(code or 0)
+    with contextlib.suppress(Exception):  # there may be no standard error any more
+        sys.stderr.write(f"{code}\n")
+    return 1
+
+
+def _leave(status: int, namespace: dict[str, Any]) -> None:
+    """As the interpreter itself ends a program, taking apart the program's own module, and none of the server's."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
+        flush()
+        # A file that nobody closed is written when its object goes, and a destructor may print.
+        for name in sorted(namespace.keys() - {"__builtins__"}, key=lambda name: name[:1] != "_"):
+            namespace[name] = None
+        gc.collect()
     finally:
         flush()
         LEAVE(status & 0xFF)

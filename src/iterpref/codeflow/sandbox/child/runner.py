@@ -72,9 +72,10 @@ class Judge:
         self._probe = Probe()
         harden_assertions(self._probe)
         sys.argv[:] = [""]
-        # `site` is not loaded, and a program may well say exit().
+        # `site` is not loaded, and a program may well say exit() or help().
         for name in ("exit", "quit"):
             setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+        builtins.help = _sitebuiltins._Helper()
         self._seals = Seals([Collector, Probe, Seals, Canary])
         self._canaries = unittest.defaultTestLoader.loadTestsFromTestCase(Canary)
         self.n_canaries = self._canaries.countTestCases()

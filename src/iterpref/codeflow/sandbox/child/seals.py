@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Ours before any program can put its own in their place.
 _tuple, _map, _id, _len = tuple, map, id, len
+# Builtins with which nothing is compared.
+IDLE = frozenset(("breakpoint", "exit", "help", "input", "open", "print", "quit"))
 # What decides how an object behaves, and what nobody adds to a class of tests once it is made.
 HOOKS = frozenset(
     f"__{name}__" for name in ("getattribute", "getattr", "setattr", "new", "init", "init_subclass", "call", "class")
@@ -90,7 +92,8 @@ class Seals:
                 if isinstance(item, type) and item.__module__ == module.__name__:
                     self._judges.append(_class_seal(item))
         self._n_close = 1 + len(own)
-        self._rest = [_Seal(module.__name__, vars(module)) for module in (builtins, math, operator)]
+        self._rest = [_Seal(module.__name__, vars(module)) for module in (math, operator)]
+        self._rest.append(_Seal("builtins", vars(builtins), vars(builtins).keys() - IDLE))
         # What unittest's own assertions ask.
         self._rest += [_Seal(module.__name__, vars(module)) for module in (collections, re)]
         self._rest.append(_class_seal(collections.Counter))
@@ -152,8 +155,10 @@ class Seals:
         return found
 
     def _foreign(self, item: type, strangers: Collection[str]) -> Iterator[str]:
-        for base in (*item.__mro__, *type(item).__mro__):
-            for name, value in vars(base).items() if base not in (unittest.TestCase, object, type) else ():
+        for base in (*item.__mro__, *type.mro(type(item))):
+            if base in (object, type):
+                continue
+            for name, value in vars(base).items():
                 if name.startswith("test") or name in self._methods or name in HOOKS:
                     code = getattr(_innermost(value), "__code__", None)
                     if isinstance(value, BuiltinFunctionType) or (code is not None and code.co_filename in strangers):

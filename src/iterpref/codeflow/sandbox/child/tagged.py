@@ -14,6 +14,7 @@ import fractions
 import hashlib
 import sys
 import time
+import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,6 +204,13 @@ _BASES: dict[Any, Callable[[_Encoder, Any, int], list[Any]]] = {
     datetime.date: lambda e, v, d: ["date", datetime.date.isoformat(v)],
     datetime.time: lambda e, v, d: ["time", datetime.time.isoformat(v)],
     datetime.timedelta: lambda e, v, d: ["timedelta", [v.days, v.seconds, v.microseconds]],
+    # What equals a set, a dict, a list or a text without being one.
+    type({}.keys()): lambda e, v, d: ["keys", e.encode(dict.fromkeys(v), d)],
+    type({}.items()): lambda e, v, d: ["pairs", e.encode(dict(v), d)],
+    types.MappingProxyType: lambda e, v, d: ["proxy", e.encode(dict(v), d)],
+    collections.UserDict: lambda e, v, d: ["userdict", e.encode(object.__getattribute__(v, "data"), d)],
+    collections.UserList: lambda e, v, d: ["userlist", e.encode(object.__getattribute__(v, "data"), d)],
+    collections.UserString: lambda e, v, d: ["userstring", e.encode(object.__getattribute__(v, "data"), d)],
 }
 
 
@@ -261,6 +269,12 @@ class _Decoder:
             )
         if tag == "sub":
             return self.decode(payload[1], depth + 1)
+        if tag in _AROUND:
+            kind, make = _AROUND[tag]
+            inner = self.decode(payload, depth + 1)
+            if type(inner) is not kind:
+                raise ValueError(f"{tag!r} around {type(inner).__name__}")
+            return make(inner)
         if tag == "ndarray":
             dtype, shape, data = payload
             return self.array(dtype, shape, data, depth)
@@ -360,6 +374,14 @@ _ITEMS: dict[str, Any] = {
     "range": lambda parts: range(*map(_short, parts)),
     "slice": lambda parts: slice(*parts),
     "fraction": lambda parts: _fraction(*parts),
+}
+_AROUND: dict[str, tuple[type, Any]] = {
+    "keys": (dict, dict.keys),
+    "pairs": (dict, dict.items),
+    "proxy": (dict, types.MappingProxyType),
+    "userdict": (dict, collections.UserDict),
+    "userlist": (list, collections.UserList),
+    "userstring": (str, collections.UserString),
 }
 _ATOMS: dict[str, Any] = {
     "none": lambda payload: None,

@@ -1,0 +1,207 @@
+"""Whether an object would pass for anything: what a program may return to talk a comparison into passing.
+
+`Probe` asks every value that is compared whether it also equals a stranger, and one that equals the expected value
+whether it equals that value's neighbours too. No honest value does.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import operator
+import os
+import sys
+import unittest
+import unittest.case
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PLAIN: frozenset[type] = frozenset(
+    {int, float, complex, bool, str, bytes, bytearray, type(None), range, type, type(Ellipsis)}
+)
+LISTS: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
+NUMBERS = ("AlmostEqual", "NotAlmostEqual")
+# assertNotEqual is absent: an object that equals everything fails it by itself.
+SEQUENCES = ("Equal", "SequenceEqual", "ListEqual", "TupleEqual", "SetEqual", "DictEqual", "CountEqual")
+COMPARED = (*SEQUENCES, "MultiLineEqual", "In", "Less", "LessEqual", "Greater", "GreaterEqual", *NUMBERS)
+
+
+MOST_PARTS = 64  # of a value, that are held against those of the other one
+
+
+class Probe:
+    """`probe(value)` returns `value`, or raises AssertionError if anything in it equals a stranger.
+
+    Made before the fork, and armed after it, so that no two runs have the same strangers.
+    """
+
+    def arm(self, trusted: Iterable[str], any_is_meant: bool) -> None:
+        """`trusted` holds the paths of the test files: a matcher that the frozen suite defines may equal what it likes,
+        and `unittest.mock.ANY` may if the suite itself mentions it."""
+        self._noise = noise = int.from_bytes(os.urandom(7), "big")
+        # One number alone would refuse numbers modulo something.
+        fraction = (noise >> 30) + 0.5  # not so large that it would lose its half
+        self._strangers = ((object(),), (noise, noise + 1), (fraction, fraction + 1), (f"stranger {noise}",))
+        self._far = noise + 0.25
+        self._trusted = frozenset(trusted)
+        self._any_is_meant = any_is_meant
+
+    def __call__(self, value: Any) -> Any:
+        self.odd(value)
+        return value
+
+    def odd(self, value: Any) -> list[Any]:
+        """The objects in `value` that compare as they like, after a look at each."""
+        if type(value) in PLAIN:
+            return []
+        found = [item for item in _parts(value, PLAIN) if not _is_builtin(item) and not self._is_meant(item)]
+        for item in found:
+            self._refuse_match_all(item)
+        return found
+
+    def equal(self, left: Any, right: Any) -> Any:
+        """`left == right`"""
+        return self._compared(left, right, operator.eq)
+
+    def within(self, left: Any, right: Any) -> Any:
+        """`left in right`"""
+        return self._compared(left, right, lambda a, b: a in b)
+
+    def _compared(self, left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> Any:
+        odd = self.odd(left), self.odd(right)
+        result = compare(left, right)
+        self.refuse_near(odd, (left, right))
+        return result
+
+    def refuse_near(self, odd: Sequence[list[Any]], values: Sequence[Any]) -> None:
+        """After a comparison of two values with these odd parts: whatever in one of them equals a part of the other must
+        not equal that one's neighbours."""
+        for items, other in zip(odd, reversed(values), strict=True):
+            for item in items[:MOST_PARTS]:
+                for part in itertools.islice(_parts(other, ()), MOST_PARTS):
+                    if _is_builtin(part) and _agrees(operator.eq, item, part):
+                        self._refuse_neighbours(item, part)
+
+    def _refuse_neighbours(self, item: Any, part: Any) -> None:
+        for group in _neighbours(part, self._noise):
+            if all(_agrees(operator.eq, item, neighbour) for neighbour in group):
+                what = f"an object of class {type(item).__name__!r} compares as equal to everything like {part!r:.80}"
+                raise AssertionError(what)
+
+    def _is_meant(self, item: Any) -> bool:
+        code = getattr(getattr(type(item), "__eq__", None), "__code__", None)
+        if code is not None and code.co_filename in self._trusted:
+            return True
+        mock = sys.modules.get("unittest.mock")
+        return self._any_is_meant and mock is not None and item is mock.ANY
+
+    def _refuse_match_all(self, item: Any) -> None:
+        for group in self._strangers:
+            if all(_agrees(_equals_or_is_between, item, stranger) for stranger in group):
+                raise AssertionError(f"an object of class {type(item).__name__!r} compares as equal to everything")
+        # A class of all numbers, say, holds some of them.
+        if hasattr(type(item), "__contains__") and all(
+            _agrees(operator.contains, item, stranger) for group in self._strangers for stranger in group
+        ):
+            raise AssertionError(f"an object of class {type(item).__name__!r} contains everything")
+
+    def near(self, value: Any) -> None:
+        """The same for assertAlmostEqual, which subtracts and rounds where the values are not equal."""
+        if type(value) not in PLAIN and _agrees(lambda a, b: round(abs(a - b), 7) == 0, value, self._far):
+            raise AssertionError(f"an object of class {type(value).__name__!r} is close to every number")
+
+
+def _equals_or_is_between(item: Any, stranger: Any) -> bool:
+    return _agrees(operator.eq, item, stranger) or (
+        _agrees(operator.lt, item, stranger) and _agrees(operator.gt, item, stranger)
+    )
+
+
+def _is_builtin(item: Any) -> bool:
+    return type(item) in PLAIN or type(item) in LISTS or type(item) is dict
+
+
+def _parts(value: Any, left_out: Collection[type]) -> Iterator[Any]:
+    """`value` and all that it holds at every depth, but for those of some types."""
+    todo, seen = [value], set()
+    while todo:
+        item = todo.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        for base in LISTS:
+            if isinstance(item, base):
+                # The base class's own iterator: a subclass may hide its items.
+                todo += [part for part in base.__iter__(item) if type(part) not in left_out]
+        if isinstance(item, dict):
+            for parts in (dict.keys(item), dict.values(item)):
+                todo += [part for part in parts if type(part) not in left_out]
+
+
+def _neighbours(value: Any, noise: int) -> Iterator[tuple[Any, ...]]:
+    """Groups of values that lie near a plain one: what equals it has no cause to equal all of a group."""
+    kind = type(value)
+    if kind is bool:
+        yield from ((not value,), (None,))
+    elif value is None:
+        yield (True,)
+    elif kind is int:
+        yield value + 1, value + 2  # one alone would refuse numbers modulo 2
+    elif kind in (float, complex):
+        yield value + abs(value) + 1, value + 2 * abs(value) + 2
+    elif kind is str:
+        yield (f"{value}~",)
+        if value:
+            end = "".join(chr(97 + (noise >> i) % 26) for i in range(min(len(value), 20)))
+            yield (value[: -len(end)] + (end if not value.endswith(end) else end[:-1] + "~"),)
+    elif kind in (bytes, bytearray):
+        yield (value + b"~",)
+    elif kind in (list, tuple, collections.deque):
+        yield (kind([*list(value)[:-1], object()]),)
+    elif kind in (set, frozenset):
+        yield (kind([*value, object()]),)
+    elif kind is dict:
+        yield from (({**value, key: object()},) for key in itertools.islice(value, 1))
+        yield ({**value, object(): None},)
+
+
+def _agrees(compare: Callable[[Any, Any], Any], value: Any, stranger: Any) -> bool:
+    try:
+        return bool(compare(value, stranger))
+    except Exception:
+        return False  # an object that cannot be compared with a stranger does not match it
+
+
+# An object that looks at who compares it sees what it sees when it counts.
+_agrees.__code__ = _agrees.__code__.replace(co_filename=unittest.case.__file__, co_name="_baseAssertEqual")
+
+
+def harden_assertions(probe: Probe) -> None:
+    """Lets every comparing assertion of unittest look at its two values too; to be called before `Seals`."""
+    # What unittest lets pass in silence, to end a test with subtests early: a program must not raise it. Nothing but an
+    # expected failure, which is no pass here, is ended so by unittest itself.
+    unittest.case._ShouldStop = ()  # type: ignore[attr-defined]
+    for name in COMPARED:
+        original = getattr(unittest.TestCase, f"assert{name}")
+        setattr(unittest.TestCase, f"assert{name}", _with_probe(original, probe, name in NUMBERS))
+
+
+def _with_probe(original: Callable[..., Any], probe: Probe, numeric: bool) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def assertion(*args: Any, **kwargs: Any) -> Any:
+        values = (*args[1:3], *(kwargs[key] for key in ("first", "second") if key in kwargs))
+        odd = [probe.odd(value) for value in values]
+        if numeric:
+            for value in values:
+                probe.near(value)
+        result = original(*args, **kwargs)
+        if any(odd) and len(odd) == 2:
+            probe.refuse_near(odd, values)
+        return result
+
+    return assertion
