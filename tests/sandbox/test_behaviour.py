@@ -60,6 +60,24 @@ def test_a_sleeper_is_stopped_by_its_limit_with_half_a_second_to_spare(sandbox: 
     assert "in TestF.test_doubles" in result.stderr
 
 
+@ON_LINUX
+def test_a_program_that_waits_for_children_it_forgets_gets_no_more_time(sandbox: PooledSandbox) -> None:
+    body = """
+    import os, signal, time
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        for _ in range(4):
+            if os.fork() == 0:
+                end = time.monotonic() + 0.02
+                while time.monotonic() < end: pass
+                os._exit(0)
+        time.sleep(0.025)
+    """
+    result = sandbox.run(request(in_f(textwrap.dedent(body)), limits=Limits(wall_s=0.6, cpu_s=20)))
+    assert (result.verdict, result.detail) == (Verdict.TIMEOUT, "wall")
+    assert result.duration_ms < 600 + 900
+
+
 def test_a_busy_program_is_stopped_by_its_cpu_time(sandbox: PooledSandbox) -> None:
     result = sandbox.run(request(in_f("while True: pass"), limits=Limits(cpu_s=0.5)))
     assert (result.verdict, result.detail) == (Verdict.TIMEOUT, "cpu")

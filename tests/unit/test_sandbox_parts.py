@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import threading
 import time
@@ -62,6 +63,28 @@ def test_a_run_folder_is_closed_to_others_and_goes_away(tmp_path: Path) -> None:
         assert place.path.stat().st_mode & 0o777 == 0o700
         (place.path / "left").touch()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_folder_goes_away_whatever_the_program_made_of_it(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o755)
+    (kept / "file").touch()
+    with RunFolder(tmp_path, None, own_uid=False) as place:
+        (place.path / "link").symlink_to(kept)
+        (place.path / "a" / "b").mkdir(parents=True)
+        (place.path / "a" / "b" / "link").symlink_to(kept)
+        (place.path / "a" / "b").chmod(0)
+        (place.path / "a").chmod(0)
+        deep = os.open(place.path, os.O_RDONLY)
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=deep)
+            below = os.open("d", os.O_RDONLY, dir_fd=deep)
+            os.close(deep)
+            deep = below
+        os.close(deep)
+    assert list(tmp_path.iterdir()) == [kept]
+    assert kept.stat().st_mode & 0o777 == 0o755
+    assert (kept / "file").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from iterpref.codeflow.sandbox.child.confine import FIRST_OWN_UID
+from iterpref.codeflow.sandbox.child.workplace import remove
 from iterpref.errors import UserError
 from iterpref.schema import SourceFile
 
@@ -129,15 +128,11 @@ class RunFolder:
 
 def _remove(path: Path) -> None:
     """Removes whatever stands at `path`; follows no link, as the program may have put one there."""
-    try:
+    with contextlib.suppress(OSError):
         if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
         else:
-            shutil.rmtree(path)
-    except (OSError, RecursionError):
-        if os.geteuid() != 0:  # root needs no rights
-            subprocess.run(["chmod", "-R", "u+rwX", "--", str(path)], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["rm", "-rf", "--", str(path)], check=False, stderr=subprocess.DEVNULL)
+            remove(str(path))
 
 
 def _remove_files_of(uid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1 << 20)
@@ -84,6 +85,16 @@ def below(everyone: dict[int, Process], root: int) -> dict[int, Process]:
         found.update((pid, everyone[pid]) for pid in below)
         todo += below
     return found
+
+
+def forgets_children(pid: int) -> bool:
+    """Whether a process ignores the end of its children: the kernel then counts their CPU time nowhere."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            ignored = next((row for row in file if row.startswith(b"SigIgn:")), b"SigIgn: 0")
+    except OSError:
+        return False
+    return bool(int(ignored.split()[1], 16) >> (signal.SIGCHLD - 1) & 1)
 
 
 def waited_s(pid: int) -> float:

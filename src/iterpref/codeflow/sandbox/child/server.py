@@ -13,12 +13,11 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Collection
 
-from . import linux, wire, zygote
+from . import linux, wire, workplace, zygote
 from .supervisor import Watch, ZygoteGone
 from .walls import TIERS
 
@@ -71,7 +70,8 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
             watch.until_the_end()
             if watch.hung_up and limits["folder"]:
                 # Our parent may have been killed, and cannot clean up after the run any more.
-                shutil.rmtree(limits["folder"], ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    workplace.remove(limits["folder"])
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
             walls.renew()
             n_runs += 1

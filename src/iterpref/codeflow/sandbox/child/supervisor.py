@@ -121,8 +121,10 @@ class Watch:
             return "cpu"
         if self._use.grown_mb >= limits["memory_mb"]:
             return "memory"
-        # A program that had to wait for a core is not slow.
+        # A program that had to wait for a core is not slow, unless it was for children of its own that nobody counted.
         if elapsed - min(self._use.waited_s, elapsed * (1 - 1 / PATIENCE)) >= limits["wall_s"]:
+            return "wall"
+        if elapsed >= limits["wall_s"] and any(map(processes.forgets_children, processes.family(self._zygote))):
             return "wall"
         return "orphan" if os.getppid() != self._parent else ""
 
