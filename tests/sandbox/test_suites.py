@@ -207,6 +207,63 @@ def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> 
     assert result.verdict == Verdict.PASS, result.stderr
 
 
+ASKS = "import unittest\nfrom solution import f\n{imports}\nclass T(unittest.TestCase):\n    def test_a(self):\n        {asks}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "imports", "asks"),
+    [
+        (
+            {"solution.py": "import sys, types\nm = sys.modules['math'] = types.ModuleType('math')\n"
+                            "m.isclose = lambda *a: True\ndef f(): return 7\n"},
+            "import math", "self.assertTrue(math.isclose(f(), 2))",
+        ),
+        (
+            {"solution.py": "import statistics\nstatistics.mean = lambda x: 2\ndef f(): return 7\n"},
+            "from statistics import mean", "self.assertEqual(mean([f()]), 2)",
+        ),
+        (
+            {"solution.py": "def f(): return 7\n",
+             "unittest/mock.py": "class Mock:\n    def __call__(self, *a): pass\n    assert_called_once_with = __call__\n"},
+            "from unittest.mock import Mock", "m = Mock(); m(f()); m.assert_called_once_with(2)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_suite_compares_with_is_pythons_own(
+    sandbox: PooledSandbox, files: dict[str, str], imports: str, asks: str
+) -> None:
+    sources = tuple(SourceFile(name, text) for name, text in files.items())
+    result = sandbox.run(RunRequest(sources, suite(ASKS.format(imports=imports, asks=asks), 1)))
+    assert result.verdict in (Verdict.FAIL, Verdict.TAMPER), result.stderr
+
+
+def test_a_suite_may_ask_for_longer_messages_and_load_the_solution_in_every_way(sandbox: PooledSandbox) -> None:
+    tests = """
+    import contextlib, importlib, importlib.resources, io, pkgutil, runpy, unittest, unittest.util
+    import solution
+    unittest.TestCase.maxDiff = None
+    unittest.util._MAX_LENGTH = 5000
+    class T(unittest.TestCase):
+        def test_a(self):
+            for run in (lambda: runpy.run_module("solution", run_name="__main__"), lambda: runpy.run_module("shop")):
+                with contextlib.redirect_stdout(io.StringIO()) as printed:
+                    run()
+                self.assertEqual(printed.getvalue(), "main\\n")
+            self.assertEqual(importlib.reload(solution).f(1), 2)
+            self.assertEqual(pkgutil.get_data("shop", "data.txt"), b"hi")
+            self.assertEqual(importlib.resources.files("shop").joinpath("data.txt").read_text(), "hi")
+    """
+    files = {
+        "solution.py": GOOD + "if __name__ == '__main__': print('main')\n",
+        "shop/__init__.py": "",
+        "shop/__main__.py": "print('main')\n",
+        "shop/data.txt": "hi",
+    }
+    sources = tuple(SourceFile(name, text) for name, text in files.items())
+    result = sandbox.run(RunRequest(sources, suite(tests, 1)))
+    assert result.verdict == Verdict.PASS, result.stderr
+
+
 def test_every_subtest_runs_and_not_every_failure_is_told(sandbox: PooledSandbox) -> None:
     tests = """
     import unittest

@@ -6,10 +6,11 @@ from iterpref.codeflow.sandbox.child import landlock
 
 _EVERYWHERE = (
     "Suites and free-form asserts are judged in the program's own process: patched assertions, objects equal to everything "
-    "and forged frames are found; code that reads the expected values out of a frame, swaps unittest's objects in flight or "
-    "calls our collector is not. Function and stdin cases are judged outside.",
+    "and forged frames are found; code that reads the expected values out of a frame or of the suite, swaps unittest's "
+    "objects in flight, swallows a failure in a context manager of its own or calls our collector is not. Function and stdin "
+    "cases are judged outside.",
     "Memory and CPU time of all processes together are looked at every 50 ms, and what grows faster is only held by the "
-    "limit of each process.",
+    "limit of each process. Memory that several of them share counts once for each.",
     "Memory that the kernel takes on a program's behalf (pipes, sockets, page tables) is not counted.",
     "A program can slow its neighbours down: it shares their caches, memory bandwidth and disks.",
     "The clock, os.urandom and object addresses differ from run to run.",

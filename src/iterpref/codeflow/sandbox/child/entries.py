@@ -80,7 +80,7 @@ class Task:
 def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
     """Imports the test modules and runs all they hold."""
     tests = [file for file in task.files if file.is_test]
-    task.seals.add_named(codes[file.path] for file in tests)
+    task.seals.add_named((codes[file.path] for file in tests), {file.module.partition(".")[0] for file in task.files})
     if task.coverage is not None:
         task.coverage.start()
     try:
@@ -108,7 +108,7 @@ def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
 def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> None:
     """One test: the checks, in the namespace of the solution's first file."""
     checks = next(file for file in task.files if file.is_test)
-    task.seals.add_named([codes[checks.path]])
+    task.seals.add_named([codes[checks.path]], {file.module.partition(".")[0] for file in task.files})
     try:
         namespace = _solution(task)
     except BaseException as error:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from types import CodeType, ModuleType
+from types import CodeType, ModuleType, SimpleNamespace
 
 from . import checks
 from .lines import Coverage
@@ -64,7 +64,9 @@ class TaskImporter:
         } - self._files.keys()  # fmt: skip
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        file = self._files.get(name)
+        # Of a package of somebody else's, such as unittest, a task's file is no part.
+        own = path is None or any(str(folder).startswith(self._folder) for folder in path)
+        file = self._files.get(name) if own else None
         loader: Any = self  # import asks a loader for its methods, not for its class
         if file is not None:
             spec = ModuleSpec(name, loader, origin=file.path, is_package=file.is_package)
@@ -72,7 +74,7 @@ class TaskImporter:
             if file.is_package:
                 spec.submodule_search_locations = [os.path.dirname(file.path)]
             return spec
-        if name in self._folders:
+        if own and name in self._folders:
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [f"{self._folder}/{name.replace('.', '/')}"]
             return spec
@@ -97,6 +99,25 @@ class TaskImporter:
         """For `inspect` and tracebacks; a test's source is not to be had."""
         file = self._files[name]
         return None if file.is_test else file.text
+
+    def get_code(self, name: str) -> CodeType | None:
+        """For `runpy`."""
+        file = self._files[name]
+        return None if file.is_test else self._codes[file.path]
+
+    def get_filename(self, name: str) -> str:
+        return self._files[name].path
+
+    def get_data(self, path: str) -> bytes:
+        """For `pkgutil`; files beside the modules lie on the disk."""
+        with open(path, "rb") as file:
+            return file.read()
+
+    def get_resource_reader(self, name: str) -> Any:
+        """For `importlib.resources`."""
+        from importlib.readers import FileReader  # here: it takes milliseconds
+
+        return FileReader(SimpleNamespace(path=self.get_filename(name)))  # type: ignore[arg-type]
 
     def is_package(self, name: str) -> bool:
         return self._files[name].is_package

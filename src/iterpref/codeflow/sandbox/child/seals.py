@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import builtins
 import collections
+import contextlib
+import importlib
 import math
 import operator
 import re
@@ -17,8 +19,8 @@ import unittest.loader
 import unittest.result
 import unittest.suite
 import unittest.util
-from collections.abc import Collection, Iterable, Iterator
-from types import BuiltinFunctionType, CodeType, FunctionType
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from . import memory
 
@@ -36,8 +38,8 @@ HOOKS = frozenset(
 )
 # Modules whose functions tests compare with, where they name them; what a program may well replace is not among them.
 COMPARING = (
-    "cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "re", "statistics", "string",
-    "numpy", "numpy.linalg", "numpy.testing", "pandas", "pandas.testing",
+    "cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "math", "operator", "re",
+    "statistics", "string", "numpy", "numpy.linalg", "numpy.testing", "pandas", "pandas.testing",
 )  # fmt: skip
 
 
@@ -87,7 +89,7 @@ class Seals:
         own = tuple(own)
         self._judges = [_class_seal(item) for item in (unittest.TestCase, *own)]
         for module in (unittest, unittest.case, unittest.suite, unittest.loader, unittest.result, unittest.util):
-            self._judges.append(_Seal(module.__name__, vars(module)))
+            self._judges.append(_Seal(module.__name__, vars(module), _deciding(vars(module))))
             for item in list(vars(module).values()):
                 if isinstance(item, type) and item.__module__ == module.__name__:
                     self._judges.append(_class_seal(item))
@@ -111,7 +113,7 @@ class Seals:
             for cell in function.__closure__ or ()
         ]
         self._tests: list[_Seal] = []
-        self._named: list[_Seal] = []
+        self._named: list[tuple[ModuleType, _Seal]] = []
         self._own, self._classes = own, set(own)
         self._voice: tuple[Any, Any] = (None, None)
         self._near: memory.Image | None = None
@@ -128,15 +130,19 @@ class Seals:
         """What tells the outcomes: `collector` must keep speaking through `emit`."""
         self._voice = collector, emit
 
-    def add_named(self, codes: Iterable[CodeType]) -> None:
-        """Seals what the suite's code names of the modules that it may compare with, before any code of the task runs."""
+    def add_named(self, codes: Iterable[CodeType], own: Collection[str]) -> None:
+        """Seals what the suite's code names of the modules that it may compare with, before any code of the task runs.
+        `own`: modules of the task, which may well have such a name."""
         names = {name for code in codes for part in _nested(code) for name in part.co_names}
         for label in COMPARING:
-            module = sys.modules.get(label)
-            # Not by `getattr`: numpy imports some of its parts when they are asked for.
-            known = [name for name in names if callable(vars(module).get(name))] if module is not None else []
-            if known:
-                self._named.append(_Seal(label, vars(module), known))
+            parts = label.split(".")
+            if parts[0] in own or (label not in names and not names.issuperset(parts)):
+                continue
+            with contextlib.suppress(ImportError):
+                module = importlib.import_module(label)
+                # Not by `getattr`: numpy imports some of its parts when they are asked for.
+                known = [name for name in names if callable(vars(module).get(name))]
+                self._named.append((module, _Seal(label, vars(module), known)))
 
     def add_tests(self, classes: Iterable[type], own_equalities: bool, strangers: Collection[str] = ()) -> str:
         """Seals the methods of the suite's own classes, once they are loaded. Returns the name of one that is not the
@@ -199,7 +205,12 @@ class Seals:
         collector, emit = self._voice
         if collector is not None and collector._emit is not emit:
             return "Collector._emit"
-        return next((found for seal in self._named if (found := seal.broken())), "") if everything else ""
+        for module, seal in self._named if everything else ():
+            if sys.modules.get(seal.label) is not module:
+                return f"sys.modules[{seal.label!r}]"
+            if found := seal.broken():
+                return found
+        return ""
 
     def _far_broken(self) -> str:
         return next((found for seal in self._rest if (found := seal.broken())), "") or self._changed_body()
@@ -224,7 +235,12 @@ class Seals:
 
 
 def _class_seal(item: type, names: Iterable[str] | None = None) -> _Seal:
-    return _Seal(item.__qualname__, vars(item), names, item)
+    return _Seal(item.__qualname__, vars(item), _deciding(vars(item)) if names is None else names, item)
+
+
+def _deciding(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of a part of unittest without its numbers, which say how long a message may be (`maxDiff`)."""
+    return [name for name, item in namespace.items() if type(item) not in (int, bool)]
 
 
 def _innermost(value: Any) -> Any:
