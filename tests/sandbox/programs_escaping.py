@@ -111,6 +111,10 @@ OTHERS = {
     "kills us": Program(in_f("import os\ntry: os.kill(@PID@, 9)\nexcept OSError: pass"), PASS, kinds=(SUITE,)),
     "takes its parent's limits": denied("import os, resource\nresource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))"),
     "slows its parent down": denied("import os\nos.setpriority(os.PRIO_PROCESS, os.getppid(), 19)"),
+    "asks for a core of its own": denied(
+        "import os, resource\nassert resource.getrlimit(resource.RLIMIT_RTPRIO) == resource.getrlimit(resource.RLIMIT_NICE) == (0, 0)\n"
+        "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))"
+    ),
     "raises its own limits": Program(
         in_f("import resource\nfor kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_CPU):\n"
              "    try: resource.setrlimit(kind, (1 << 40, 1 << 40))\n    except (ValueError, OSError): continue\n"

@@ -128,6 +128,9 @@ ODD = {
     "kills its own child": Program(
         in_f("import subprocess\nc = subprocess.Popen(['sleep', '60'])\nc.kill()\nassert c.wait() == -9"), PASS
     ),
+    "a child ends by an exception": Program(
+        "import os\nif os.fork() == 0: raise ValueError\nassert os.wait()[1] == 256\n" + GOOD, PASS, kinds=(SUITE, STDIO)
+    ),
     "forks, and both go on": Program(in_f("import os\nos.fork()"), PASS, kinds=IN_PROCESS),
     "vfork again and again": Program(
         in_f("import os\nfor _ in range(20): os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)"), PASS

@@ -48,6 +48,8 @@ def set_limits(config: dict[str, Any], base_mb: int, processes: int | None) -> N
     if linux.ON_LINUX:  # macOS accepts an address space limit and does not keep it
         limits[resource.RLIMIT_AS] = (base_mb + config["memory_mb"]) * mb
         limits[resource.RLIMIT_MEMLOCK] = mb
+        # Where the machine lets its users come before all others, a program could keep us off a core.
+        limits[resource.RLIMIT_RTPRIO] = limits[resource.RLIMIT_NICE] = 0
     if processes is not None:
         limits[resource.RLIMIT_NPROC] = processes
     for kind, value in limits.items():
@@ -60,7 +62,7 @@ def set_limits(config: dict[str, Any], base_mb: int, processes: int | None) -> N
 # Asked once, before the fork.
 HARD = {
     kind: resource.getrlimit(kind)[1]
-    for name in ("CPU", "FSIZE", "CORE", "NOFILE", "AS", "MEMLOCK", "NPROC")
+    for name in ("CPU", "FSIZE", "CORE", "NOFILE", "AS", "MEMLOCK", "NPROC", "RTPRIO", "NICE")
     if (kind := getattr(resource, f"RLIMIT_{name}", None)) is not None
 }
 

@@ -106,7 +106,8 @@ def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
 
     def emit(*fields: str) -> None:
         if getpid() != owner:
-            leave(0)  # a child that the task forked, and that ran back into us
+            # A child that the task forked, and that ran back into us; with an exception it ends as it would anywhere.
+            leave(1 if fields[0] == ABORT else 0)
         payload = b"\0".join([f.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00") for f in fields])
         frame = token + len(payload).to_bytes(4, "big") + payload
         while frame:
