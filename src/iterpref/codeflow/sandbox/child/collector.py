@@ -63,7 +63,7 @@ class Collector:
         self._silent = False
         self._started = 0.0
         self._left = MOST_TEXT
-        self._subtests: list[bool] = []  # those of the running test that did not pass: whether they failed
+        self._subtests = [0, 0]  # those of the running test that raised, and that failed
         seals.add_voice(self, emit)
 
     def be_silent(self) -> None:
@@ -81,7 +81,7 @@ class Collector:
         return f"{module}{type(test).__qualname__}.{method}"
 
     def startTest(self, test: Any) -> None:
-        self._subtests = []
+        self._subtests = [0, 0]
         self._emit(wire.START, self.name(test))
         self._started = perf_counter()
 
@@ -113,8 +113,8 @@ class Collector:
             return
         error = err[1]
         failed = issubclass(type(error), test.failureException)
-        self._subtests.append(failed)
-        if self._subtests.count(failed) > MOST_SUBTESTS and not issubclass(type(error), SystemExit):
+        self._subtests[failed] += 1
+        if self._subtests[failed] > MOST_SUBTESTS and not issubclass(type(error), SystemExit):
             return
         if not failed:
             self.addError(test, err)
