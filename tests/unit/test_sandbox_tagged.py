@@ -9,6 +9,7 @@ import enum
 import fractions
 import json
 import math
+import re
 import types
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iterpref.codeflow.sandbox.child.tagged import MAX_CHARS, Opaque, TooLarge, decode, encode
-from iterpref.codeflow.sandbox.compare import Values
+from iterpref.codeflow.sandbox.compare import Truth, Values
 
 PLAIN = (
     st.none()
@@ -171,6 +172,21 @@ def test_an_object_that_lies_about_its_class_is_opaque() -> None:
 def test_a_repr_is_short_or_missing(answer: str) -> None:
     kind = type("Odd", (), {"__repr__": lambda self: eval(answer)})
     assert len(through(kind()).text) <= 200
+
+
+def test_what_is_opaque_says_whether_it_is_true() -> None:
+    class Empty:
+        def __len__(self) -> int:
+            return 0
+
+    class Silent:
+        def __bool__(self) -> bool:
+            raise ValueError
+
+    told = [through(value).truth for value in (re.match("a", "ab"), Empty(), Silent())]
+    assert told == [True, False, None]
+    wanted = [Values("equal")(through(re.match("a", "ab")), Truth(value)) for value in (True, False)]
+    assert [bool(message) for message in wanted] == [False, True]
 
 
 def test_iterators_and_functions_are_opaque() -> None:

@@ -47,11 +47,9 @@ class Values:
     def __call__(self, value: Any, expected: Any) -> str:
         try:
             if isinstance(expected, Truth):
-                return (
-                    ""
-                    if not isinstance(value, Opaque) and bool(value) is expected.value
-                    else f"expected a {expected.value} value, got {_show(value)}"
-                )
+                # An object of no plain type, such as what `re.match` returns, is true or not all the same.
+                truth = value.truth if isinstance(value, Opaque) else bool(value)
+                return "" if truth is expected.value else f"expected a {expected.value} value, got {_show(value)}"
             if isinstance(expected, Close):
                 # What is no number raises.
                 near = math.isclose(value, expected.value, rel_tol=expected.rel_tol, abs_tol=expected.abs_tol)

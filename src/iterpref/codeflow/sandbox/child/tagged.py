@@ -1,7 +1,8 @@
 """Values as tagged plain data: what a call returned leaves the sandbox as JSON, and no object of the program's with it.
 
 A value becomes `[tag, payload]`. The type is asked of the object's real class only, and the content of the built-in base
-class's own methods: nothing that the program defined is called, apart from one guarded `repr` of what cannot be sent.
+class's own methods: nothing that the program defined is called, apart from one guarded `repr` and one guarded `bool` of
+what cannot be sent.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ class Digest:
 
 
 class Opaque:
-    """What came of an object that is no plain data: the name of its class, and how it called itself."""
+    """What came of an object that is no plain data: the name of its class, how it called itself, and whether it is true,
+    or None where it would not say."""
 
-    def __init__(self, kind: str, text: str) -> None:
-        self.kind, self.text = kind, text
+    def __init__(self, kind: str, text: str, truth: bool | None = None) -> None:
+        self.kind, self.text, self.truth = kind, text, truth
 
     def __repr__(self) -> str:
         return self.text or f"<{self.kind}>"
@@ -109,7 +111,7 @@ class _Encoder:
                 tagged = handler(self, value, depth)
                 return tagged if base is kind or base in _OWN_NAMES else ["sub", [_name(kind), tagged]]
         self.pay(REPR_CHARS)
-        return ["other", [_name(kind), _safe_repr(value)]]
+        return ["other", [_name(kind), _safe_repr(value), _safe_truth(value)]]
 
     def library(self, value: Any, kind: type, depth: int) -> list[Any] | None:
         # Another thread may be importing them just now: then no value of theirs is there yet.
@@ -224,6 +226,13 @@ def _safe_repr(value: Any) -> str:
         return text[:REPR_CHARS] if type(text) is str else ""
     except Exception:
         return ""
+
+
+def _safe_truth(value: Any) -> bool | None:
+    try:
+        return bool(value)
+    except Exception:
+        return None
 
 
 def decode(tagged: Any) -> Any:
@@ -383,6 +392,7 @@ _AROUND: dict[str, tuple[type, Any]] = {
     "userlist": (list, collections.UserList),
     "userstring": (str, collections.UserString),
 }
+_AS_TRUTH = {"True": True, "False": False}
 _ATOMS: dict[str, Any] = {
     "none": lambda payload: None,
     "ellipsis": lambda payload: Ellipsis,
@@ -398,6 +408,6 @@ _ATOMS: dict[str, Any] = {
     "datetime": datetime.datetime.fromisoformat,
     "time": datetime.time.fromisoformat,
     "timedelta": lambda payload: datetime.timedelta(*payload),
-    "other": lambda payload: Opaque(str(payload[0]), str(payload[1])),
+    "other": lambda payload: Opaque(str(payload[0]), str(payload[1]), _AS_TRUTH.get(str(payload[2]))),
     "digest": lambda payload: Digest(str(payload[0]), str(payload[1]), int(payload[2])),
 }
