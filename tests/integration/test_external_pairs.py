@@ -91,6 +91,17 @@ def test_a_newcomers_mistake_ends_with_one_sentence(
         assert word in message
 
 
+def test_pairs_beyond_the_models_last_position_are_told_before_their_log_probs_are_made(
+    place: Path, command: Command
+) -> None:
+    rows = [{"prompt": f"p{i}", "chosen": "x = 1\n" * 2000, "rejected": "x = 1\n" * 1999 + "x = 2\n"} for i in range(9)]
+    (place / "long.json").write_text(json.dumps(rows))
+    overrides = ("pairs=long.json", "data.max_completion_tokens=20000", "paths.data=long", "paths.run=long_run")
+    message = command("train", *SMALL, *overrides, code=2)
+    assert "but tiny ends at 4096: lower data.max_prompt_tokens and data.max_completion_tokens" in message
+    assert not list((place / "long/reference").glob("*/manifest.json"))
+
+
 def test_an_export_opens_in_datasets_and_comes_back_the_same(place: Path, command: Command) -> None:
     from datasets import load_dataset
 

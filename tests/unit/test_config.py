@@ -149,6 +149,10 @@ def test_nan_is_refused_by_every_number(key: str) -> None:
         ({"problems__source": "jsonl"}, r"add problems\.path=FILE\.jsonl"),
         ({"problems__path": "a.jsonl"}, r"problems\.path has no effect with problems\.source=bank: use problems=jsonl"),
         ({"generate__name": "openai"}, r"generate=openai needs the model's name: add generate\.model=NAME"),
+        (
+            {"generate__name": "openai", "generate__model": "x", "generate__base_url": "localhost:8000/v1"},
+            r"generate\.base_url=localhost:8000/v1 is no address: .* as in http://localhost:8000/v1",
+        ),
         ({"generate__name": "replay"}, r"generate=replay needs the model's name"),
         (
             {"generate__name": "vllm", "generate__model": "x", "generate__concurrency": 99},

@@ -58,6 +58,9 @@ def codeflow_rules(c: Config) -> list[tuple[bool, str]]:
         (c.pairs.judge and c.pairs.source == "external",
          f"pairs.judge=true judges pairs out of debugging histories: leave it out with pairs={c.pairs.path}"),
         *nameless,
+        *((bool(r.base_url) and not str(r.base_url).startswith(("http://", "https://")),
+           f"{_place(role)}.base_url={r.base_url} is no address: give it with its beginning, as in http://localhost:8000/v1")
+          for role, r in roles.items()),
         (g.name in LOCAL and g.model is not None,
          f"generate.model has no effect with generate={g.name}, whose model the group model= names: "
          f"say model=pretrained model.path={g.model}"),

@@ -26,7 +26,7 @@ from iterpref.data.stages import Prepared, prepare
 from iterpref.devices import autocast, resolve_device, resolve_precision
 from iterpref.errors import UserError
 from iterpref.losses import loss_terms
-from iterpref.models.policy import load_model, resolve_attention
+from iterpref.models.policy import check_model, load_model, resolve_attention
 from iterpref.models.source import weights_key
 from iterpref.schema import SPLITS, Example
 
@@ -53,7 +53,7 @@ class CodeFlowDataModule(L.LightningDataModule):
         table = read_examples(self.config, prepared)
         self.device = resolve_device(self.config.trainer)
         self.collate = batch_maker(self.config, prepared.model, self.device)
-        self._longest = int((table.prompt_lengths + np.maximum(table.chosen_lengths, table.rejected_lengths)).max())
+        self._longest = _longest(table)
         examples: ExampleTable | Referenced = table
         if self.config.reference == "cached":
             cache = find_reference(self.config, prepared, table)
@@ -146,17 +146,27 @@ def _reference_key(config: Config, prepared: Prepared, examples: Sequence[Exampl
     return reference_key(examples, weights_key(prepared.model), arithmetic)
 
 
+def _longest(examples: ExampleTable) -> int:
+    """Positions of the longest sequence, prompt and completion, in tokens."""
+    return int(
+        (examples.prompt_lengths + np.maximum(examples.chosen_lengths, examples.rejected_lengths)).max(initial=0)
+    )
+
+
 def find_reference(config: Config, prepared: Prepared, examples: Sequence[Example]) -> Artifact | None:
     return find(prepared.data / "reference", _reference_key(config, prepared, examples))
 
 
-def build_reference(config: Config, prepared: Prepared, examples: Sequence[Example]) -> Artifact:
+def build_reference(config: Config, prepared: Prepared, examples: ExampleTable) -> Artifact:
     """Per-token log-probs of the frozen start model for these examples, computed once."""
     device = resolve_device(config.trainer)
 
     def open_model() -> Any:
         attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
-        return load_model(prepared.model, config.model, attention).to(device).eval()
+        model = load_model(prepared.model, config.model, attention)
+        # Before the pass over all pairs, whose log-probs beyond the model's last position would be wrong.
+        check_model(model, config.model, config.data.packing, _longest(examples))
+        return model.to(device).eval()
 
     context = partial(autocast, device, resolve_precision(config.trainer, device))
     return reference_stage(
