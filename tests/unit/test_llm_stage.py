@@ -149,6 +149,17 @@ def test_a_cache_alone_gives_the_same_data_set_again(tmp_path, serve) -> None:
         build(tmp_path / "d", server, name="replay", cache="nowhere.sqlite")
 
 
+def test_a_replay_that_lacks_answers_does_not_stand_in_for_the_run_that_asks(tmp_path, serve) -> None:
+    server = serve()
+    build(tmp_path / "a", server)
+    holes = build(tmp_path / "b", server, name="replay", cache=str(tmp_path / "a" / "answers.sqlite"), temperature=0.5)
+    assert {t.detail for t in rows(holes).values()} == {"not_in_cache"}
+    asked = build(tmp_path / "b", server, temperature=0.5)
+    assert asked.fingerprint != holes.fingerprint
+    assert "refused" not in {t.status for t in rows(asked).values()}
+    assert digest(asked) == digest(build(tmp_path / "c", server, temperature=0.5))
+
+
 def test_a_run_that_is_extended_pays_only_for_what_is_new(tmp_path, serve) -> None:
     server = serve()
     build(tmp_path, server, TASKS[:2])

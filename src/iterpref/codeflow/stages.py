@@ -5,6 +5,7 @@ A stage's key covers everything that its result depends on, so that a changed ru
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from typing import Any
 from iterpref.artifacts import Artifact, Rows, building, find, fingerprint, publish
 from iterpref.codeflow.debugging import Debugging
 from iterpref.codeflow.generate import Generator, Online
+from iterpref.codeflow.generate.replay import NOT_IN_CACHE
 from iterpref.codeflow.quality import fit_problems
 from iterpref.codeflow.sandbox.protocol import Limits, Sandbox
 from iterpref.codeflow.statistics import Counts
@@ -21,6 +23,8 @@ from iterpref.codeflow.store import TrajectoryStore
 from iterpref.config import DebugConfig
 from iterpref.errors import UserError
 from iterpref.schema import Problem, Statistic, Timing, Trajectory
+
+log = logging.getLogger(__name__)
 
 
 def trajectories_stage(
@@ -63,12 +67,20 @@ def _build_trajectories(
 ) -> Artifact:
     store = TrajectoryStore(folder / f".{key}.sqlite")
     try:
+        store.forget(NOT_IN_CACHE)  # of a replay that was killed
         drops: Counter[str] = Counter()
         kept = list(problems)
         if config.verify_reference:
             kept = fit_problems(problems, sandbox, limits, config, store, drops)
         lost = Debugging(generator, sandbox, limits, config, seed, store, spender=key).run(kept)
         counts = Counts(config.max_refinements)
+        stage = key
+        if holes := store.ended_by(NOT_IN_CACHE):
+            # What a replay could not find is no result of the run that asks, and must not stand in its place.
+            stage = fingerprint(key, NOT_IN_CACHE)
+            log.warning(
+                "%d trajectories end with a request that the cache of answers lacks: generate=openai asks it", holes
+            )
 
         def manifest() -> dict[str, Any]:
             return {
@@ -83,12 +95,12 @@ def _build_trajectories(
 
         # Durations differ from run to run, so they live apart from the records that must not; the stage is finished
         # with its records, which therefore come last.
-        publish(folder / "timings", key, {"timings": (Timing, store.timings())}, {"stage": "timings"})
+        publish(folder / "timings", stage, {"timings": (Timing, store.timings())}, {"stage": "timings"})
         tables: dict[str, Rows] = {
             "trajectories": (Trajectory, map(counts.see, store.finished())),
             "statistics": (Statistic, counts.statistics()),  # a generator, which begins when all have been seen
         }
-        artifact = publish(folder, key, tables, manifest)
+        artifact = publish(folder, stage, tables, manifest)
     finally:
         store.close()
         sandbox.close()

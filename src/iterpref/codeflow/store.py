@@ -20,6 +20,12 @@ _TABLES = (
     "checks (task_id TEXT PRIMARY KEY, outcome TEXT NOT NULL)",
 )
 _PAGE = 256  # rows read at once
+_ENDED_BY = "instr(trajectory, ?) > 0"
+
+
+def _detail(detail: str) -> str:
+    """As it stands in a finished record; within its texts a quote has a backslash in front of it."""
+    return f'"detail": {json.dumps(detail)}'
 
 
 def as_os_error(error: sqlite3.OperationalError, path: Path) -> Exception:
@@ -91,6 +97,14 @@ class TrajectoryStore:
         while rows := self._run(query, (last, _PAGE)):
             yield from (Trajectory.from_dict(json.loads(text)) for _, text in rows)
             last = rows[-1][0]
+
+    def ended_by(self, detail: str) -> int:
+        """Finished trajectories that ended for this reason."""
+        return int(self._run(f"SELECT COUNT(*) FROM finished WHERE {_ENDED_BY}", (_detail(detail),))[0][0])
+
+    def forget(self, detail: str) -> None:
+        """Makes them unfinished again."""
+        self._run(f"DELETE FROM finished WHERE {_ENDED_BY}", (_detail(detail),))
 
     def add_check(self, task_id: str, outcome: dict[str, object]) -> None:
         self._run("INSERT OR REPLACE INTO checks VALUES (?, ?)", (task_id, json.dumps(outcome)))

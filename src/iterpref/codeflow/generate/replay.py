@@ -9,6 +9,8 @@ from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.generate.chat import ChatParams, Completion, Message, RequestRefused, request_key
 from iterpref.errors import UserError
 
+NOT_IN_CACHE = "not_in_cache"
+
 
 class ReplayBackend:
     """`model`'s answers in the cache at `path`. Raises `UserError` when there is no such file."""
@@ -26,7 +28,7 @@ class ReplayBackend:
         """The stored answer; a request that is not there is refused, and so ends its own row."""
         found = self._cache.get(request_key(self.model, messages, params, attempt))
         if found is None:
-            raise RequestRefused("not_in_cache", f"no answer of {self.model} to this request")
+            raise RequestRefused(NOT_IN_CACHE, f"no answer of {self.model} to this request")
         return found
 
     async def close(self) -> None:
