@@ -216,6 +216,7 @@ def test_what_is_not_read_and_what_is_repeated_is_said(tmp_path: Path, caplog: p
     ]
     stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
     assert "'system' is not read" in caplog.text
+    assert "pairs.columns.system=system reads it" in caplog.text
     assert "in 4 of 4 rows both answers begin with the whole prompt" in caplog.text
 
 

@@ -163,6 +163,24 @@ def test_columns_have_the_names_that_are_given() -> None:
     )
 
 
+def test_a_column_of_its_own_may_hold_the_system_turn() -> None:
+    row = {"system": "Be brief.", "question": "What is 2 + 2?", "chosen": "4", "rejected": "5"}
+    columns = PairColumnsConfig("question", system="system")
+    turns = [turn("system", "Be brief."), ASK]
+    assert read_preference(row, columns) == read(turns, "4", "5")
+    assert read_preference({**row, "question": [ASK]}, columns) == read(turns, "4", "5")
+    for empty in (None, "", " "):
+        assert read_preference({**row, "system": empty}, columns) == SIMPLE
+    for wrong, words in ((turns[:1], "'system' is .*: a text was expected"), ("\ud800", "'system' has")):
+        with pytest.raises(NoPair, match=words):
+            read_preference({**row, "system": wrong}, columns)
+    with pytest.raises(NoPair, match="turn 2 of the prompt is of system behind system"):
+        read_preference({**row, "question": turns}, columns)
+    del row["system"]
+    with pytest.raises(NoPair, match="there is no 'system'"):
+        read_preference(row, columns)
+
+
 @pytest.mark.parametrize(
     ("chosen", "rejected", "as_read"),
     [

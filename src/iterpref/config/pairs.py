@@ -18,6 +18,7 @@ class PairColumnsConfig:
     )
     chosen: str = option("chosen", "column of the preferred answer")
     rejected: str = option("rejected", "column of the other answer")
+    system: str | None = option(None, "column of what the system turn before the prompt says; null: none")
 
 
 @dataclass

@@ -28,6 +28,8 @@ def check_rules(config: Config) -> None:
         (len({c.pairs.columns.prompt, c.pairs.columns.chosen, c.pairs.columns.rejected}) < 3,
          f"pairs.columns.prompt={c.pairs.columns.prompt}, chosen={c.pairs.columns.chosen} and rejected={c.pairs.columns.rejected} "
          "name one column twice: a pair needs three"),
+        (c.pairs.columns.system in (c.pairs.columns.prompt, c.pairs.columns.chosen, c.pairs.columns.rejected) and c.pairs.columns.system is not None,
+         f"pairs.columns.system={c.pairs.columns.system} is the column of another text of the pair: leave it out where turns hold the system's own"),
         (c.pairs.source == "external" and c.pairs.validation_share + c.pairs.test_share >= 1,
          f"pairs.validation_share={c.pairs.validation_share} and pairs.test_share={c.pairs.test_share} leave nothing to train on: lower them"),
         (c.model.source == "pretrained" and not c.model.path,

@@ -124,14 +124,17 @@ def _wanted(table: Table, config: PairsConfig) -> list[str] | None:
     first = next((row for _, row in table.rows(None) if not isinstance(row, BadRow)), None)
     if first is not None:
         _check_columns(first, config.columns, table.place)
-        beside = [n for n in _BESIDE_PROMPT if first.get(n) and n != config.columns.prompt]
+        beside = [n for n in _BESIDE_PROMPT if first.get(n) and n not in (config.columns.prompt, config.columns.system)]
         if beside:
-            log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt",
-                        config.path, " and ".join(f"'{n}'" for n in beside))  # fmt: skip
+            remedy = next((f": pairs.columns.system={n} reads it" for n in beside if n.startswith("system")), "")
+            log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt%s",
+                        config.path, " and ".join(f"'{n}'" for n in beside), remedy)  # fmt: skip
     if table.columns is None:
         return None
     c = config.columns
-    return [n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, "split", "turns", *IMAGES, *_OURS)]
+    return [
+        n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, c.system, "split", "turns", *IMAGES, *_OURS)
+    ]
 
 
 def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
@@ -151,6 +154,11 @@ def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) 
                 f"{place} has no column '{column}'{nearest(column, row)}; it has {there}{hint}. "
                 f"Say which one it is: pairs.columns.{name}=NAME"
             )
+    if columns.system is not None and columns.system not in row:
+        raise UserError(
+            f"{place} has no column '{columns.system}'{nearest(columns.system, row)}; it has {there}. Say which one it is: "
+            "pairs.columns.system=NAME, or null"
+        )
     if columns.prompt is not None and columns.prompt not in row:
         # Turns tell where the prompt ends; of two texts that begin alike nothing does, and some other column may be it.
         turns = isinstance(row[columns.chosen], (list, dict))

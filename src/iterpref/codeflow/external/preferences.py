@@ -60,6 +60,7 @@ def read_preference(row: dict[str, Any], columns: PairColumnsConfig) -> Preferen
     else:
         assert not isinstance(rejected, str)
         turns, chosen, rejected = _split_turns(prompt, chosen, rejected, columns)
+    turns = [*_system(row, columns.system), *turns]
     _check_turns(turns)
     text, messages = _flat(turns)
     for name, value in ((columns.prompt or "prompt", text), (columns.chosen, chosen), (columns.rejected, rejected)):
@@ -67,6 +68,17 @@ def read_preference(row: dict[str, Any], columns: PairColumnsConfig) -> Preferen
             raise NoPair(f"'{name}' is empty")
         check_text(name, value)
     return Preference(text, messages, _newlines(chosen, rejected), _newlines(rejected, chosen))
+
+
+def _system(row: dict[str, Any], name: str | None) -> list[Message]:
+    """The turn in a column of its own; null or an empty text: none."""
+    if name is None:
+        return []
+    said = row.get(name) or ""
+    if name not in row or not isinstance(said, str):
+        raise NoPair(f"'{name}' is {said!r:.60}: a text was expected" if said else f"there is no '{name}'")
+    check_text(name, said)
+    return [Message("system", said)] if said.strip() else []
 
 
 def _side(row: dict[str, Any], name: str) -> str | list[Message]:
