@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iterpref.codeflow.sandbox.child.tagged import MAX_CHARS, Opaque, TooLarge, decode, encode
+from iterpref.codeflow.sandbox.child.tagged import MAX_CHARS, Opaque, TooLarge, encode
+from iterpref.codeflow.sandbox.child.untagged import decode
 from iterpref.codeflow.sandbox.compare import Truth, Values
 
 PLAIN = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from iterpref.codeflow.sandbox.child import tagged, wire
+from iterpref.codeflow.sandbox.child import tagged, untagged, wire
 from iterpref.codeflow.sandbox.protocol import TestOutcome
 from iterpref.codeflow.sandbox.report import clean
 
@@ -78,7 +78,7 @@ def _value_of(text: str) -> Any:
     try:
         if text.count("[") + text.count("{") > tagged.MAX_CHARS:  # each costs us many times its own size
             raise ValueError("more brackets than a value may have characters")
-        return tagged.decode(json.loads(text))
+        return untagged.decode(json.loads(text))
     except Exception as error:
         return tagged.Opaque("value", f"<a value that cannot be read: {type(error).__name__}: {error!s:.200}>")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import fingerprint
-from iterpref.codeflow.sandbox.child import tagged
+from iterpref.codeflow.sandbox.child import tagged, untagged
 from iterpref.codeflow.sandbox.protocol import RunRequest, Sandbox
 from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
@@ -105,5 +105,5 @@ def _encode(value: Any) -> Any:
 
 
 def _from_row(row: dict[str, Any]) -> evalplus.Reference:
-    values = tuple(tagged.decode(value) for value in row["values"])
+    values = tuple(untagged.decode(value) for value in row["values"])
     return evalplus.Reference(values, tuple(row["kept"]), row["cpu_s"])

@@ -17,7 +17,7 @@ import unittest
 from collections.abc import Callable
 from time import perf_counter
 
-from . import tagged, wire
+from . import tagged, untagged, wire
 from .collector import flush, microseconds_since
 
 TYPE_CHECKING = False
@@ -153,7 +153,7 @@ def run_calls(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
             if kind == "expression":
                 value = eval(compile(call, "<call>", "eval", dont_inherit=True), namespace)
             else:
-                value = function(*tagged.decode(call))  # type: ignore[misc]
+                value = function(*untagged.decode(call))  # type: ignore[misc]
             # Encoded while a failure of it is still this call's own.
             try:
                 text = dumps(encode(value, min(left, tagged.MAX_CHARS)))
