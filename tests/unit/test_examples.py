@@ -100,10 +100,12 @@ def test_examples_are_equal_when_their_numbers_are(make_examples: Make) -> None:
 
 
 def test_runs_of_several_seeds_share_a_sample_that_has_a_seed_of_its_own(
-    stored: tuple[list[Example], ExampleTable], monkeypatch: pytest.MonkeyPatch
+    stored: tuple[list[Example], ExampleTable], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(datamodule, "open_examples", lambda path, cache: stored[1])
-    prepared = Prepared(Path(), None, Artifact(Path(), {}), Artifact(Path(), {}), Path())
+    tokens = Artifact(tmp_path, {})
+    tokens.table("tokens").touch()
+    prepared = Prepared(Path(), None, tokens, tokens, Path())
 
     def chosen(seed: int, sample_seed: int | None) -> list[str]:
         config = Config(seed=seed)
