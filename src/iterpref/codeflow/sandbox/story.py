@@ -13,23 +13,12 @@ from iterpref.codeflow.sandbox.report import clean
 
 # What the collector says of the four forms of tests. A program that judges its own values has found out how to speak in
 # the collector's name.
-INSIDE = frozenset(
-    {
-        wire.READY,
-        wire.COMPILE,
-        wire.ABORT,
-        wire.EXIT,
-        wire.START,
-        wire.STOP,
-        wire.PASS,
-        wire.FAIL,
-        wire.ERROR,
-        wire.SKIP,
-    }
-    | {wire.TAMPER, wire.CANARIES, wire.DONE}
-)
-CALLS = INSIDE - {wire.PASS, wire.FAIL, wire.SKIP, wire.TAMPER} | {wire.VALUE}
-PROGRAM = frozenset({wire.READY, wire.COMPILE, wire.ABORT})
+INSIDE = frozenset((
+    wire.READY, wire.COMPILE, wire.ABORT, wire.EXIT, wire.START, wire.STOP, wire.PASS, wire.FAIL, wire.ERROR, wire.SKIP, wire.TAMPER,
+    wire.CANARIES, wire.DONE,
+))  # fmt: skip
+CALLS = INSIDE - {wire.PASS, wire.FAIL, wire.SKIP, wire.TAMPER} | {wire.VALUE}  # whose values are judged here
+PROGRAM = frozenset({wire.READY, wire.COMPILE, wire.ABORT})  # whose output is
 
 NAME_CHARS = 300  # of a test, an exception's class or a reason: programs choose them
 MAX_US = 10**12  # of one test: eleven days
