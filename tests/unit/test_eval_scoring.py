@@ -140,6 +140,21 @@ def test_a_task_whose_package_is_absent_is_not_run_and_in_no_rate(tmp_path: Path
     assert "| tasks run | 2 of 3 |" in text
 
 
+def test_expected_values_of_every_kind_are_read_again(tmp_path: Path, sandbox: PooledSandbox) -> None:
+    """An object of no plain type, text, numbers: kept by one command, and the same for the next."""
+    for returned in ("re.match('a', 'a')", "iter([1])", "x", "[x, {x: (x, None)}]"):
+        rows = [plus_row("Mbpp/1", f"import re\ndef f(x):\n    return {returned}\n", [[2]], [[3], ["a"]])]
+        cache = tmp_path / str(len(returned))
+        known = []
+        for _ in range(2):
+            benchmark: Any = built(tmp_path, "mbpp_plus", rows)
+            benchmark.get_ready(list(benchmark.tasks.values()), sandbox, cache)
+            known.append(
+                repr({key: [getattr(v, "__dict__", v) for v in r.values] for key, r in benchmark._known.items()})
+            )
+        assert known[0] == known[1]
+
+
 def test_verdicts_that_came_with_the_samples_are_compared_with_ours(tmp_path: Path, sandbox: PooledSandbox) -> None:
     benchmark = built(tmp_path, "mbpp_plus", FAMILIES["mbpp_plus"])
     (task,) = benchmark.tasks.values()

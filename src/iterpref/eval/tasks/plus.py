@@ -45,7 +45,7 @@ class Plus(Benchmark[PlusTask]):
 
     def get_ready(self, tasks: Sequence[PlusTask], sandbox: Sandbox, cache: Path) -> None:
         """Runs the references whose values are not in `cache` yet; a killed run goes on with the next one."""
-        name = fingerprint(self.origin.sha256, environment(self.packages))
+        name = fingerprint(self.origin.sha256, environment(self.packages), tagged.FORMAT)
         with Ledger(cache / "expected" / f"{name}.jsonl") as ledger:
             for row in ledger.rows():
                 self._known[row["task_id"], row["part"]] = _from_row(row)
@@ -100,7 +100,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tagged.Digest):
         return ["digest", [value.kind, value.sha256, value.n_chars]]
     if isinstance(value, tagged.Opaque):
-        return ["other", [value.kind, value.text]]
+        return ["other", [value.kind, value.text, value.truth]]
     return tagged.encode(value, 64 << 20)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+FORMAT = 2  # of tagged values that are kept in files
 MAX_DEPTH = 150  # levels of nesting
 MAX_CHARS = 4 << 20  # of all payloads of one value together
 REPR_CHARS = 200
