@@ -12,7 +12,7 @@ from iterpref.memory import Shape, pass_sizes
 
 # Of an H200, in operations a second: a large matrix product, and the share of it that whole steps reached (docs/results.md, "The whole step").
 PRODUCT, SHARE = 780e12, 0.57
-PAPER_PAIRS = 59_000  # arXiv 2503.02783
+PAPER_PAIRS, PAPER_EPOCHS = 59_000, 3  # arXiv 2503.02783
 
 
 def operations(config: Config, shape: Shape, pair_tokens: int, packing: str) -> float:

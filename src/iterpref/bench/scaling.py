@@ -28,9 +28,8 @@ from iterpref.bench.facts import machine_facts, package_version
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.launch import launch
-from iterpref.pace import PAPER_PAIRS
+from iterpref.pace import PAPER_EPOCHS, PAPER_PAIRS
 
-_PAPER_EPOCHS = 3
 STRATEGIES = ("ddp", "fsdp2", "deepspeed_3")
 # Of the 7B shape on one device. TRL needs all activations of padded rows: a row that does not fit says so.
 TRL = {
@@ -146,7 +145,7 @@ def _row(cell: dict[str, Any], ranks: list[dict[str, Any]]) -> dict[str, Any]:
     }
     if row.pop("spans", None):
         row |= shares([[Spans(**s) for s in r["spans"]] for r in ranks])
-        row["paper_hours"] = _PAPER_EPOCHS * PAPER_PAIRS / row["free_pairs_per_s"] / 3600
+        row["paper_hours"] = PAPER_EPOCHS * PAPER_PAIRS / row["free_pairs_per_s"] / 3600
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import tempfile
 import time
@@ -194,7 +195,9 @@ def run(
     )  # fmt: skip
     profiled = Profiled(config.trainer.epochs)
     config.trainer.epochs += dealt
-    module = FocalDPOModule(config, policy, total_steps=config.trainer.epochs * len(loader))
+    module = FocalDPOModule(
+        config, policy, total_steps=config.trainer.epochs * math.ceil(len(cached) / config.data.global_batch)
+    )
     batches = [layout(cached[i : i + pairs], terms=terms) for i in range(0, len(cached), pairs)]
     middle = sorted(batches, key=lambda b: b.n_tokens)[len(batches) // 2]
     clock = Clock(middle if parts else None)

@@ -34,9 +34,8 @@ class Sample:
     task_id: str
     program: str
     where: str = ""  # file and line
-    published: Mapping[str, bool] = field(
-        default_factory=dict
-    )  # of each part, whether it passed elsewhere: EvalPlus's statuses
+    # Of each part, whether it passed where the file comes from.
+    published: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -128,14 +127,13 @@ def _rows_of_folder(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _results(data: bytes) -> dict[str, Any] | None:
     """By task, what a file of results holds under `eval`; None for a file of another kind."""
-    start = data.lstrip()[:1]
-    if start != b"{" or b'"eval"' not in data:
+    if not data.lstrip().startswith(b"{") or b'"eval"' not in data:
         return None
     try:
-        whole = json.loads(data)
+        whole = strict_json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None  # lines
-    found = whole.get("eval")
+    found = whole.get("eval") if isinstance(whole, dict) else None
     return found if isinstance(found, dict) else None
 
 

@@ -32,22 +32,22 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer in the folder; raises `UserError` when there is none."""
     from transformers import AutoTokenizer
 
-    try:
-        with quiet_transformers():
-            return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder, "tokenizer", error) from None
+    return _read(AutoTokenizer, folder, "tokenizer")
 
 
 def model_settings(folder: Path) -> Any:
     """transformers' config of the model in the folder; raises `UserError` where it reads none."""
     from transformers import AutoConfig
 
+    return _read(AutoConfig, folder, "model")
+
+
+def _read(kind: Any, folder: Path, what: str) -> Any:
     try:
         with quiet_transformers():
-            return AutoConfig.from_pretrained(folder)
+            return kind.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder, "model", error) from None
+        raise _unreadable(folder, what, error) from None
 
 
 def _unreadable(folder: Path, what: str, error: Exception) -> UserError:

@@ -1,1 +1,1 @@
-"""Runs code that nobody vouches for. Import from the modules: `protocol`, `plain`, `report`, `discover`."""
+"""Runs code that nobody vouches for. Import from the modules: `pool`, `protocol`, `report`, `discover`."""

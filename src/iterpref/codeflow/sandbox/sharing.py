@@ -41,21 +41,22 @@ class Gate:
 
 
 class TaskCount:
-    """How many processes and threads a user runs; counted at most once a second, as it costs milliseconds."""
+    """How many processes and threads a user runs; counted at most once a second for each, as it costs milliseconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._at = -COUNT_S
-        self._n = 0
+        self._counted: dict[int, tuple[float, int]] = {}  # of each user: when, and how many
 
     def of(self, uid: int) -> int | None:
         """None where /proc does not tell."""
         if not Path("/proc/self/status").exists():
             return None
         with self._lock:
-            if time.monotonic() - self._at >= COUNT_S:
-                self._n, self._at = self._count(uid), time.monotonic()
-            return self._n
+            at, n = self._counted.get(uid, (-COUNT_S, 0))
+            if time.monotonic() - at >= COUNT_S:
+                n = self._count(uid)
+                self._counted[uid] = time.monotonic(), n
+            return n
 
     @staticmethod
     def _count(uid: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.sandbox import bwrap
-from iterpref.codeflow.sandbox.child import files, wire
+from iterpref.codeflow.sandbox.child import wire
 from iterpref.codeflow.sandbox.intake import limits_of, task_of
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest
 from iterpref.codeflow.sandbox.server import Server, ServerError
@@ -111,8 +111,3 @@ def package_folders() -> list[str]:
     """Folders of installed packages, this environment's first; programs see them when something is preloaded."""
     names = ("site-packages", "dist-packages")
     return [path for path in sys.path if os.path.basename(path) in names and Path(path).is_dir()]
-
-
-def readable(preload: bool) -> list[str]:
-    """What programs may read, for a report."""
-    return files.visible(package_folders() if preload else [])
