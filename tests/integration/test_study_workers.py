@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from iterpref.study.plan import Job
-from iterpref.study.workers import Workers, scoring_share
+from iterpref.study.workers import Workers, environment, one_gpu, scoring_share
 
 BROKEN = Job("tune", "sft", 0, 1e-5, ("loss=nonsense",), {}, {}, ())
 FAULTY = Job("tune", "dpo", 0, 1e-5, (), {}, {}, ())
@@ -90,3 +92,28 @@ def test_evaluations_get_twice_an_equal_share_of_the_cores(monkeypatch) -> None:
         ("sandbox.workers=7",),
         ("sandbox.workers=1",),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [("4,7", ["4", "7", "4"]), ("GPU-a, GPU-b,GPU-c", ["GPU-a", "GPU-b", "GPU-c"]), ("", []), (None, [])],
+)
+def test_processes_take_the_visible_gpus_in_turn(
+    said: str | None, given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert [gpu for i in range(3) for gpu in one_gpu(i).values()] == given
+
+
+def test_a_process_that_starts_within_has_the_variables_and_the_parent_has_its_own_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with environment({"OMP_NUM_THREADS": "3"} | one_gpu(5)):
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"]) == ("3", "3")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert "OMP_NUM_THREADS" not in os.environ

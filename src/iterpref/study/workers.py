@@ -1,7 +1,8 @@
-"""Jobs side by side on one machine: processes that run one job after the other, each with its share of the cores.
+"""Jobs side by side on one machine: processes that run one job after the other, each with its share of the cores and one GPU.
 
 A model of 135M parameters fills a tenth of a large GPU, and waits for its host in training, for the sandbox in scoring:
-several jobs on one GPU fill each other's gaps. A process imports, compiles and records once for all of its jobs.
+several jobs on one GPU fill each other's gaps. A process imports, compiles and records once for all of its jobs. Several
+GPUs are dealt out in turn.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from iterpref.study.plan import Job
 
 _LAST_LINES = 12  # of a worker's log, told when its job failed
 _THREADS = ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")  # read by libraries as they are imported
+_GPUS = "CUDA_VISIBLE_DEVICES"
 _PATIENCE_S = 20.0  # with a process that is to end by itself
 
 
@@ -108,7 +110,8 @@ class _Worker:
         self.log = out / "work" / f"worker-{number}.log"
         self.pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(target=_work, args=(theirs, out, self.log, of))
-        with _environment({name: str(max(1, usable_cores() // of)) for name in _THREADS}):
+        share = str(max(1, usable_cores() // of))
+        with environment({name: os.environ.get(name, share) for name in _THREADS} | one_gpu(number)):
             self.process.start()
         theirs.close()
 
@@ -141,15 +144,27 @@ class _Worker:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Sets those that are not set; for a process that starts within."""
-    added = [name for name in variables if name not in os.environ]
-    os.environ.update({name: variables[name] for name in added})
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """For a process that starts within."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        for name in added:
-            del os.environ[name]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def one_gpu(number: int) -> dict[str, str]:
+    """What leaves a process the one of the GPUs here that is its turn; nothing where there is none."""
+    from torch.cuda import device_count
+
+    said = os.environ.get(_GPUS)
+    gpus = said.split(",") if said else [str(gpu) for gpu in range(device_count())]
+    return {_GPUS: gpus[number % len(gpus)].strip()} if gpus and said != "" else {}
 
 
 def scoring_share(of: int) -> tuple[str, ...]:
