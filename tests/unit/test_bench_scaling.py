@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from iterpref.bench import exchange, kills, scaling
+from iterpref.bench.step_ours import Repeated
 from iterpref.errors import UserError
+from iterpref.schema import Example
 
 
 def test_a_cell_that_fails_is_followed_by_the_next_in_a_new_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +81,12 @@ def test_runs_are_compared_digit_by_digit_and_byte_by_byte(tmp_path: Path) -> No
     (tmp_path / "killed" / "metrics.csv").write_text("\n".join([*lines[:3], "1,2.5,1.0,0.2,"]))
     found = kills.compare(tmp_path / "plain", tmp_path / "killed")
     assert (found["curves_equal"], found["largest_relative"]) == (False, 0.25)
+
+
+def test_each_epoch_of_a_timed_run_has_the_same_passes(make_examples: Callable[..., list[Example]]) -> None:
+    def make_batch(group: list[Example], step_pairs: int) -> Any:
+        return group
+
+    pairs = Repeated(make_examples(9), make_batch, global_batch=4, micro_batch=2, seed=0)
+    assert list(pairs.plan(3)) == list(pairs.plan(0)) != list(super(Repeated, pairs).plan(3))
+    assert list(pairs.plan(3, 2)) == list(pairs.plan(0))[2:]

@@ -111,9 +111,18 @@ def flex_attention(
     """
     # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
     query, key = query.to(value.dtype), key.to(value.dtype)
+    if not torch.compiler.is_compiling():
+        _forget_marks(query, key, value)
     # A pass without gradient, of the reference or a validation, is not worth a compilation for each length.
     attend = _attend if torch.compiler.is_compiling() else _compiled(False if torch.is_grad_enabled() else None)
     return attend(query, key, value, attention_mask, scaling, softcap).transpose(1, 2).contiguous(), None
+
+
+def _forget_marks(*tensors: Tensor) -> None:
+    """Layers compiled for any length mark sizes of what they return, under FSDP the heads too: the kernel would be made for any."""
+    for tensor in tensors:
+        for name in [name for name in vars(tensor) if name.endswith("_dynamic_indices")]:
+            delattr(tensor, name)
 
 
 def _attend(
@@ -149,7 +158,7 @@ def register_flex() -> str:
     # Lengths are few (`collate.bucket`), but more than torch keeps compilations of one function for.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
     # Layers that are compiled for any length leave it out: made for any length, this kernel takes twice the time or more.
-    AttentionInterface.register(FLEX, torch.compiler.disable(flex_attention, recursive=False))
+    AttentionInterface.register(FLEX, torch.compiler.disable(flex_attention))
     AttentionInterface.register(FLEX_WITHIN, flex_attention)
     return FLEX
 

@@ -1,0 +1,40 @@
+"""FlexAttention's kernel is made for each length, whoever compiled the layers around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from iterpref.models import shared_prefix
+
+
+def test_heads_that_a_layer_for_any_length_returns_are_static_for_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[list[Any]] = []
+
+    def keep(graph: Any, inputs: list[Any]) -> Any:
+        graphs.append([size for tensor in inputs if isinstance(tensor, Tensor) for size in tensor.shape])
+        return graph
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> Tensor:
+        return query @ key.repeat_interleave(query.shape[1] // key.shape[1], 1).mT @ value[:, :1]
+
+    kernel = torch.compile(attend, dynamic=False, backend=keep)
+    monkeypatch.setattr(shared_prefix, "_compiled", lambda dynamic: kernel)
+
+    # As under FSDP, where a layer's attributes are no constants: heads and their width are symbols of its graph.
+    @torch.compile(dynamic=True, backend="aot_eager")
+    def layer(hidden_ST: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+        heads = hidden_ST.view(1, hidden_ST.shape[1], -1, width).transpose(1, 2)
+        return heads * 1, heads[:, :2] * 2, heads[:, :2] * 3
+
+    marked = 0
+    for length in (10, 12):
+        found = layer(torch.randn(1, length, 48, requires_grad=True), 8)
+        marked += sum("dynamic_indices" in name for tensor in found for name in vars(tensor))
+        shared_prefix.flex_attention(None, *found, None, 1.0)
+    assert marked  # else torch has ceased to mark, and nothing need be done
+    assert len(graphs) == 2
+    assert all(isinstance(size, int) for sizes in graphs for size in sizes)
