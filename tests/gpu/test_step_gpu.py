@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from iterpref.batch import Batch
@@ -20,6 +22,7 @@ from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, score_rows
 from iterpref.models.shared_prefix import register_flex
+from iterpref.strategies import Scorer, shard
 from iterpref.train import build_trainer
 
 pytestmark = [
@@ -51,9 +54,10 @@ TERMS = loss_terms(Config().loss)
 
 def loss_of(model: Any, batch: Batch, backend: str = "auto") -> Tensor:
     batch = batch.to("cuda")
+    ratios = model(batch, None, backend) if isinstance(model, Scorer) else score_rows(model, batch, None, backend)
     config = Config().loss
     config.nll = "mean"
-    return combine(pair_sums(score_rows(model, batch, None, backend), batch), config, batch.step_pairs).loss
+    return combine(pair_sums(ratios, batch), config, batch.step_pairs).loss
 
 
 def gradients(model: Any, batch: Batch, backend: str = "auto") -> tuple[Tensor, dict[str, Tensor]]:
@@ -116,6 +120,34 @@ def test_in_bf16_the_shared_row_is_no_further_from_fp64_than_padded_rows(
     found, ours = gradients(shared, batch)
     assert distance(ours, wanted) <= 1.1 * distance(gradient, wanted)
     assert abs(found - loss) <= 1.5 * abs(near - loss) + 1e-3 * abs(loss)
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Any]:
+    """A group of this process alone."""
+    dist.init_process_group("nccl", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield dist.init_device_mesh("cuda", (1,))
+    dist.destroy_process_group()
+
+
+def test_shards_with_compiled_layers_are_no_further_from_fp64_than_the_whole_model(
+    build: Any, make_examples: Any, mesh: Any
+) -> None:
+    torch._dynamo.reset()
+    exact, whole, cut = (build("qwen2", t, a) for t, a in ((torch.float64, "eager"), *[(torch.bfloat16, "flex")] * 2))
+    for model in (whole, cut):
+        compile_layers(model)
+    scorer = Scorer(cut)
+    shard(scorer, mesh)
+    for longest in (60, 200):  # two lengths of rows
+        examples = make_examples(8, vocabulary=512, longest=longest)
+        batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True).to("cuda")
+        _, wanted = gradients(exact, collate(examples, packing="none", pad_id=0), "torch")
+        near = gradients(whole, batch)[1]
+        loss_of(scorer, batch).backward()
+        found = {n: p.grad.full_tensor().double() for n, p in cut.named_parameters()}
+        assert distance(found, wanted) <= 1.1 * distance(near, wanted)
+        scorer.zero_grad()
 
 
 def test_a_neighbour_in_the_row_changes_no_bit(build: Any, make_examples: Any) -> None:
