@@ -10,6 +10,7 @@ from torch.nn.attention.flex_attention import create_block_mask
 
 from iterpref.batch import Batch, Terms
 from iterpref.data.collate import collate
+from iterpref.models import shared_prefix
 from iterpref.models.shared_prefix import block_mask, dense_mask, sight
 
 
@@ -56,3 +57,34 @@ def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> Non
     n = mask.kv_indices.shape[-1]
     assert n > 8
     assert blocks < 0.6 * n * (n + 1) / 2
+
+
+@pytest.mark.parametrize("window", [None, 70])
+def test_tokens_behind_the_row_see_nothing_and_nothing_sees_them(window: int | None, make_examples: Any) -> None:
+    runs = sight(batch_of(make_examples, False, True), window)
+    T = runs.near_ST.shape[1]
+    length = -(-T // 128) * 128 + 256
+    mask, longer = block_mask(runs), block_mask(runs, length)
+    assert longer.seq_lengths == (length, length)
+    n = -(-T // 128)
+    blocks = longer.to_dense()[0, 0]
+    assert torch.equal(blocks[:n, :n], mask.to_dense()[0, 0])
+    assert blocks.sum() == blocks[:n, :n].sum()
+    zero, index = torch.tensor(0), torch.arange(length)
+    seen = longer.mask_mod(zero, zero, index[:, None], index)
+    assert torch.equal(seen[:T, :T], dense_mask(runs, torch.float32)[0, 0] == 0)
+    assert seen.sum() == seen[:T, :T].sum()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_a_longer_mask_gives_the_outputs_of_the_row(make_examples: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_prefix, "_compiled", lambda dynamic: shared_prefix._attend)
+    runs = sight(batch_of(make_examples, True, True))
+    T = runs.near_ST.shape[1]
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    whole = [torch.randn(1, heads, T, 16, dtype=torch.float64, generator=generator) for heads in (4, 2, 2)]
+    for length in (None, T + 128):
+        found.append(shared_prefix.flex_attention(None, *whole, block_mask(runs, length), 0.25)[0])  # type: ignore[arg-type]
+    assert found[0].shape == (1, T, 4, 16)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)

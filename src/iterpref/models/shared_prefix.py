@@ -19,13 +19,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from iterpref.batch import Batch
+from iterpref.data.collate import bucket
 from iterpref.errors import UserError
 
 # The names under which our attention is known to transformers: apart from compiled layers, and a part of them.
 FLEX, FLEX_WITHIN = "iterpref_flex", "iterpref_flex_within"
 _LENGTHS = 64
+_PARTS = 4  # of a power of two, between lengths that a kernel of its own is made for
 _BLOCK = 128  # tokens in a side of a FlexAttention block
 # Of these, the angles at a position change with the length of the forward pass.
 _ROPES_BY_LENGTH = ("dynamic", "longrope")
@@ -67,23 +70,29 @@ def dense_mask(runs: Sight, dtype: torch.dtype) -> Tensor:
     return mask_STT.masked_fill_(~seen_STT, torch.finfo(dtype).min)[:, None]
 
 
-def block_mask(runs: Sight) -> Any:
-    """The same as a FlexAttention `BlockMask`; built from [T, blocks] comparisons, on the device, without waiting for it."""
+def block_mask(runs: Sight, length: int | None = None) -> Any:
+    """The same as a FlexAttention `BlockMask`; built from [T, blocks] comparisons, on the device, without waiting for it.
+
+    `length` at least T, if given, becomes T: tokens behind the row's see nothing, and nothing sees them.
+    """
     from torch.nn.attention.flex_attention import BlockMask
 
-    near_ST, far_ST, far_end_ST = runs
-    S, T = near_ST.shape
+    T = runs.near_ST.shape[1] if length is None else length
+    near_ST, far_ST, far_end_ST = (
+        pad(run, (0, T - run.shape[1]), value=value) for run, value in zip(runs, (T, 0, 0), strict=True)
+    )
+    S = len(near_ST)
     n_blocks = -(-T // _BLOCK)
     index_T1 = torch.arange(T, device=near_ST.device, dtype=near_ST.dtype)[:, None]
     first_B = torch.arange(n_blocks, device=near_ST.device, dtype=near_ST.dtype) * _BLOCK
     last_B = first_B + _BLOCK - 1
-    near_ST1, far_ST1, far_end_ST1 = (run[:, :, None] for run in runs)
+    near_ST1, far_ST1, far_end_ST1 = (run[:, :, None] for run in (near_ST, far_ST, far_end_ST))
     touched_STB = ((last_B >= near_ST1) & (first_B <= index_T1)) | ((last_B >= far_ST1) & (first_B < far_end_ST1))
     covered_STB = ((first_B >= near_ST1) & (last_B <= index_T1)) | ((first_B >= far_ST1) & (last_B < far_end_ST1))
-    pad = (0, 0, 0, n_blocks * _BLOCK - T)
+    rest = (0, 0, 0, n_blocks * _BLOCK - T)
     # A block that reaches beyond the end is never full: the kernel asks the mask about each of its tokens.
-    touched = torch.nn.functional.pad(touched_STB, pad, value=False).view(S, n_blocks, _BLOCK, n_blocks).any(2)
-    full = torch.nn.functional.pad(covered_STB, pad, value=False).view(S, n_blocks, _BLOCK, n_blocks).all(2)
+    touched = pad(touched_STB, rest, value=False).view(S, n_blocks, _BLOCK, n_blocks).any(2)
+    full = pad(covered_STB, rest, value=False).view(S, n_blocks, _BLOCK, n_blocks).all(2)
     partial = touched & ~full
 
     def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
@@ -107,7 +116,7 @@ def flex_attention(
     """FlexAttention behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out.
 
     Beside transformers' own version keys stay grouped in a forward pass alone, whatever the number of heads, and no
-    logsumexp is kept.
+    logsumexp is kept. T grows to the mask's: a kernel takes seconds to compile, and empty blocks next to nothing.
     """
     # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
     query, key = query.to(value.dtype), key.to(value.dtype)
@@ -115,7 +124,10 @@ def flex_attention(
         _forget_marks(query, key, value)
     # A pass without gradient, of the reference or a validation, is not worth a compilation for each length.
     attend = _attend if torch.compiler.is_compiling() else _compiled(False if torch.is_grad_enabled() else None)
-    return attend(query, key, value, attention_mask, scaling, softcap).transpose(1, 2).contiguous(), None
+    T = query.shape[2]
+    if behind := attention_mask.seq_lengths[0] - T:
+        query, key, value = (pad(tensor, (0, 0, 0, behind)) for tensor in (query, key, value))
+    return attend(query, key, value, attention_mask, scaling, softcap)[:, :, :T].transpose(1, 2).contiguous(), None
 
 
 def _forget_marks(*tensors: Tensor) -> None:
@@ -180,10 +192,14 @@ def attention_masks(model: Any, batch: Batch, dtype: torch.dtype) -> Any:
         assert batch.packing == "padded", "check_shared refuses other packings of families that are not proven"
         return (batch.near_ST == 0).long()  # a padding token sees itself alone
     flex = config._attn_implementation in (FLEX, FLEX_WITHIN)
+    T = batch.near_ST.shape[1]
+    length = (
+        T if config._attn_implementation == FLEX_WITHIN else bucket(T, _PARTS)
+    )  # the layer is compiled for T anyway
 
     def mask(window: int | None) -> Any:
         runs = sight(batch, window)
-        return block_mask(runs) if flex else dense_mask(runs, dtype)
+        return block_mask(runs, length) if flex else dense_mask(runs, dtype)
 
     full, sliding = windows(config)
     if not FAMILIES[config.model_type]:
