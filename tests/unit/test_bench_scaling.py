@@ -90,3 +90,22 @@ def test_each_epoch_of_a_timed_run_has_the_same_passes(make_examples: Callable[.
     pairs = Repeated(make_examples(9), make_batch, global_batch=4, micro_batch=2, seed=0)
     assert list(pairs.plan(3)) == list(pairs.plan(0)) != list(super(Repeated, pairs).plan(3))
     assert list(pairs.plan(3, 2)) == list(pairs.plan(0))[2:]
+
+
+def test_efficiency_is_against_one_device_of_the_same_run_or_of_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = {1: 10.0, 2: 18.0, 4: 32.0}
+
+    def run_cells(cells: list[dict[str, Any]], devices: int) -> list[list[dict[str, Any]]]:
+        return [[{"free_pairs_per_s": speeds[devices], "peak_gib": 1.0}] * devices for _ in cells]
+
+    monkeypatch.setattr(scaling, "run_cells", run_cells)
+    rows = list(scaling.scaling([4, 1], ["7B"], ["ddp", "fsdp2"], {}))
+    assert [(r["devices"], r["strategy"], r.get("efficiency")) for r in rows] == [
+        (1, "auto", None),
+        (4, "ddp", pytest.approx(0.8)),
+        (4, "fsdp2", pytest.approx(0.8)),
+    ]
+    (later,) = scaling.scaling([2], ["7B"], ["ddp"], {}, before=rows)
+    assert later["efficiency"] == pytest.approx(0.9)
+    (alone,) = scaling.scaling([2], ["1.5B"], ["ddp"], {}, before=rows)
+    assert "efficiency" not in alone

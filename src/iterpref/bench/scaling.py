@@ -1,14 +1,15 @@
 """Several devices against one: the same gradients, how much faster, how much memory; and a 7B model on one device, beside TRL's trainer.
 
-    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]           same step on one device, ddp, fsdp2, deepspeed_3
-    python -m iterpref.bench.scaling devices --tokenizer DIR [--devices 2 4 ...]   1.5B and 7B shapes on one device and on several
-    python -m iterpref.bench.scaling one --tokenizer DIR [...]                     7B on one device: all parameters, adapters, TRL
+    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]             same step on one device, ddp, fsdp2, deepspeed_3
+    python -m iterpref.bench.scaling devices --tokenizer DIR [--devices 1 2 4 ...]   1.5B and 7B shapes on one device and on several
+    python -m iterpref.bench.scaling one --tokenizer DIR [...]                       7B on one device: all parameters, adapters, TRL
 
 `equality` is fp32 on a small model: the gradient of the first step, and all weights after three steps, one with an uneven batch;
 it runs on a CPU too (`--cpu`), where DeepSpeed's part is left out unless it is installed. `devices` and `one` are what
 `bench.step` times, by Qwen2.5's shapes with random weights. `devices`: the same global batches whatever the number of devices, cut
 into passes of equal cost as in training; also what share of a step goes into the exchange and into waiting for the slowest rank
-(`bench.exchange`). `one`: so many pairs a step, in one pass.
+(`bench.exchange`). Parts of a large machine may measure side by side: `CUDA_VISIBLE_DEVICES`, and `--against` the file that has
+the row of one device. `one`: so many pairs a step, in one pass.
 """
 
 from __future__ import annotations
@@ -111,11 +112,17 @@ def _distance(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
 
 
 def scaling(
-    counts: Sequence[int], shapes: Sequence[str], strategies: Sequence[str], said: dict[str, Any]
+    counts: Sequence[int],
+    shapes: Sequence[str],
+    strategies: Sequence[str],
+    said: dict[str, Any],
+    before: Sequence[dict[str, Any]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Rows of one device, then of several; efficiency: pairs a second over `devices` times those of one device."""
-    alone: dict[str, float | None] = {}
-    for devices in (1, *counts):
+    """Rows of each number of devices; efficiency: pairs a second over `devices` times those of one device, of `before` if not of these."""
+    alone: dict[str, float] = {}
+    for row in before:
+        _note_alone(alone, row)
+    for devices in sorted(counts):
         cells = [
             # DeepSpeed's hooks stand inside of what would be compiled.
             {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": "none" if s == "deepspeed_3" else "layers"}
@@ -124,11 +131,15 @@ def scaling(
         ]  # fmt: skip
         for cell, ranks in zip(cells, run_cells(cells, devices), strict=True):
             row = _row(cell, ranks)
-            if devices == 1:
-                alone[cell["shape"]] = row.get("free_pairs_per_s")
-            elif "free_pairs_per_s" in row and (one := alone[cell["shape"]]):
+            _note_alone(alone, row)
+            if devices > 1 and "free_pairs_per_s" in row and (one := alone.get(cell["shape"])):
                 row["efficiency"] = row["free_pairs_per_s"] / (devices * one)
             yield row
+
+
+def _note_alone(alone: dict[str, float], row: dict[str, Any]) -> None:
+    if row["devices"] == 1 and "free_pairs_per_s" in row:
+        alone[row["shape"]] = row["free_pairs_per_s"]
 
 
 def _row(cell: dict[str, Any], ranks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -182,7 +193,10 @@ def show(title: str, row: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("equality", "devices", "one"))
-    parser.add_argument("--devices", type=int, nargs="+", default=[2], help="not for `one`")
+    parser.add_argument("--devices", type=int, nargs="+", help="default: devices 1 2, equality 2; not for `one`")
+    parser.add_argument(
+        "--against", type=Path, nargs="+", default=[], help="devices: files of this bench that have rows of one device"
+    )
     parser.add_argument("--cpu", action="store_true", help="equality: on the CPU, by gloo")
     parser.add_argument("--tokenizer", help="folder of a tokenizer; not for equality, which has its own")
     parser.add_argument("--pairs", type=int, default=8, help="pairs on each device in a pass")
@@ -209,14 +223,15 @@ def main(argv: list[str] | None = None) -> None:
 
     if a.part == "equality":
         report["equality"] = []
-        for devices in a.devices:
+        for devices in a.devices or (2,):
             report["equality"].append(equality(devices, a.cpu))
             for name, row in report["equality"][-1]["strategies"].items():
                 print(f"{name:12s} {json.dumps(row)}", flush=True)
             keep()
     elif a.part == "devices":
         report["rows"] = []
-        for row in scaling(a.devices, a.shapes or ("1.5B", "7B"), a.strategies, said):
+        before = [row for file in a.against for row in json.loads(file.read_text())["rows"]]
+        for row in scaling(a.devices or (1, 2), a.shapes or ("1.5B", "7B"), a.strategies, said, before):
             report["rows"].append(row)
             show(f"{row['shape']}, {row['strategy']} x {row['devices']}", row)
             keep()
