@@ -42,10 +42,31 @@ def test_recorded_rows_answer_as_growing_rows_do(
     assert recorded.is_recordable(model)
     replayed = answers()
     monkeypatch.setattr(
-        "iterpref.models.decoding._rows", lambda model, prompts, n, draw: GrowingRows(model, prompts, draw)
+        "iterpref.models.decoding._rows", lambda model, prompts, n, draw, places: GrowingRows(model, prompts, draw)
     )
     grown = answers()
     # Sums in another order: a near tie may fall the other way, and the answer then goes another way.
     same = sum(replayed[i] == grown[i] for i in range(20))
     assert same >= 18
     assert len({len(row) for row in grown.values()}) > 5
+
+
+def test_batches_that_share_places_and_graphs_answer_as_each_does_alone() -> None:
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SIZES)).cuda().eval()
+    generator = torch.Generator().manual_seed(1)
+    prompts = [torch.randint(0, 512, (n,), generator=generator).tolist() for n in range(60, 0, -1)]
+
+    def answers(batch: list[list[int]], places: recorded.Places | None) -> list[list[int]]:
+        with torch.inference_mode():
+            found = dict(roll_out(model, batch, 150, set(range(12)), Draw(GREEDY, range(99)), Stops(None), places))
+        return [found[i] for i in range(len(batch))]
+
+    places = recorded.Places(model)
+    counts = []
+    for _ in range(2):
+        for first in (0, 24, 48):  # 24, 24 and 12 rows, the longest first
+            batch = prompts[first : first + 24]
+            assert answers(batch, places) == answers(batch, None)
+        counts.append(sum(graph is not None for graph in places._graphs.values()))
+    assert counts[0] == counts[1] > 2  # the second time nothing is recorded

@@ -138,6 +138,36 @@ def test_fixed_places_change_no_sample_and_no_stop(model, tokenizer, monkeypatch
     assert generate(model, tokenizer, PROMPTS, stops=stops, **options) == cut
 
 
+def test_batches_share_places_without_a_trace_of_each_other(model, tokenizer, recorded_rows):
+    ids = tokenizer(PROMPTS, add_special_tokens=False)["input_ids"]
+    longest_first = sorted(ids, key=len, reverse=True)
+    ends = ends_of(model, ids, [5, 30, None, 0, 12, 20, None]) | {0}
+    places = recorded.Places(model)
+    taken = []
+    for batch in (longest_first, longest_first[3:], longest_first[:2], longest_first * 2):
+        if taken:  # whatever is left behind must not be seen
+            for layer in places.layers:
+                for held in layer._held:
+                    held.fill_(float("nan"))
+        draw = Draw(GREEDY, range(len(batch)))
+        found = dict(decoding.roll_out(model, batch, 40, ends, draw, decoding.Stops(None), places))
+        assert [found[i] for i in range(len(batch))] == [alone(model, row, 40, ends) for row in batch]
+        taken.append(id(places._window))
+    assert taken[0] == taken[1] == taken[2] != taken[3]  # the last one has more rows
+
+
+def test_few_rows_are_computed_on_and_of_many_half_leave(model, tokenizer, recorded_rows, monkeypatch):
+    monkeypatch.setattr(recorded, "FEW", 4)
+    places = recorded.Places(model)
+    rows = recorded.RecordedRows(places, [[5, 6, 7]] * 12, 60, Draw(GREEDY, range(12)), model.device)
+    lasts = []
+    for left in (12, 7, 6, 5, 3, 2, 1):
+        rows.keep(list(range(left)))
+        assert len(rows.next(4)) == left
+        lasts.append(places._window.last)
+    assert lasts == [12, 12, 6, 6, 4, 4, 4]
+
+
 def test_windows_are_not_recorded(model):
     assert recorded.attends_to_all(model)
     assert not recorded.is_recordable(model)  # no GPU

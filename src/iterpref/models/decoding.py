@@ -8,7 +8,7 @@ device, and `recorded.RecordedRows`, which replays a CUDA graph.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from iterpref.models.sampling import Draw
+
+if TYPE_CHECKING:
+    from iterpref.models.recorded import Places
 
 _ROOM = 64  # tokens of cache set aside at once
 
@@ -55,8 +58,9 @@ def decode(tokenizer: Any, row: Sequence[int]) -> str:
 
 
 def roll_out(
-    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: set[int], draw: Draw, stops: Stops
-) -> Iterator[tuple[int, list[int]]]:
+    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: set[int], draw: Draw, stops: Stops,
+    places: Places | None = None,
+) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
     """(i, token ids of the answer to prompt i without end tokens), each as it ends; the caller sets eval mode and turns
     gradients off.
 
@@ -64,8 +68,9 @@ def roll_out(
         prompts: S lists of token ids, none empty.
         ends: ids at which a row ends.
         draw: chooses each row's next token.
+        places: of an earlier batch of this model, for `RecordedRows`.
     """
-    rows = _rows(model, prompts, max_new_tokens, draw)
+    rows = _rows(model, prompts, max_new_tokens, draw, places)
     live: dict[int, list[int]] = {i: [] for i in range(len(prompts))}  # answers whose rows are in the batch, in order
     left = max_new_tokens
     while live and left > 0:
@@ -82,11 +87,11 @@ def roll_out(
     yield from live.items()
 
 
-def _rows(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, draw: Draw) -> Rows:
-    from iterpref.models.recorded import RecordedRows, is_recordable
+def _rows(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, draw: Draw, places: Places | None) -> Rows:
+    from iterpref.models.recorded import Places, RecordedRows, is_recordable
 
     if is_recordable(model):
-        return RecordedRows(model, prompts, max_new_tokens, draw)
+        return RecordedRows(places or Places(model), prompts, max_new_tokens, draw, model.device)
     return GrowingRows(model, prompts, draw)
 
 

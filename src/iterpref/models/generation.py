@@ -10,6 +10,7 @@ import torch
 
 from iterpref.errors import UserError
 from iterpref.models.decoding import Stops, decode, roll_out
+from iterpref.models.recorded import Places
 from iterpref.models.sampling import GREEDY, Draw, Sampling
 from iterpref.progress import track
 
@@ -32,6 +33,7 @@ def generate(
     stops: Sequence[str] = (),
     on_answer: Callable[[int, str, int], None] = lambda i, answer, tokens: None,
     progress: bool = True,
+    places: Places | None = None,
 ) -> list[str]:
     """`[decode(rollout of prompt) for prompt in prompts]`: the continuations alone, in the order of the prompts.
 
@@ -40,6 +42,7 @@ def generate(
     `max_new_tokens` tokens, or soon after one of the `stops` (texts, which stay in the answer). With a temperature, prompt
     i draws from the stream `(sampling.seed, streams[i])` of random numbers: whatever shares its batch, it draws the same.
     `batch_size` None: `rows_at_once`. `on_answer(i, answer, tokens)` is told each answer as it ends, and its tokens (end tokens left out).
+    `places` keeps what the batches of several calls share; without it, those of this call do.
     The model computes in eval mode, under autocast if `autocast_dtype` is given; its modules' modes are put back.
 
     Raises:
@@ -55,12 +58,12 @@ def generate(
     )
     autocast = torch.autocast(model.device.type, autocast_dtype) if autocast_dtype else nullcontext()
     answers = [""] * len(ids)
-    found = Stops(tokenizer, stops)
+    found, shared = Stops(tokenizer, stops), places or Places(model)
 
     def ended() -> Iterator[tuple[int, list[int]]]:
         for batch in batches:
             draw = Draw(sampling, [streams[i] if streams else i for i in batch])
-            for place, row in roll_out(model, [ids[i] for i in batch], max_new_tokens, ends, draw, found):
+            for place, row in roll_out(model, [ids[i] for i in batch], max_new_tokens, ends, draw, found, shared):
                 yield batch[place], row
 
     with _evaluating(model), torch.inference_mode(), autocast:

@@ -22,6 +22,7 @@ class TransformersEngine:
         self.model = local.name
         self._local, self._device = local, device
         self._loaded: Any = None
+        self._places: Any = None  # what its batches share, on a GPU
 
     def encode(self, messages: Sequence[Message], params: ChatParams) -> tuple[int, ...]:
         return self._local.encode(messages, params.max_tokens)
@@ -49,13 +50,15 @@ class TransformersEngine:
 
     def _generate(self, batch: Sequence[Request], tell: Tell) -> None:
         from iterpref.models.generation import generate
+        from iterpref.models.recorded import Places
         from iterpref.models.sampling import Sampling
 
-        params = batch[0].params
+        params, model = batch[0].params, self._load()
+        self._places = self._places or Places(model)
         generate(
-            self._load(), self._local.tokenizer, [request.ids for request in batch],
+            model, self._local.tokenizer, [request.ids for request in batch],
             max_new_tokens=params.max_tokens, batch_size=len(batch), sampling=Sampling(params.temperature, params.top_p),
-            streams=[request.stream for request in batch], stops=params.stop, progress=False,
+            streams=[request.stream for request in batch], stops=params.stop, progress=False, places=self._places,
             on_answer=lambda i, text, tokens: tell(i, _generated(text, tokens, params)),
         )  # fmt: skip
 
@@ -70,6 +73,7 @@ class TransformersEngine:
     def _collect(self) -> None:
         import torch
 
+        self._places = None
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
