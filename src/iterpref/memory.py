@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.config import Config
-from iterpref.config.training import sharded, world_size
+from iterpref.config.training import compiles, sharded, world_size
 from iterpref.errors import UserError
 
 GIB = 2**30
@@ -103,7 +103,7 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
         trained = 4 * (adapters or shape.parameters)
     width = 4 if precision == "32-true" and model.dtype == "float32" else 2
     layer: float = width * (6 * shape.hidden + 2 * shape.query + 2 * shape.key + 4 * shape.intermediate)
-    layer *= KEPT if trainer.compile != "none" else 1
+    layer *= KEPT if compiles(trainer) else 1
     kept = shape.layers * layer
     if model.gradient_checkpointing:
         kept = shape.layers * width * shape.hidden + layer
@@ -208,7 +208,7 @@ def advice(config: Config) -> str:
         told.append(
             "model.dtype=bfloat16 trainer.precision=bf16-true optim.rounding=stochastic halves weights, gradients and optimizer"
         )
-    if trainer.compile == "none":
+    if not compiles(trainer):
         told.append("trainer.compile=layers keeps seven tenths of the activations")
     if not model.gradient_checkpointing:
         told.append("model.gradient_checkpointing=true keeps a layer's input alone, for a second forward")

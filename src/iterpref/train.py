@@ -137,6 +137,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
 
 def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> Any:
     """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
+    from iterpref.config.training import compiles, replays
     from iterpref.models.adapters import add_adapters
     from iterpref.models.module import FocalDPOModule
     from iterpref.models.optim import total_steps
@@ -148,11 +149,12 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     check_head(policy, config.model.name)
     policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None
-    if config.trainer.compile == "graphs" and device.type != "cuda":
+    if replays(config.trainer) and device.type != "cuda":
         raise UserError(
-            f"trainer.compile=graphs records CUDA graphs, and this run is on the {device.type}: set trainer.compile=layers"
+            f"trainer.compile={config.trainer.compile} records CUDA graphs, and this run is on the {device.type}: "
+            "set trainer.compile=layers"
         )
-    if config.trainer.compile != "none":
+    if compiles(config.trainer):
         for compiled in (policy, twin):
             if compiled is not None:
                 compile_layers(compiled, by_length=config.trainer.compile == "graphs")

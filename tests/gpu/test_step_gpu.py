@@ -16,6 +16,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch
 from iterpref.config import Config
+from iterpref.config.training import compiles
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.losses import combine, loss_terms, pair_sums
@@ -183,7 +184,7 @@ def fit(
 ) -> dict[str, Tensor]:
     """Twelve steps of the real trainer on rows of changing length; the weights after them."""
     models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
-    if config.trainer.compile != "none":
+    if compiles(config.trainer):
         for model in models:
             compile_layers(model, by_length=config.trainer.compile == "graphs")
 
@@ -218,7 +219,7 @@ class NoWaiting(L.Callback):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("compiled", ["none", "layers", "graphs"])
+@pytest.mark.parametrize("compiled", ["none", "layers", "graphs", "replay"])
 def test_no_step_waits_for_the_device_and_each_is_logged(
     compiled: str, build: Any, make_examples: Any, tmp_path: Path
 ) -> None:
@@ -252,12 +253,12 @@ def test_compiled_layers_and_graphs_train_as_plain_layers_do(
 ) -> None:
     torch._dynamo.reset()
     curves = {}
-    for compiled in ("none", "layers", "graphs"):
+    for compiled in ("none", "layers", "graphs", "replay"):
         config = config_of(compile=compiled, precision=precision, micro_batch=micro_batch)
         fit(config, build, make_examples, tmp_path / compiled)
         with (tmp_path / compiled / "metrics.csv").open(newline="") as handle:
             curves[compiled] = [(float(r["train/loss"]), float(r["train/grad_norm"])) for r in csv.DictReader(handle)]
-    for compiled in ("layers", "graphs"):
+    for compiled in ("layers", "graphs", "replay"):
         # Adam turns rounding into steps: the curves part, but slowly.
         for step in range(12):
             for found, wanted in zip(curves[compiled][step], curves["none"][step], strict=True):

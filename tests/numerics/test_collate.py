@@ -99,6 +99,7 @@ def assert_same_training(model: Any, examples: list[Example]) -> None:
     for layout in (
         {"packing": "none"}, {"packing": "padded"}, {"packing": "shared"}, {"packing": "shared", "one_row": True},
         {"packing": "shared", "terms": everything, "bucketed": True}, {"packing": "padded", "terms": everything},
+        {"packing": "shared", "one_row": True, "terms": everything, "bucketed": True, "parts": 2},
     ):  # fmt: skip
         packed = packed_loss(model, collate(examples, pad_id=PAD, **layout))
         torch.testing.assert_close(packed, loss, **TOLERANCE)
@@ -305,6 +306,9 @@ def test_packing_keeps_each_pair_whole_and_fills_rows_no_longer_than_the_longest
     assert len(batch.lengths) <= len(examples)
     one = collate(examples, packing="shared", pad_id=PAD, one_row=True, bucketed=bucketed)
     assert one.input_ids_ST.shape == (1, bucket(sum(costs), 16) if bucketed else sum(costs))
+    few = collate(examples * 40, packing="shared", pad_id=PAD, one_row=True, bucketed=True, parts=4)
+    assert few.input_ids_ST.shape == (1, bucket(40 * sum(costs), 4))
+    assert bucket(len(few.rows_R), 4) == len(few.rows_R)
 
 
 @given(st.integers(0, 200_000), st.sampled_from([1, 8, 16]))

@@ -39,6 +39,7 @@ def test_shards_and_copies_are_both_ways_to_share_a_run(strategy: str) -> None:
         ("deepspeed_3", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic needs whole parameters"),
         ("fsdp2", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic.*trainer\.strategy=fsdp2 has shards"),
         ("ddp", {"trainer__compile": "graphs"}, r"trainer\.compile=graphs holds no exchange.*set trainer\.compile=layers"),
+        ("ddp", {"trainer__compile": "replay"}, r"trainer\.compile=replay holds no exchange"),
     ],
 )  # fmt: skip
 def test_an_option_that_a_strategy_has_no_place_for_is_refused(

@@ -21,6 +21,7 @@ from iterpref.batch import Batch
 from iterpref.bench.exchange import Profiled
 from iterpref.callbacks.throughput import Moment, peak_gib
 from iterpref.config import Config
+from iterpref.config.training import compiles
 from iterpref.data.collate import collate, trie_tokens
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import all_logps
@@ -189,7 +190,7 @@ def run(
     if config.reference == "cached":
         cached, reference_s = with_reference(policy, examples, layout, pairs)
     policy = add_adapters(policy, config.model)
-    if config.trainer.compile != "none":
+    if compiles(config.trainer):
         compile_layers(policy, by_length=config.trainer.compile == "graphs")
     terms = loss_terms(config.loss)
 

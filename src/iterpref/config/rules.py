@@ -9,7 +9,7 @@ from iterpref.config.evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.config.pairs import PairsConfig
 from iterpref.config.root import Config
 from iterpref.config.sweep import idle_sweep
-from iterpref.config.training import sharded, world_size
+from iterpref.config.training import replays, sharded, world_size
 from iterpref.errors import UserError
 
 
@@ -49,8 +49,8 @@ def check_rules(config: Config) -> None:
         (c.loss.label_smoothing > 0 and c.loss.link != "sigmoid",
          f"loss.label_smoothing={c.loss.label_smoothing} has no effect with loss.link={c.loss.link}: "
          "use loss.link=sigmoid, or leave it out"),
-        (c.trainer.compile == "graphs" and c.data.packing != "shared",
-         f"trainer.compile=graphs needs rows of few lengths, which data.packing={c.data.packing} does not give: set data.packing=shared"),
+        (replays(c.trainer) and c.data.packing != "shared",
+         f"trainer.compile={c.trainer.compile} needs rows of few lengths, which data.packing={c.data.packing} does not give: set data.packing=shared"),
         (max(c.optim.beta1, c.optim.beta2) >= 1,
          f"optim.beta1={c.optim.beta1} and optim.beta2={c.optim.beta2}: an average that never moves; choose values below 1"),
         (c.optim.rounding == "stochastic" and c.model.dtype != "bfloat16",
@@ -79,8 +79,8 @@ def _device_rules(c: Config) -> list[tuple[bool, str]]:
         (d.global_batch % (d.micro_batch * world) != 0,
          f"data.global_batch={d.global_batch} is not a multiple of data.micro_batch * trainer.devices{by_nodes[0]} = "
          f"{d.micro_batch} * {t.devices}{by_nodes[1]}: change data.micro_batch or data.global_batch"),
-        (t.compile == "graphs" and world > 1,
-         f"trainer.compile=graphs holds no exchange of gradients between trainer.devices={t.devices}: set trainer.compile=layers"),
+        (replays(t) and world > 1,
+         f"trainer.compile={t.compile} holds no exchange of gradients between trainer.devices={t.devices}: set trainer.compile=layers"),
         (t.strategy != "auto" and world == 1,
          f"trainer.strategy={t.strategy} has no effect on one device: set trainer.devices=2, or leave it out"),
         (world > 1 and c.sweep.pruner != "none",

@@ -110,8 +110,9 @@ class TrainerConfig:
                             choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
     deterministic: bool = option(False, "two runs with one seed are equal to the bit; slower on a GPU")
     compile: str = option(
-        "none", "layers: torch.compile of each decoder layer, half a minute once; graphs: for each length of rows, and a CUDA "
-        "graph of the whole pass; none: as it is", choices=("none", "layers", "graphs"),
+        "none", "layers: torch.compile of each decoder layer, a minute once; graphs: for each length of rows, and a CUDA graph of "
+        "the whole pass; replay: the graph alone, of fewer lengths, for small models and short runs; none: as it is",
+        choices=("none", "layers", "graphs", "replay"),
     )  # fmt: skip
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)
     checkpoints: bool = option(
@@ -144,6 +145,15 @@ class LoggerConfig:
 def world_size(config: TrainerConfig) -> int:
     """Processes of the whole job, one a device."""
     return config.devices * config.nodes
+
+
+def compiles(config: TrainerConfig) -> bool:
+    return config.compile in ("layers", "graphs")
+
+
+def replays(config: TrainerConfig) -> bool:
+    """Whether a pass is a CUDA graph."""
+    return config.compile in ("graphs", "replay")
 
 
 def sharded(config: TrainerConfig) -> bool:

@@ -84,6 +84,7 @@ def collate(
     terms: Terms | None = None,
     one_row: bool = False,
     bucketed: bool = False,
+    parts: int = 16,
 ) -> Batch:
     """A batch of the examples, in their order.
 
@@ -95,6 +96,7 @@ def collate(
         bucketed: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), whole blocks for
             FlexAttention, and few enough to record a graph of each. What fills a row goes to the right, is never attended to and never
             scored; a scored row that fills up belongs to no sequence.
+        parts: of a power of two, between two lengths of rows; scored rows, which are fewer, have half as many, 4 at least.
 
     The reference log-probs go along when every example has them. Raises `UserError` for a pair without a prompt token:
     nothing would predict its first completion token.
@@ -103,10 +105,10 @@ def collate(
     make = _pair if packing == "shared" else _sequences
     pieces = [(p, piece) for p, example in enumerate(examples) for piece in make(example, terms)]
     lengths = [len(piece) for _, piece in pieces]
-    places, shape = _place(lengths, packing, one_row, bucketed)
+    places, shape = _place(lengths, packing, one_row, parts if bucketed else None)
     rows, entries = _scored(pieces, places, shape[1], len(examples))
     if bucketed:
-        rows, entries = _filled(rows, 8), _filled(entries, 1, sequence=2 * len(examples))
+        rows, entries = _filled(rows, max(parts // 2, 4)), _filled(entries, 1, sequence=2 * len(examples))
     used = [0] * shape[0]
     for (s, at), length in zip(places, lengths, strict=True):
         used[s] = max(used[s], at + length)
@@ -219,12 +221,12 @@ def _pair(example: Example, terms: Terms | None) -> list[_Piece]:
 
 
 def _place(
-    lengths: Sequence[int], packing: str, one_row: bool, bucketed: bool
+    lengths: Sequence[int], packing: str, one_row: bool, parts: int | None
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
     """(row, first position) of each piece, and the shape [S, T] that holds them."""
 
     def up(tokens: int) -> int:
-        return bucket(tokens, 16) if bucketed else tokens
+        return bucket(tokens, parts) if parts else tokens
 
     if packing == "padded":
         return [(s, 0) for s in range(len(lengths))], (len(lengths), up(max(lengths)))
@@ -293,8 +295,8 @@ def _filled(columns: _Columns, parts: int, **fillers: int) -> _Columns:
 def bucket(n: int, parts: int) -> int:
     """The next of a few lengths: multiples of 128, and beyond of so many parts of the power of two below.
 
-    More parts waste less and make more shapes, each of which is a graph: positions, which go through the whole model, have
-    16, scored rows, which go through the head, 8, and entries, which are a handful of numbers each, one.
+    More parts waste less and make more shapes, each of which is a graph. Positions go through the whole model, scored rows
+    through the head, and entries, for which one part will do, are a handful of numbers each.
     """
     step = max(128, (1 << max(n - 1, 1).bit_length() - 1) // parts)
     return -(-n // step) * step

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
-from iterpref.config.training import sharded
+from iterpref.config.training import replays, sharded
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
@@ -61,7 +61,7 @@ class FocalDPOModule(L.LightningModule):
                 shard(scorer, self.device_mesh["data_parallel"])  # type: ignore[index]
 
     def on_fit_start(self) -> None:
-        if self.config.trainer.compile == "graphs":
+        if replays(self.config.trainer):
             adds_up = self.trainer.accumulate_grad_batches > 1
             self._graphs = StepGraphs(self._whole_pass, self.policy.parameters(), adds_up)
         for model in self._reference:
