@@ -1,8 +1,7 @@
 """Jobs side by side on one machine: processes that run one job after the other, each with its share of the cores and one GPU.
 
-A model of 135M parameters fills a tenth of a large GPU, and waits for its host in training, for the sandbox in scoring:
-several jobs on one GPU fill each other's gaps. A process imports, compiles and records once for all of its jobs. Several
-GPUs are dealt out in turn.
+A process imports and compiles once for all of its jobs. GPUs are dealt out in turn. A second process on one GPU uses the
+time in which the first waits for the sandbox; two that train slow each other down (docs/results.md, a small model).
 """
 
 from __future__ import annotations
