@@ -212,7 +212,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("scaling.json"))
     a = parser.parse_args(argv)
     if a.part != "equality" and a.tokenizer is None:
-        raise UserError(f"iterpref.bench.scaling {a.part} needs --tokenizer DIR")
+        parser.error(f"{a.part} needs --tokenizer DIR")
+    try:
+        before = [row for file in a.against for row in json.loads(file.read_text())["rows"]]
+    except (OSError, ValueError, KeyError) as error:
+        parser.error(f"--against: expected files that `devices --out` has written ({error})")
     said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
     said["global_batch"] = a.global_batch if a.part == "devices" else None
     report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "part": a.part, **said}
@@ -230,7 +234,6 @@ def main(argv: list[str] | None = None) -> None:
             keep()
     elif a.part == "devices":
         report["rows"] = []
-        before = [row for file in a.against for row in json.loads(file.read_text())["rows"]]
         for row in scaling(a.devices or (1, 2), a.shapes or ("1.5B", "7B"), a.strategies, said, before):
             report["rows"].append(row)
             show(f"{row['shape']}, {row['strategy']} x {row['devices']}", row)

@@ -34,7 +34,6 @@ from iterpref.bench.facts import machine_facts, package_version
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
 from iterpref.bench.step_plot import draw
 from iterpref.bench.timing import product_rate
-from iterpref.errors import UserError
 from iterpref.models.policy import load_tokenizer
 from iterpref.schema import Example, PreferencePair
 
@@ -143,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("step.json"))
     a = parser.parse_args(argv)
     if not torch.cuda.is_available():
-        raise UserError("iterpref.bench.step measures a GPU, and torch sees none here")
+        parser.error("it measures a GPU, and torch sees none here")
     torch.cuda.init()
     rate = product_rate(20)
     report: dict[str, Any] = {"facts": facts(rate), "runs": []}
