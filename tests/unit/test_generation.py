@@ -159,7 +159,7 @@ def test_batches_share_places_without_a_trace_of_each_other(model, tokenizer, re
 def test_few_rows_are_computed_on_and_of_many_half_leave(model, tokenizer, recorded_rows, monkeypatch):
     monkeypatch.setattr(recorded, "FEW", 4)
     places = recorded.Places(model)
-    rows = recorded.RecordedRows(places, [[5, 6, 7]] * 12, 60, Draw(GREEDY, range(12)), model.device)
+    rows = recorded.RecordedRows(places, [[5, 6, 7]] * 12, 60, Draw(GREEDY, range(12)))
     lasts = []
     for left in (12, 7, 6, 5, 3, 2, 1):
         rows.keep(list(range(left)))

@@ -91,7 +91,7 @@ def _rows(model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, dra
     from iterpref.models.recorded import Places, RecordedRows, is_recordable
 
     if is_recordable(model):
-        return RecordedRows(places or Places(model), prompts, max_new_tokens, draw, model.device)
+        return RecordedRows(places or Places(model), prompts, max_new_tokens, draw)
     return GrowingRows(model, prompts, draw)
 
 

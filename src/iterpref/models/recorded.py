@@ -168,26 +168,25 @@ class Places:
 class RecordedRows:
     """`decoding.Rows` at fixed places. Off a GPU the same, kernel by kernel."""
 
-    def __init__(
-        self, places: Places, prompts: Sequence[Sequence[int]], max_new_tokens: int, draw: Draw, device: torch.device
-    ) -> None:
+    def __init__(self, places: Places, prompts: Sequence[Sequence[int]], max_new_tokens: int, draw: Draw) -> None:
         self._at, self._draw = places, draw
         rows, width = len(prompts), max(map(len, prompts))
         self._live = list(range(rows))  # the row of each prompt that is still asked for, as `draw` knows it
         self._places = list(range(rows))  # and where it stands
         self._window = places.open(rows, _up(width + max_new_tokens))
+        device = places.at_T.device
         self._end = width  # tokens of each row whose keys are there
         self._numbers_BS = torch.zeros(BLOCK, self._window.rows, device=device)
         self._new_BS = torch.zeros(BLOCK, self._window.rows, dtype=torch.long, device=device)
         self._turn = 0  # of the tokens in a block
         places.positions_S1[:rows, 0] = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        self._read_prompts(prompts, device)
+        self._read_prompts(prompts)
         self._first: list[int] | None = places.tokens_S1[:rows, 0].tolist()
 
-    def _read_prompts(self, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
+    def _read_prompts(self, prompts: Sequence[Sequence[int]]) -> None:
         """Keys and values of the prompts, and each row's first token."""
         at, window, width = self._at, self._window, self._end
-        last = window.last
+        device, last = at.at_T.device, window.last
         window.at_T, window.length = torch.arange(width, device=device), width
         past_TT = torch.ones(width, width, dtype=torch.bool, device=device).tril()
         share = max(1, PROMPT_TOKENS // width)
