@@ -15,8 +15,9 @@ from iterpref.models.sampling import GREEDY, Draw, Sampling
 from iterpref.progress import track
 
 _ROWS = 32  # answered at once on a CPU
-_MOST_ROWS = 512  # and on a GPU, whose memory may hold fewer
-_SHARE = 0.6  # of the GPU's free memory is for keys and values
+_MOST_ROWS = 2048  # and on a GPU, whose memory may hold fewer
+_SHARE = 0.6  # of the GPU's free memory is for a batch
+_SCORES = 5  # fp32 numbers for each entry of the vocabulary, where a row's next token is drawn
 _MOST_PADDED = 2  # times the tokens of its rows is what a batch may hold
 
 
@@ -98,13 +99,13 @@ def _token_ids(tokenizer: Any, prompts: Sequence[str] | Sequence[Sequence[int]])
 
 
 def rows_at_once(model: Any, tokens: int) -> int:
-    """How many rows of so many tokens each a batch may have: on a GPU as many as its free memory holds keys and values of."""
+    """How many rows of so many tokens each a batch may have: on a GPU as many as its free memory holds keys, values and scores of."""
     if model.device.type != "cuda":
         return _ROWS
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    of_a_row = 2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize
+    of_a_row = 2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize + 4 * _SCORES * config.vocab_size
     kept = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
     free = torch.cuda.mem_get_info(model.device)[0] + kept
     return max(1, min(_MOST_ROWS, int(_SHARE * free / of_a_row)))
