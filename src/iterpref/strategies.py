@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iterpref.batch import Batch
 from iterpref.config import Config
-from iterpref.config.training import world_size
+from iterpref.config.training import replays, world_size
 from iterpref.errors import UserError
 from iterpref.launch import is_rank
 from iterpref.models.policy import score_rows
@@ -45,6 +45,10 @@ def build_strategy(config: Config, precision: str) -> dict[str, Any]:
             **said,
             "strategy": ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1, timeout=timeout),
         }
+    if replays(config.trainer):
+        from iterpref.copies import Copies
+
+        return {**said, "strategy": Copies(timeout=timeout)}
     from lightning.pytorch.strategies import DDPStrategy
 
     return {**said, "strategy": DDPStrategy(timeout=timeout, gradient_as_bucket_view=True)}

@@ -20,6 +20,7 @@ from iterpref.config.training import compiles
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.losses import combine, loss_terms, pair_sums
+from iterpref.models.graphs import StepGraphs
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, score_rows
 from iterpref.models.shared_prefix import register_flex
@@ -149,6 +150,30 @@ def test_shards_with_compiled_layers_are_no_further_from_fp64_than_the_whole_mod
         found = {n: p.grad.full_tensor().double() for n, p in cut.named_parameters()}
         assert distance(found, wanted) <= 1.1 * distance(near, wanted)
         scorer.zero_grad()
+
+
+def test_graphs_are_recorded_beside_an_exchange_and_their_gradients_add_up_over_ranks(
+    build: Any, make_examples: Any, mesh: Any
+) -> None:
+    model, plain = (build("qwen2", torch.float32, "flex") for _ in range(2))
+
+    def whole_pass(batch: Batch) -> tuple[Tensor, ...]:
+        loss = loss_of(model, batch)
+        loss.backward()
+        return (loss.detach(),)
+
+    graphs = StepGraphs(whole_pass, model.parameters(), adds_up=True)
+    batches = [
+        collate(make_examples(4, seed=seed, vocabulary=512, longest=60), packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True).to("cuda")
+        for seed in range(2)
+    ]  # fmt: skip
+    for _ in range(3):  # recorded in the first round
+        graphs(batches[0], begins=True)
+        graphs(batches[1], begins=False)
+        graphs.add_over_ranks()
+    wanted = [gradients(plain, batch)[1] for batch in batches]
+    for name, p in model.named_parameters():
+        assert distance({name: p.grad.double()}, {name: wanted[0][name] + wanted[1][name]}) < 1e-4, name
 
 
 def test_a_neighbour_in_the_row_changes_no_bit(build: Any, make_examples: Any) -> None:

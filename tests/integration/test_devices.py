@@ -42,6 +42,9 @@ for line in sys.stdin:
                 os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(said["world"]))
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
+            if said.get("replays"):  # as on a GPU where passes are graphs
+                import iterpref.strategies
+                iterpref.strategies.replays = iterpref.models.module.replays = lambda trainer: True
             if said.get("stop_after"):  # SIGTERM to this rank alone, in the middle of a step
                 step = iterpref.models.module.FocalDPOModule.training_step
                 seen = []
@@ -95,8 +98,8 @@ class Ranks:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def train(self, config: Any) -> Path:
-        codes = self.codes(config)
+    def train(self, config: Any, **said: Any) -> Path:
+        codes = self.codes(config, **said)
         assert codes == [0] * config.trainer.devices, self._errors.read_text()[-3000:]
         return Path(config.paths.run)
 
@@ -167,6 +170,13 @@ def test_two_devices_train_as_one_whatever_the_last_batch_has(
         config_of(work, f"{strategy}{len(more)}", "trainer.devices=2", f"trainer.strategy={strategy}", *more)
     )
     assert_the_same_run(run, alone)
+
+
+def test_copies_that_add_up_their_gradients_behind_the_last_pass_train_as_one(
+    work: Path, ranks: Ranks, alone: Path
+) -> None:
+    config = config_of(work, "copies", "trainer.devices=2", "trainer.strategy=ddp")
+    assert_the_same_run(ranks.train(config, replays=True), alone)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])

@@ -63,8 +63,8 @@ def test_a_strategy_is_compared_with_one_device_by_the_gradient_and_by_the_way_t
         "weights": {"w": torch.tensor([2.0, 1.0])},
         "before": one["before"],
     }
-    torch.save(one, tmp_path / "auto.pt")
-    torch.save(other, tmp_path / "ddp.pt")
+    torch.save(one, tmp_path / "one")
+    torch.save(other, tmp_path / "ddp")
     ranks = [{"digest": "a", "losses": [1.0], "norms": [5.0]}, {"digest": "b"}]
     row = scaling._against_one(tmp_path, "ddp", ranks)
     assert (row["gradient"], row["weights"], row["ranks_agree"]) == (0.1, 0.5, False)

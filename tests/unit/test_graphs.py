@@ -45,6 +45,19 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
     assert torch.equal(unused.grad, torch.zeros(3))
 
 
+def test_gradients_of_one_dtype_lie_side_by_side_and_begin_at_whole_blocks() -> None:
+    sizes = [((3, 5), torch.float32), ((7,), torch.bfloat16), ((64,), torch.float32), ((2, 2), torch.bfloat16)]
+    parameters = [torch.nn.Parameter(torch.ones(size, dtype=dtype)) for size, dtype in sizes]
+    graphs = StepGraphs(lambda batch: (), parameters, adds_up=True)
+    assert [(p.grad.shape, p.grad.dtype) for p in parameters] == [(torch.Size(s), d) for s, d in sizes]
+    for first, second in ((parameters[0], parameters[2]), (parameters[1], parameters[3])):
+        assert second.grad.data_ptr() - first.grad.data_ptr() == 256
+    for number, p in enumerate(parameters):
+        p.grad.fill_(number + 1)
+    assert [float(p.grad.sum()) for p in parameters] == [15.0, 14.0, 192.0, 16.0]
+    assert sorted(len(sums) for sums in graphs._sums) == [128, 256]
+
+
 def test_a_step_of_one_pass_keeps_no_memory_for_gradients(tiny_model: Any, make_examples: Any) -> None:
     plain, model = tiny_model(), tiny_model()
     unused = torch.nn.Parameter(torch.ones(3))
@@ -68,5 +81,7 @@ def test_batches_share_a_graph_exactly_when_only_numbers_differ(make_examples: A
 
     one = _shape(batch())
     assert _shape(batch(seed=1)) == one
-    others = [batch(pairs=2), batch(terms=Terms(True, None)), batch(step_pairs=6), batch(pairs=40)]
+    filler = batch()
+    filler.filler = True
+    others = [batch(pairs=2), batch(terms=Terms(True, None)), batch(step_pairs=6), batch(pairs=40), filler]
     assert one not in [_shape(other) for other in others]

@@ -31,6 +31,13 @@ def test_shards_and_copies_are_both_ways_to_share_a_run(strategy: str) -> None:
     check_rules(sharing(strategy, **BF16))
 
 
+def test_passes_that_are_graphs_are_for_copies() -> None:
+    config = sharing("ddp", trainer__compile="graphs")
+    check_rules(config)
+    assert type(build_strategy(config, "32-true")["strategy"]).__name__ == "Copies"
+    assert type(build_strategy(sharing("ddp"), "32-true")["strategy"]).__name__ == "DDPStrategy"
+
+
 @pytest.mark.parametrize(
     ("strategy", "changes", "message"),
     [
@@ -38,8 +45,8 @@ def test_shards_and_copies_are_both_ways_to_share_a_run(strategy: str) -> None:
         ("deepspeed_3", {"trainer__check_finite": True}, r"trainer\.check_finite=true sees no gradients.*trainer\.strategy=ddp"),
         ("deepspeed_3", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic needs whole parameters"),
         ("fsdp2", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic.*trainer\.strategy=fsdp2 has shards"),
-        ("ddp", {"trainer__compile": "graphs"}, r"trainer\.compile=graphs holds no exchange.*set trainer\.compile=layers"),
-        ("ddp", {"trainer__compile": "replay"}, r"trainer\.compile=replay holds no exchange"),
+        ("fsdp2", {"trainer__compile": "graphs"}, r"trainer\.compile=graphs records passes of a whole.*set trainer\.compile=layers"),
+        ("deepspeed_3", {"trainer__compile": "replay"}, r"trainer\.compile=replay.*set trainer\.compile=none"),
     ],
 )  # fmt: skip
 def test_an_option_that_a_strategy_has_no_place_for_is_refused(

@@ -32,6 +32,15 @@ from iterpref.launch import launch
 from iterpref.pace import PAPER_EPOCHS, PAPER_PAIRS
 
 STRATEGIES = ("ddp", "fsdp2", "deepspeed_3")
+# `trainer.compile` of each in `devices`: as it is fastest. DeepSpeed's hooks stand inside of what would be compiled.
+COMPILED = {"auto": "graphs", "ddp": "graphs", "fsdp2": "layers", "deepspeed_3": "none"}
+# Ways that `equality` compares: a strategy and `trainer.compile`.
+WAYS = {
+    "ddp": ("ddp", "none"),
+    "ddp, replay": ("ddp", "replay"),
+    "fsdp2": ("fsdp2", "none"),
+    "deepspeed_3": ("deepspeed_3", "none"),
+}
 # Of the 7B shape on one device. TRL needs all activations of padded rows: a row that does not fit says so.
 TRL = {
     "TRL, precomputed + liger": ["--precompute", "--liger"],
@@ -78,14 +87,15 @@ def _run_group(cells: Sequence[dict[str, Any]], devices: int) -> list[list[dict[
 def equality(devices: int, cpu: bool) -> dict[str, Any]:
     """Of each strategy: how far its first gradient is from that of one device, and its weights after three steps, as a share of
     the gradient and of the way that they went (2-norms); whether the ranks' weights are equal to the bit."""
-    strategies = _installed()
-    with tempfile.TemporaryDirectory() as kept:
-        cell = {"what": "equality", "cpu": cpu, "keep": kept}
-        rows = run_cells([{**cell, "strategy": "auto", "devices": 1}], 1)
-        rows += run_cells([{**cell, "strategy": s, "devices": devices} for s in strategies], devices)
-        found = {
-            name: _against_one(Path(kept), name, row) for name, row in zip(["auto", *strategies], rows, strict=True)
-        }
+    ways = {name: way for name, way in WAYS.items() if way[0] in _installed()}
+    with tempfile.TemporaryDirectory() as folder:
+        keep = Path(folder)
+        cells = [
+            {"what": "equality", "cpu": cpu, "keep": str(keep / name), "strategy": strategy, "compiled": compiled, "devices": n}
+            for name, n, (strategy, compiled) in [("one", 1, ("auto", "none")), *((k, devices, way) for k, way in ways.items())]
+        ]  # fmt: skip
+        rows = [*run_cells(cells[:1], 1), *run_cells(cells[1:], devices)]
+        found = {name: _against_one(keep, name, row) for name, row in zip(["one", *ways], rows, strict=True)}
     return {"devices": devices, "precision": "32-true", "strategies": found}
 
 
@@ -96,7 +106,7 @@ def _installed() -> list[str]:
 def _against_one(kept: Path, name: str, ranks: list[dict[str, Any]]) -> dict[str, Any]:
     if errors := [r["error"] for r in ranks if "error" in r]:
         return {"error": errors[0]}
-    one, own = (torch.load(kept / f"{n}.pt", weights_only=True) for n in ("auto", name))
+    one, own = (torch.load(kept / n, weights_only=True) for n in ("one", name))
     zero = {name: torch.zeros_like(g) for name, g in one["gradients"].items()}
     return {
         "gradient": _distance(own["gradients"], one["gradients"]) / _distance(one["gradients"], zero),
@@ -117,6 +127,7 @@ def scaling(
     strategies: Sequence[str],
     said: dict[str, Any],
     before: Sequence[dict[str, Any]] = (),
+    compiled: dict[str, str] = COMPILED,
 ) -> Iterator[dict[str, Any]]:
     """Rows of each number of devices; efficiency: pairs a second over `devices` times those of one device, of `before` if not of these."""
     alone: dict[str, float] = {}
@@ -124,8 +135,7 @@ def scaling(
         _note_alone(alone, row)
     for devices in sorted(counts):
         cells = [
-            # DeepSpeed's hooks stand inside of what would be compiled.
-            {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": "none" if s == "deepspeed_3" else "layers"}
+            {**said, "what": "step", "shape": shape, "strategy": s, "devices": devices, "compiled": compiled[s]}
             for shape in shapes
             for s in (strategies if devices > 1 else ("auto",))
         ]  # fmt: skip
@@ -209,6 +219,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--strategies", nargs="+", choices=STRATEGIES, default=_installed(), help="devices: of several devices"
     )
+    parser.add_argument(
+        "--compile",
+        choices=("layers", "graphs", "replay"),
+        help="devices: of one device and of ddp (default: graphs, which takes most memory)",
+    )
     parser.add_argument("--out", type=Path, default=Path("scaling.json"))
     a = parser.parse_args(argv)
     if a.part != "equality" and a.tokenizer is None:
@@ -234,9 +249,10 @@ def main(argv: list[str] | None = None) -> None:
             keep()
     elif a.part == "devices":
         report["rows"] = []
-        for row in scaling(a.devices or (1, 2), a.shapes or ("1.5B", "7B"), a.strategies, said, before):
+        compiled = COMPILED | (dict.fromkeys(("auto", "ddp"), a.compile) if a.compile else {})
+        for row in scaling(a.devices or (1, 2), a.shapes or ("1.5B", "7B"), a.strategies, said, before, compiled):
             report["rows"].append(row)
-            show(f"{row['shape']}, {row['strategy']} x {row['devices']}", row)
+            show(f"{row['shape']}, {row['strategy']} x {row['devices']}, {row['compiled']}", row)
             keep()
     else:
         report["rows"] = {}

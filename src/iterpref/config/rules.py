@@ -79,8 +79,9 @@ def _device_rules(c: Config) -> list[tuple[bool, str]]:
         (d.global_batch % (d.micro_batch * world) != 0,
          f"data.global_batch={d.global_batch} is not a multiple of data.micro_batch * trainer.devices{by_nodes[0]} = "
          f"{d.micro_batch} * {t.devices}{by_nodes[1]}: change data.micro_batch or data.global_batch"),
-        (replays(t) and world > 1,
-         f"trainer.compile={t.compile} holds no exchange of gradients between trainer.devices={t.devices}: set trainer.compile=layers"),
+        (replays(t) and t.strategy == "fsdp2",
+         f"trainer.compile={t.compile} records passes of a whole model, and trainer.strategy=fsdp2 gathers its shards in each: "
+         "set trainer.compile=layers, or trainer.strategy=ddp"),
         (t.strategy != "auto" and world == 1,
          f"trainer.strategy={t.strategy} has no effect on one device: set trainer.devices=2, or leave it out"),
         (world > 1 and c.sweep.pruner != "none",

@@ -105,7 +105,9 @@ def rows_at_once(model: Any, tokens: int) -> int:
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    of_a_row = 2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize + 4 * _SCORES * config.vocab_size
+    of_a_row = (
+        2 * config.num_hidden_layers * heads * size * tokens * model.dtype.itemsize + 4 * _SCORES * config.vocab_size
+    )
     kept = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
     free = torch.cuda.mem_get_info(model.device)[0] + kept
     return max(1, min(_MOST_ROWS, int(_SHARE * free / of_a_row)))

@@ -4,21 +4,27 @@ A step of a 1.5B model is some 2,000 kernels. Issuing them takes Python as long 
 that is compiled layer by layer still waits for its host. A graph is recorded for each shape of a batch (`collate` rounds
 lengths up, so that there are few) at its first coming, and replayed from then on. What differs between batches of one
 shape are numbers in tensors, the block mask's lists included.
+
+Several devices with a copy of the model each replay graphs of their own. No graph holds an exchange, so that devices may
+record at different times: gradients are added up over the devices once a step, behind its last pass.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from iterpref.batch import PAGE_LOCKING, Batch
 
 MOST_GRAPHS = 128  # a batch of a further shape runs without one
 _WARM_UPS = 2  # runs before the recording: kernels are compiled, workspaces taken
+_ALIGNED = 256  # bytes: where a gradient begins in the memory that several share
 
 
 class _Recorded(NamedTuple):
@@ -31,11 +37,13 @@ class _Recorded(NamedTuple):
 class StepGraphs:
     """`graphs(batch, begins)` runs `step(batch)`; gradients replace those of `parameters` if it begins a step, else add to them.
 
+    Off a GPU the same, kernel by kernel.
+
     Args:
         step: computes the loss of a batch on the device, calls its backward, and returns tensors that need no gradient. It
             may not wait for the device, draw random numbers, or depend on anything but the batch and the parameters.
-        adds_up: a step may have several passes. Gradients then have one place for all graphs, and `p.grad` must stay what it
-            is; else they lie where the pass had its activations, and are gone with the next call.
+        adds_up: a step may have several passes, or devices. Gradients then have one place for all graphs, and `p.grad` must
+            stay what it is; else they lie where the pass had its activations, and are gone with the next call.
 
     The outputs are overwritten by the next call of the same shape. All graphs share one pool of memory, as large as the
     largest needs.
@@ -46,7 +54,7 @@ class StepGraphs:
     ) -> None:
         self._step = step
         self._parameters = [p for p in parameters if p.requires_grad]
-        self._places = [torch.zeros_like(p) for p in self._parameters] if adds_up else []
+        self._sums, self._places = _side_by_side(self._parameters) if adds_up else ([], [])
         self._set_gradients(self._places)
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._pool: Any = None
@@ -55,7 +63,14 @@ class StepGraphs:
         for p, gradient in zip(self._parameters, gradients or [None] * len(self._parameters), strict=True):
             p.grad = gradient
 
+    def add_over_ranks(self) -> None:
+        """The step's gradients become their sums over the processes of the group, in the gradients' dtype."""
+        for sums in self._sums:
+            dist.all_reduce(sums)
+
     def __call__(self, batch: Batch, begins: bool) -> tuple[Tensor, ...]:
+        if batch.input_ids_ST.device.type != "cuda":
+            return self.run(batch, begins)
         key = (begins, *_shape(batch))
         if key not in self._recorded:
             if len(self._recorded) >= MOST_GRAPHS:
@@ -98,11 +113,26 @@ class StepGraphs:
         # What these runs left in the other pool is as large as what the graph is about to take.
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
-        with PAGE_LOCKING, torch.cuda.graph(graph, pool=self._pool):
+        # NCCL's watchdog asks for events of its own meanwhile, which is no fault of the recording.
+        with PAGE_LOCKING, torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outputs = self.run(buffers, begins)
         self._pool = self._pool or graph.pool()
         gradients = [] if self._places else [_place_of(p.grad) for p in self._parameters]
         return _Recorded(graph, buffers, outputs, gradients)
+
+
+def _side_by_side(parameters: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Zeros of each dtype in one tensor, which is quickly exchanged, and each parameter's part of them."""
+    ends: dict[torch.dtype, int] = defaultdict(int)
+    begins = []
+    for p in parameters:
+        begins.append(ends[p.dtype])
+        step = _ALIGNED // p.element_size()
+        ends[p.dtype] += -(-p.numel() // step) * step
+    device = parameters[0].device
+    sums = {dtype: torch.zeros(end, dtype=dtype, device=device) for dtype, end in ends.items()}
+    parts = [sums[p.dtype][at : at + p.numel()].view_as(p) for at, p in zip(begins, parameters, strict=True)]
+    return list(sums.values()), parts
 
 
 class _Memory:
@@ -130,4 +160,4 @@ def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:
 def _shape(batch: Batch) -> tuple[Any, ...]:
     """Whatever of a batch a graph holds fast: shapes, and what is no tensor but for names and lengths of its own."""
     sizes = tuple((name, *tensor.shape) for name, tensor in _tensors(batch))
-    return (batch.packing, batch.terms, batch.step_pairs, batch.n_pairs, *sizes)
+    return (batch.packing, batch.terms, batch.step_pairs, batch.n_pairs, batch.filler, *sizes)

@@ -62,7 +62,7 @@ class FocalDPOModule(L.LightningModule):
 
     def on_fit_start(self) -> None:
         if replays(self.config.trainer):
-            adds_up = self.trainer.accumulate_grad_batches > 1
+            adds_up = self.trainer.accumulate_grad_batches > 1 or self.trainer.world_size > 1
             self._graphs = StepGraphs(self._whole_pass, self.policy.parameters(), adds_up)
         for model in self._reference:
             model.to(self.device)
@@ -106,12 +106,17 @@ class FocalDPOModule(L.LightningModule):
             loss, sums_M = self._graphs(batch, self._begins)
             self._begins = False
             # The next replay writes over them.
-            self._train_meter.add_sums(self._names, sums_M.clone(), batch.n_pairs)
+            self._train_meter.add_sums(self._names, sums_M.clone(), 0 if batch.filler else batch.n_pairs)
             return loss.clone()
         loss = self._step(batch, self._train_meter).loss
         # The loss is already a share of the whole step's mean; undo Lightning's division by the number of micro-batches
         # and the averaging of gradients over devices.
         return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def add_over_ranks(self) -> None:
+        """Behind the last pass of a step of `strategies.Copies`, whose ranks' gradients are shares of one sum."""
+        assert self._graphs is not None
+        self._graphs.add_over_ranks()
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self.line["train/lr"] = optimizer.param_groups[0]["lr"]
