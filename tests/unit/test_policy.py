@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from iterpref.config import ModelConfig
 from iterpref.data.collate import collate
@@ -18,6 +20,7 @@ from iterpref.models.export import export
 from iterpref.models.policy import (
     check_head,
     check_model,
+    compile_layers,
     load_model,
     load_tokenizer,
     render_prompts,
@@ -198,3 +201,34 @@ def test_an_export_is_the_policy_and_replaces_an_older_one_whole(folder: Path, t
     text = "def f(x):\n    return x\n"
     assert load_tokenizer(out)(text)["input_ids"] == load_tokenizer(folder)(text)["input_ids"]
     assert load_tokenizer(out).chat_template == load_tokenizer(folder).chat_template
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """A group of this process alone."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_under_ddp_layers_are_compiled_whole_and_twice_for_all_lengths(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, sizes = tiny_model(num_hidden_layers=4), list[set[int]]()
+
+    def keep(graph: Any, inputs: list[Any]) -> Any:
+        sizes.append({value.node.hint for value in inputs if isinstance(value, torch.SymInt)})
+        return graph
+
+    def compile_by(module: torch.nn.Module, **how: Any) -> None:
+        module._compiled_call_impl = torch.compile(module._call_impl, backend=keep, **how)
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_by)
+    compile_layers(model)
+    ddp = torch.nn.parallel.DistributedDataParallel(model, bucket_cap_mb=1e-3)
+    for length in (5, 7, 11, 13):
+        ddp(input_ids=torch.ones(1, length, dtype=torch.long), use_cache=False).logits.sum().backward()
+    # A layer, and the norm behind the last one: for one length, and then for any, which is all that is left open.
+    assert sizes == [set(), set(), {7}, {7}]

@@ -119,19 +119,24 @@ def prepare_generation(model: Any) -> None:
 
 
 def compile_layers(model: Any, by_length: bool = False) -> None:
-    """Compiles each decoder layer on its own; a compilation serves all layers of a kind, for rows of any length.
+    """Compiles each decoder layer on its own; a compilation serves all layers of a kind: the first for rows of one length, the
+    second, when another one comes, for any.
 
     Args:
         by_length: compile anew for each length of rows, FlexAttention within: a little faster on the device.
     """
+    import torch._dynamo
     import torch._functorch.config
 
     torch._functorch.config.activation_memory_budget = KEPT
+    # Under DDP dynamo would cut a layer wherever a bucket of gradients is full: fused worse, and more of it kept.
+    torch._dynamo.config.optimize_ddp = False
     decoder = model.get_decoder()
     if by_length and model.config._attn_implementation == FLEX:
         model.set_attn_implementation(FLEX_WITHIN)
     for part in (*decoder.layers, decoder.norm):
-        part.compile(dynamic=not by_length)
+        # Never dynamic=True, to which a model's widths are as unknown as its rows' length.
+        part.compile(dynamic=False if by_length else None)
 
 
 def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:
