@@ -17,7 +17,7 @@ STUDY = {
     "arms": {"sft": ["loss=sft"], "target_dpo": ["loss=target_dpo"]},
     "variants": {"sharp": {"of": "target_dpo", "change": ["loss.beta=0.5"]}},
     "seeds": [1],
-    "tune": {"lrs": [1e-3], "by": "small"},
+    "tune": {"lrs": [1e-3], "by": "small", "also": ["large"], "beyond": [2e-3]},
     "evaluations": {
         "small": ["benchmark=bank", "benchmark.limit=1", "evaluate.max_new_tokens=4"],
         "large": ["benchmark=bank", "benchmark.limit=2", "evaluate.max_new_tokens=4"],
@@ -25,7 +25,9 @@ STUDY = {
     "compared": ["large"],
     "held_out": {"own": [], "real": ["evaluate.pairs={real}"]},
     "baseline": "sft",
+    "against": {"sharp": ["sft"]},
 }
+BEFORE_RATES = ["--phase", "start,tune,main,variants"]
 
 
 @pytest.mark.slow
@@ -43,7 +45,7 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
 
     # What a kill leaves: a folder of work without a record, here of a job that had not come to its checkpoint.
     (out / "work/main-sft-seed1/run").mkdir(parents=True)
-    main([*command, "--parallel", "2", "--", "trainer.epochs=1"])
+    main([*command, *BEFORE_RATES, "--parallel", "2", "--", "trainer.epochs=1"])
     names = sorted(path.stem for path in (out / "records").iterdir())
     assert names == [
         "main-sft-seed1", "main-target_dpo-seed1", "start", "tune-sft-lr0.001", "tune-target_dpo-lr0.001", "variants-sharp-seed1",
@@ -54,21 +56,35 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
     assert record["lr"] == 1e-3
     assert set(record["benchmarks"]["large"]["tasks"].values()) <= {0.0, 1.0}
     assert record["run"]["pairs"]["test"] > 0
+    assert str(tmp_path) not in json.dumps(record)
     assert record["held_out"]["own"]["after"]["n_pairs"] == record["run"]["pairs"]["test"]
     assert 0 < record["held_out"]["real"]["after"]["n_pairs"] < 12
     assert any("val/focal_accuracy" in row for row in record["curve"])
     before = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
-    main([*command, "--", "trainer.epochs=1"])
+    main([*command, *BEFORE_RATES, "--", "trainer.epochs=1"])
     assert before == {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
+
+    main([*command, "--phase", "rates", "--arms", "sft", "--", "trainer.epochs=1"])
+    after = {path.stem: json.loads(path.read_text()) for path in (out / "records").glob("rates-*")}
+    assert sorted(after) == ["rates-sft-lr0.001", "rates-sft-lr0.002"]
+    assert all(list(one["benchmarks"]) == ["large"] and not one["held_out"] for one in after.values())
 
     capsys.readouterr()
     main(["table", str(file), "--out", str(out)])
     told = capsys.readouterr().out
     assert "| target_dpo | 1 | 0.001 |" in told
     assert "| sharp | target_dpo |" in told
-    assert "6 jobs" in told
+    assert "| sharp | sft |" in told
+    assert "| arm | 0.001 | 0.002 (not tuned) | highest | chosen by tuning |" in told
+    assert "8 jobs" in told
     assert (out / "likelihood.png").stat().st_size > 5000
-    assert json.loads((out / "study.json").read_text())["arms"]["target_dpo"]["against"]["large"]["n_tasks"] == 2
+    assert json.loads((out / "study.json").read_text())["arms"]["target_dpo"]["against"]["sft"]["large"]["n_tasks"] == 2
+    packed = tmp_path / "small.jsonl.xz"
+    main(["pack", str(file), str(packed), "--out", str(out)])
+    capsys.readouterr()
+    main(["table", str(file), "--out", str(tmp_path / "tables"), "--records", str(packed)])
+    assert capsys.readouterr().out == told
+    assert (tmp_path / "tables/study.json").read_bytes() == (out / "study.json").read_bytes()
 
 
 def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +93,8 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
     other = tmp_path / "other.yaml"
     absent = {"small": ["benchmark=bank"], "large": ["benchmark=mbpp", "benchmark.path=absent.jsonl"]}
     other.write_text(yaml.safe_dump(STUDY | {"evaluations": absent}))
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(yaml.safe_dump(STUDY | {"tune": {"lrs": [1e-3], "by": "small"}}))
     given = ["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "main"]
     for arguments, message in (
         (["run", str(file), "--out", str(tmp_path)], "add --file pairs=PATH"),
@@ -85,6 +103,7 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--arms", "dpo"], "--arms dpo"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "tun"], "--phase tun"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--parallel", "0"], "--parallel 0"),
+        (["run", str(bare), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "rates"], "add tune.also"),
         (["table", str(file), "--out", str(tmp_path)], "no record of a job yet"),
         (given, "main-target_dpo-seed1 has a command that cannot run: train"),
         (["run", str(other), *given[2:]], "main-sft-seed1 has a command that cannot run: evaluate"),

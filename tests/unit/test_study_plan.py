@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from tests.unit.test_study_tables import record
 
 from iterpref.cli import CONFIG_DIR, check_overrides, checked_config, config_groups, quoted, register_schema
 from iterpref.config.rules import check_rules
 from iterpref.errors import UserError
 from iterpref.pairs_argument import write_out
 from iterpref.study.choose import tuned
-from iterpref.study.jobs import is_done, record_file
-from iterpref.study.plan import PHASES, Job, Study, read_study
+from iterpref.study.plan import PHASES, Job, Study
+from iterpref.study.read import read_study
+from iterpref.study.records import is_done, record_file
 
 SHIPPED = sorted((Path(__file__).parents[2] / "configs/study").glob("*.yaml"))
 SMALL: dict[str, Any] = {
@@ -48,9 +50,11 @@ def tune_record(arm: str, lr: float, rate: float) -> dict[str, Any]:
 
 def test_the_best_rate_on_the_tuning_tasks_is_chosen_and_the_smaller_of_equals() -> None:
     records = [tune_record("sft", 1e-5, 0.2), tune_record("sft", 1e-4, 0.3), tune_record("dpo", 1e-5, 0.1)]
-    assert tuned(records, "small", [1e-5, 1e-4]) == {"sft": {"lr": 1e-4, "rates": {1e-5: 0.2, 1e-4: 0.3}}}
+    assert tuned(records, "small", [1e-5, 1e-4]) == {"sft": 1e-4}
     records.append(tune_record("dpo", 1e-4, 0.1))
-    assert tuned(records, "small", [1e-5, 1e-4])["dpo"]["lr"] == 1e-5
+    assert tuned(records, "small", [1e-5, 1e-4])["dpo"] == 1e-5
+    after_the_fact = {**tune_record("sft", 1e-5, 0.9), "phase": "rates"}
+    assert tuned([*records, after_the_fact], "small", [1e-5, 1e-4])["sft"] == 1e-4
 
 
 def names(study: Study, phases: Sequence[str], lrs: dict[str, float], of: str | None = None) -> list[str]:
@@ -85,6 +89,31 @@ def test_tuning_gives_every_arm_the_same_rates_and_looks_at_no_other_tasks(tmp_p
     assert not any(job.held_out for job in found)
 
 
+def test_every_rate_and_those_beyond_are_told_on_other_tasks_with_the_settings_of_tuning(tmp_path: Path) -> None:
+    tune = {"lrs": [1e-4, 1e-5], "by": "small", "seed": 7, "also": ["large"], "beyond": [3e-6]}
+    read = study(tmp_path, tune=tune)
+    assert names(read, ("rates",), {}, "sft,sharp") == ["rates-sft-lr3e-06", "rates-sft-lr1e-05", "rates-sft-lr0.0001"]
+    assert len(names(read, ("rates",), {})) == 6
+    beyond, told, _ = read.jobs(("sft",), ("rates",), {})
+    assert (list(told.evaluations), told.held_out, told.seed) == (["large"], {}, 7)
+    assert "optim.lr=3e-06" in beyond.train
+    tried = {job.name: job for job in read.jobs(("sft",), ("tune",), {})}
+    assert told.settings == tried["tune-sft-lr1e-05"].settings
+    assert len(tried) == 2  # a rate beyond is none that is chosen from
+
+
+def test_without_another_evaluation_there_is_nothing_after_the_fact(tmp_path: Path) -> None:
+    assert names(study(tmp_path), ("rates",), {}) == []
+
+
+def test_what_is_compared_is_the_baseline_or_the_variants_arm_and_what_the_study_adds(tmp_path: Path) -> None:
+    against = {"sft": ["dpo"], "sharp": ["sft", "other"], "dpo": ["sharp"]}
+    read = study(tmp_path, against=against)  # other lacks its file, which is no mistake of the study's
+    assert {name: read.bases(name) for name in ("sft", "dpo", "sharp")} == {
+        "sft": ("dpo",), "dpo": ("sft", "sharp"), "sharp": ("dpo", "sft", "other"),
+    }  # fmt: skip
+
+
 def test_an_arm_without_a_rate_waits_and_so_do_its_variants(tmp_path: Path) -> None:
     assert names(study(tmp_path), ("main", "variants"), {"sft": 1e-4}) == ["main-sft-seed1", "main-sft-seed2"]
 
@@ -113,7 +142,7 @@ def test_a_record_of_other_settings_is_no_record_of_the_job_wherever_the_files_l
     assert not is_done(job, tmp_path)
     file = record_file(tmp_path, job.name)
     file.parent.mkdir()
-    file.write_text(json.dumps({"settings": list(job.settings)}))
+    file.write_text(json.dumps({**record("sft", 1, {"a": 1.0}), "settings": list(job.settings)}))
     assert is_done(job, tmp_path)
     assert is_done(first(1e-5, "elsewhere/P.jsonl"), tmp_path)
     with pytest.raises(
@@ -136,6 +165,18 @@ def test_a_record_of_other_settings_is_no_record_of_the_job_wherever_the_files_l
         ({"variants": {"v": ["loss.beta=0.5"]}}, r"has not the form"),
         ({"tune": {"lrs": [1e-5], "by": "small", "best": 1}}, r"has not the form"),
         ({"seeds": ["one"]}, r"has not the form"),
+        ({"against": {"dpoo": ["sft"]}}, r"against names 'dpoo'.*did you mean 'dpo'\?"),
+        ({"against": {"sharp": ["sftt"]}}, r"against.sharp names 'sftt'.*did you mean 'sft'\?"),
+        ({"against": {"dpo": "sharp"}}, r"expected a list of names, got 'sharp'"),
+        ({"against": ["dpo"]}, r"has not the form"),
+        ({"against": {"dpo": ["sft"]}}, r"against.dpo: it is compared with sft anyway"),
+        ({"against": {"sharp": ["dpo"]}}, r"against.sharp: it is compared with dpo anyway"),
+        ({"against": {"sft": ["dpo", "dpo"]}}, r"name dpo once"),
+        ({"against": {"dpo": ["dpo"]}}, r"against.dpo names 'dpo' itself"),
+        ({"tune": {**SMALL["tune"], "also": ["larg"]}}, r"tune.also names 'larg'.*did you mean 'large'\?"),
+        ({"tune": {**SMALL["tune"], "also": "large"}}, r"expected a list of names"),
+        ({"tune": {**SMALL["tune"], "beyond": [1e-6]}}, r"tune.beyond has no effect without tune.also"),
+        ({"tune": {**SMALL["tune"], "also": ["large"], "beyond": [1e-5]}}, r"the learning rate 1e-05 stands twice"),
     ],
 )
 def test_a_file_that_says_nothing_of_meaning_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

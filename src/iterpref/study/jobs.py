@@ -1,9 +1,6 @@
 """One job of a study: train, evaluate, and a record of a few kilobytes that the tables are made of.
 
-    OUT/records/NAME.json    what came out; the job is done when it is there
-    OUT/work/NAME/           the run and its scores while it lasts: weights go when the record is written
-    OUT/failures.jsonl       jobs that ended with an error, each time
-
+OUT/work/NAME/ holds the run and its scores while it lasts: weights go when the record (`records.py`) is written.
 Every step is one of the commands, called in this process: a start of Python and torch for each would take as long as the
 training. What a kill leaves is taken up by the commands themselves.
 """
@@ -21,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.cli import quoted
-from iterpref.errors import UserError
 from iterpref.run_record import hardware, now, write_whole
 from iterpref.study.plan import Job
+from iterpref.study.records import portable, record_file
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +58,8 @@ def run_job(job: Job, out: Path, scoring: Sequence[str] = ()) -> dict[str, Any]:
         folder = work / "scores" / name
         steps.take(name, evaluate, *model, *overrides, *scoring, run_folder(folder))
         record["benchmarks"][name] = _scores(folder)
-    record |= {"seconds": steps.seconds, "ended": now()}
+    # Of the settings, {NAME} stands for paths already, and the rest is compared word for word when the study goes on.
+    record = portable(record) | {"settings": record["settings"], "seconds": steps.seconds, "ended": now()}
     file = record_file(out, job.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(record) + "\n")
@@ -88,47 +86,12 @@ class _Steps:
         except SystemExit as end:
             if end.code:
                 raise StepFailed(
-                    f"{self.job}, {name}: the command ended with {end.code}: {' '.join(arguments)}"
+                    f"{self.job}, {name}: the command ended with {end.code}\n{' '.join(arguments)}"
                 ) from None
         finally:
             gc.collect()
             _empty_gpu_cache()
         self.seconds[name] = round(time.perf_counter() - begin, 1)
-
-
-def record_file(out: Path, name: str) -> Path:
-    return out / "records" / f"{name}.json"
-
-
-def is_done(job: Job, out: Path) -> bool:
-    """Whether the job has its record; raises `UserError` where that is one of other settings."""
-    file = record_file(out, job.name)
-    if not file.is_file():
-        return False
-    made = read_record(file)["settings"]
-    if made != list(job.settings):
-        differ = " ".join(sorted(set(made) ^ set(job.settings)))
-        raise UserError(
-            f"{file} was made with other settings ({differ}): delete it, and the job runs again, or choose another --out"
-        )
-    return True
-
-
-def read_record(file: Path) -> dict[str, Any]:
-    """Raises `UserError` for a file that holds no record."""
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file}: no record of a job ({error}); delete it, and the job runs again") from None
-
-
-def records(out: Path) -> list[dict[str, Any]]:
-    """All records of a study, by name."""
-    return [read_record(file) for file in sorted((out / "records").glob("*.json"))]
-
-
-def failures_file(out: Path) -> Path:
-    return out / "failures.jsonl"
 
 
 def run_folder(run: Path | str) -> str:

@@ -1,9 +1,11 @@
-"""A study's YAML file -> what has to be run, in which order.
+"""A study -> what has to be run, in which order.
 
     start     the model as it is, scored on everything
     tune      each arm at each learning rate, one seed, scored on `tune.by` alone
     main      each arm at the rate that tuning chose for it, all seeds, scored on `compared` and `held_out`
     variants  one change of an arm each, at that arm's rate, the first seed, scored like it
+    rates     each arm at each rate of tuning and at those beyond it, tuning's seed, scored on `tune.also`: after the fact,
+              as it chooses nothing
 
 Seeds come outermost, so that a study that is cut off has whole rounds.
 """
@@ -11,17 +13,13 @@ Seeds come outermost, so that a study that is cut off has whole rounds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from dataclasses import dataclass, field
 
 from iterpref.errors import UserError, nearest
 
 START = "start"
-PHASES = (START, "tune", "main", "variants")
+PHASES = (START, "tune", "main", "variants", "rates")
+BY_LR = ("tune", "rates")  # whose jobs differ by learning rate, and have one seed
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,27 @@ class Job:
     def name(self) -> str:
         if self.phase == START:
             return START
-        return f"tune-{self.arm}-lr{self.lr:g}" if self.phase == "tune" else f"{self.phase}-{self.arm}-seed{self.seed}"
+        which = f"lr{self.lr:g}" if self.phase in BY_LR else f"seed{self.seed}"
+        return f"{self.phase}-{self.arm}-{which}"
 
 
 @dataclass(frozen=True)
 class Tune:
-    """Learning rates that each arm is tried with, and the evaluation that chooses among them."""
+    """Learning rates that each arm is tried with, and the evaluation that chooses among them.
+
+    What the choice meant is told afterwards by the evaluations `also`, at these rates and at those `beyond`.
+    """
 
     lrs: tuple[float, ...]
     by: str
     seed: int = 0
+    also: tuple[str, ...] = ()
+    beyond: tuple[float, ...] = ()
+
+    @property
+    def all_lrs(self) -> tuple[float, ...]:
+        """Those of tuning and those beyond, in order."""
+        return tuple(sorted((*self.lrs, *self.beyond)))
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Study:
     tune: Tune
     held_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    # What an arm or variant is compared with beside the baseline, or beside its arm.
+    against: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     model: tuple[str, ...] = ()
     # Overrides of every training run, from the command line, and what {NAME} stands for in any override.
     extra: tuple[str, ...] = field(default=(), metadata={"file": False})
@@ -90,7 +101,7 @@ class Study:
         if "tune" in phases:
             for lr in self.tune.lrs:
                 for arm in arms:
-                    yield self._tuning(arm, lr)
+                    yield self._at_rate("tune", arm, lr, [self.tune.by])
         if "main" in phases:
             for seed in self.seeds:
                 for arm in arms:
@@ -101,9 +112,18 @@ class Study:
                 if name in names and variant.of in lrs:
                     overrides = (*self.arms[variant.of], *variant.change)
                     yield self._scored("variants", name, overrides, self.seeds[0], lrs[variant.of])
+        if "rates" in phases and self.tune.also:
+            for lr in self.tune.all_lrs:
+                for arm in arms:
+                    yield self._at_rate("rates", arm, lr, self.tune.also)
 
-    def _tuning(self, arm: str, lr: float) -> Job:
-        return self._job("tune", arm, self.arms[arm], self.tune.seed, lr, [self.tune.by], {})
+    def bases(self, name: str) -> tuple[str, ...]:
+        """What the arm or variant is compared with."""
+        own = self.variants[name].of if name in self.variants else self.baseline
+        return tuple(base for base in (own, *self.against.get(name, ())) if base != name)
+
+    def _at_rate(self, phase: str, arm: str, lr: float, scored: Sequence[str]) -> Job:
+        return self._job(phase, arm, self.arms[arm], self.tune.seed, lr, scored, {})
 
     def _scored(self, phase: str, arm: str, overrides: tuple[str, ...], seed: int, lr: float) -> Job:
         return self._job(phase, arm, overrides, seed, lr, self.compared, self.held_out)
@@ -137,104 +157,3 @@ class Study:
             if name not in known:
                 raise UserError(f"--arms {name}: the study has {', '.join(known)}{nearest(name, known)}")
         return chosen
-
-
-def read_study(path: Path, files: Mapping[str, str] | None, extra: tuple[str, ...] = ()) -> Study:
-    """The study of a YAML file; `{NAME}` in an override stands for `files[NAME]`. Without `files` it has tables, and no job.
-
-    Raises `UserError` naming what does not fit.
-    """
-    try:
-        raw = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, OmegaConfBaseException, ValueError) as error:
-        raise UserError(f"{path}: no study can be read ({' '.join(str(error).split())})") from None
-    except Exception as error:  # a YAML error has no base of its own in OmegaConf
-        raise UserError(f"{path}: no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected the options of a study, got {type(raw).__name__}")
-    known = [f.name for f in fields(Study) if f.metadata.get("file", True)]
-    for key in map(str, raw):
-        if key not in known:
-            raise UserError(f"{path}: a study has no '{key}'{nearest(key, known)}; it has {', '.join(known)}")
-    required = [f for f in known if f not in ("model", "held_out", "variants")]
-    if missing := [name for name in required if name not in raw]:
-        raise UserError(f"{path}: {', '.join(missing)} must be there")
-    said = _Reader(path, files)
-    try:
-        study = Study(
-            train=said.overrides(raw["train"]), model=said.overrides(raw.get("model", [])),
-            arms=said.named(raw["arms"]), evaluations=said.named(raw["evaluations"]),
-            held_out=said.available(raw.get("held_out", {})),
-            variants={name: Variant(str(raw["variants"][name]["of"]), change) for name, change in said.available(
-                {name: one["change"] for name, one in raw.get("variants", {}).items()}).items()},
-            seeds=tuple(int(s) for s in raw["seeds"]), compared=tuple(raw["compared"]), baseline=str(raw["baseline"]),
-            tune=Tune(**{**raw["tune"], "lrs": tuple(float(x) for x in raw["tune"]["lrs"])}), extra=extra, files=files or {}, left_out=said.left_out,
-        )  # fmt: skip
-    except _NoFile as lacking:
-        raise UserError(f"{path}: it needs a file: add --file {lacking}=PATH") from None
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise UserError(f"{path}: an option has not the form of configs/study/main.yaml ({error})") from None
-    _check(study, path)
-    return study
-
-
-class _NoFile(Exception):
-    """The name of a file that overrides ask for and nobody gave."""
-
-
-class _Reader:
-    """Lists of overrides out of the YAML file at `path`, whose `{NAME}` must be names of files."""
-
-    def __init__(self, path: Path, files: Mapping[str, str] | None) -> None:
-        self.path, self.files = path, files
-        self.left_out: dict[str, str] = {}
-
-    def overrides(self, lines: Any) -> tuple[str, ...]:
-        if not isinstance(lines, list) or not all(isinstance(line, str) and "=" in line for line in lines):
-            raise UserError(
-                f"{self.path}: expected a list of overrides such as [loss=sft, optim.lr=1e-5], got {lines!r}"
-            )
-        try:
-            for line in lines if self.files is not None else ():
-                line.format_map(self.files)
-        except KeyError as error:
-            raise _NoFile(error.args[0]) from None
-        except (ValueError, IndexError) as error:
-            raise UserError(
-                f"{self.path}: in {lines!r}, {{NAME}} stands for a file of --file NAME=PATH ({error})"
-            ) from None
-        return tuple(lines)
-
-    def named(self, lines: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
-        return {str(name): self.overrides(own) for name, own in lines.items()}
-
-    def available(self, lines: Mapping[Any, Any]) -> dict[str, tuple[str, ...]]:
-        """`named`, less those whose file was not given: they go into `left_out`."""
-        found = {}
-        for name, own in lines.items():
-            try:
-                found[str(name)] = self.overrides(own)
-            except _NoFile as lacking:
-                self.left_out[str(name)] = str(lacking)
-        return found
-
-
-def _check(study: Study, path: Path) -> None:
-    arms, evaluations = list(study.arms), list(study.evaluations)
-    for what, names, known in (
-        ("baseline", [study.baseline], arms), ("compared", study.compared, evaluations), ("tune.by", [study.tune.by], evaluations),
-        *((f"variants.{name}.of", [variant.of], arms) for name, variant in study.variants.items()),
-    ):  # fmt: skip
-        for name in names:
-            if name not in known:
-                raise UserError(
-                    f"{path}: {what} names '{name}', which is none of {', '.join(known)}{nearest(name, known)}"
-                )
-    if not study.seeds or not study.tune.lrs:
-        raise UserError(f"{path}: seeds and tune.lrs must not be empty")
-    if both := sorted(study.arms.keys() & study.variants.keys()):
-        raise UserError(f"{path}: '{both[0]}' is an arm and a variant: give one of them another name")
-    if study.tune.by in study.compared:
-        raise UserError(
-            f"{path}: {study.tune.by} chooses the learning rates, so it says nothing about the arms: leave it out of compared"
-        )

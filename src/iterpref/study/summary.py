@@ -1,9 +1,8 @@
 """A study's figures out of its records alone, as plain data.
 
-A rate's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn; Wilson's
-where each is 0 or 1.
-Beside it stands the standard deviation between seeds. Arms are compared with the baseline, variants with their arm, task by
-task (`eval.compare`), over the seeds that both have.
+A benchmark's interval is over tasks: each task's share of passing answers, averaged over the seeds, is redrawn; Wilson's
+where each is 0 or 1. Beside it stands the standard deviation between seeds. Arms are compared with the baseline, variants
+with their arm, and either with what the study says `against`, task by task (`eval.compare`), over the seeds that both have.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from math import fsum
 from statistics import mean, stdev
 from typing import Any
 
 from iterpref.eval.compare import RESAMPLES, paired
 from iterpref.eval.passk import bootstrap_mean, wilson
 from iterpref.study.choose import tuned
-from iterpref.study.plan import START, Study
+from iterpref.study.plan import BY_LR, START, Study
 
 Records = Sequence[dict[str, Any]]
 LIKELIHOOD = ("chosen_logps", "rejected_logps", "focal_chosen_logratio", "focal_rejected_logratio")
@@ -29,23 +29,26 @@ def summary(study: Study, found: Records) -> dict[str, Any]:
     by_arm = runs_by_arm(study, found)
     arms: dict[str, Any] = {}
     for arm, runs in by_arm.items():
-        base = study.variants[arm].of if arm in study.variants else study.baseline
+        bases = [base for base in study.bases(arm) if base in by_arm] if arm != START else []
         arms[arm] = {
             "seeds": [r["seed"] for r in runs] if arm != START else [], "lr": runs[0]["lr"], "benchmarks": _rates(study, runs),
-            "base": base, "against": _against(study, by_arm[base], runs) if base in by_arm and arm not in (base, START) else {},
+            "against": {base: told for base in bases if (told := _against(study, by_arm[base], runs))},
             "held_out": _held_out(study, runs), "likelihood": _likelihood(runs), "errors": _errors(study, runs),
         }  # fmt: skip
     return {
         "tuned": tuned(found, study.tune.by, study.tune.lrs), "arms": arms, "jobs": len(found),
-        "job_seconds": sum(sum(r["seconds"].values()) for r in found), "machine_seconds": machine_seconds(found),
+        "by_lr": {"tune": {study.tune.by: _by_lr(study, found, "tune", study.tune.by)},
+                  "rates": {name: _by_lr(study, found, "rates", name) for name in study.tune.also}},
+        # The sum to the last bit, which depends on the version of Python otherwise.
+        "job_seconds": fsum(s for r in found for s in r["seconds"].values()), "machine_seconds": machine_seconds(found),
         "gpus": sorted({name for r in found for name in r["gpus"]}),
     }  # fmt: skip
 
 
 def runs_by_arm(study: Study, found: Records) -> dict[str, list[dict[str, Any]]]:
-    """Records of the start model, the arms and the variants that have any, in the study's order, by seed; none of tuning."""
+    """Records of the start model, the arms and the variants that have any, in the study's order, by seed; none of `by_lr`."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in sorted((r for r in found if r["phase"] != "tune"), key=lambda r: r["seed"]):
+    for record in sorted((r for r in found if r["phase"] not in BY_LR), key=lambda r: r["seed"]):
         runs[record["arm"]].append(record)
     return {arm: runs[arm] for arm in (START, *study.arms, *study.variants) if arm in runs}
 
@@ -55,6 +58,15 @@ def task_means(runs: Records, benchmark: str) -> dict[str, float]:
     tables = [r["benchmarks"][benchmark]["tasks"] for r in runs if benchmark in r["benchmarks"]]
     common = set.intersection(*(set(t) for t in tables)) if tables else set()
     return {task: mean(t[task] for t in tables) for task in sorted(common)}
+
+
+def _by_lr(study: Study, found: Records, phase: str, benchmark: str) -> dict[str, dict[float, dict[str, float]]]:
+    """`{arm: {learning rate: mean and 95 % interval over tasks}}` of the phase's runs, in the study's order."""
+    by_arm: dict[str, dict[float, dict[str, float]]] = {arm: {} for arm in study.arms}
+    for run in sorted((r for r in found if r["phase"] == phase), key=lambda r: r["lr"]):
+        if tasks := task_means([run], benchmark):
+            by_arm[run["arm"]][run["lr"]] = _over_tasks(list(tasks.values()))
+    return {arm: rates for arm, rates in by_arm.items() if rates}
 
 
 def _rates(study: Study, runs: Records) -> dict[str, Any]:

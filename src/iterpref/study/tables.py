@@ -1,4 +1,4 @@
-"""A study's tables and curves, out of its records alone: `OUT/study.md`, `study.json`, `likelihood.png`, `rates.png`."""
+"""A study's tables and curves, out of its records alone: `OUT/study.md`, `study.json`, `likelihood.png`, `rates.png`, `learning_rates.png`."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iterpref.errors import UserError
 from iterpref.eval.tables import Sheet
 from iterpref.run_record import write_whole
-from iterpref.study.figures import draw_likelihood, draw_rates
-from iterpref.study.jobs import failures_file, records
+from iterpref.study.choose import best
+from iterpref.study.figures import draw_learning_rates, draw_likelihood, draw_rates
+from iterpref.study.pack import stored_records
 from iterpref.study.plan import Study
 from iterpref.study.summary import LIKELIHOOD, PREFERENCE, summary
 
 KINDS = 10  # of errors that have a column
 
 
-def write_tables(study: Study, out: Path) -> str:
-    """Writes the four files; returns the Markdown. Raises `UserError` without a record to show."""
-    found = records(out)
-    if not found:
-        raise UserError(f"{out}: no record of a job yet: python -m iterpref.study run comes first")
-    result = {**summary(study, found), "failures": _failures(out)}
+def write_tables(study: Study, out: Path, pack: Path | None = None) -> str:
+    """Writes the five files; returns the Markdown. `pack`: the records, if not those of `out`.
+
+    Raises `UserError` without a record to show, for one of another study, and where there are records in both places.
+    """
+    stored = stored_records(study, out, pack)
+    result = {**summary(study, stored.records), "failures": stored.failures}
     text = markdown(study, result)
+    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "study.json", json.dumps(result, indent=1) + "\n")
     write_whole(out / "study.md", text)
-    draw_likelihood(study, found, out / "likelihood.png")
+    draw_likelihood(study, stored.records, out / "likelihood.png")
     draw_rates(study, result["arms"], out / "rates.png")
+    draw_learning_rates(study, result, out / "learning_rates.png")
     return text
-
-
-def _failures(out: Path) -> list[dict[str, str]]:
-    file = failures_file(out)
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
 def sheets(study: Study, result: Mapping[str, Any]) -> list[Sheet]:
@@ -54,18 +52,37 @@ def sheets(study: Study, result: Mapping[str, Any]) -> list[Sheet]:
         Sheet("pass@10, %; [95 % interval over tasks]", ("arm", *drawn),
               rows(lambda f: [_percents(f["benchmarks"].get(n, {}).get("pass@10")) for n in drawn])),
         Sheet("pass@1 less that of another arm, points; [95 % interval], task by task over the seeds of both", ("arm", "less", *names),
-              rows(lambda f: [f["base"], *(_difference(f["against"].get(n)) for n in names)], "against")),
+              tuple((arm, base, *(_difference(told.get(n)) for n in names)) for arm, f in arms.items() for base, told in f["against"].items())),
         *(Sheet(f"held-out pairs, {name}: shares in %, nats a completion; [95 % interval over pairs], means over seeds", ("arm", "pairs", *PREFERENCE),
                 tuple((arm, *_preference(f["held_out"][name])) for arm, f in arms.items() if name in f["held_out"])) for name in study.held_out),
         Sheet("validation pairs, nats a completion: before and after training", ("arm", *(m.replace("_", " ") for m in LIKELIHOOD)),
               rows(lambda f: [_from_to(f["likelihood"].get(m)) for m in LIKELIHOOD], "likelihood")),
         Sheet(f"answers to {first} by what became of them, %; an answer may meet several errors", ("arm", *kinds),
               rows(lambda f: [f"{100 * f['errors'].get(k, 0):.1f}" for k in kinds], "errors")),
-        Sheet(f"pass@1 on {study.tune.by}, %, by learning rate", ("arm", *(f"{lr:g}" for lr in study.tune.lrs), "chosen"),
-              tuple((arm, *(f"{100 * f['rates'][lr]:.1f}" for lr in study.tune.lrs), f"{f['lr']:g}") for arm, f in result["tuned"].items())),
+        *_by_lr(study, result),
         Sheet("jobs that failed", ("job", "when", "why"),
               tuple((f["name"], f["when"], f["why"].partition("\n")[0]) for f in result.get("failures", ()))),
     ]  # fmt: skip
+
+
+def _by_lr(study: Study, result: Mapping[str, Any]) -> list[Sheet]:
+    """What tuning chose by; and each rate on other tasks, where its choice can be judged and nothing is chosen any more."""
+
+    def sheet(title: str, lrs: Sequence[float], rates: Mapping[str, Any], best_too: bool) -> Sheet:
+        heads = [f"{lr:g}" if lr in study.tune.lrs else f"{lr:g} (not tuned)" for lr in lrs]
+        rows = []
+        for arm, of in rates.items():
+            tuned = f"{result['tuned'][arm]:g}" if arm in result["tuned"] else "-"
+            highest = f"{best({lr: found['mean'] for lr, found in of.items()}):g}"
+            rows.append((arm, *(_percents(of.get(lr)) for lr in lrs), *([highest] if best_too else []), tuned))
+        return Sheet(title, ("arm", *heads, *(["highest"] if best_too else []), "chosen by tuning"), tuple(rows))
+
+    told, by = f"%, by learning rate; [95 % interval over tasks]; seed {study.tune.seed}", study.tune.by
+    tuning = sheet(f"pass@1 on {by}, {told}", sorted(study.tune.lrs), result["by_lr"]["tune"][by], False)
+    return [tuning] + [
+        sheet(f"pass@1 on {name}, {told}; after the fact: it chooses nothing", study.tune.all_lrs, rates, True)
+        for name, rates in result["by_lr"]["rates"].items()
+    ]
 
 
 def markdown(study: Study, result: Mapping[str, Any]) -> str:
@@ -101,7 +118,8 @@ def _difference(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "-"
     low, middle, high = (f"{100 * found[name]:+.1f}" for name in ("low", "difference", "high"))
-    return f"{middle} [{low}, {high}], p {found['p_bootstrap']:.3f}"
+    p = f"p {found['p_bootstrap']:.3f}" if found["p_bootstrap"] >= 0.001 else "p < 0.001"
+    return f"{middle} [{low}, {high}], {p}"
 
 
 def _preference(found: Mapping[str, Any]) -> list[str]:

@@ -129,9 +129,7 @@ class _Worker:
             ended = Ended(job, None, f"{job.name}: its process ended with {self.process.exitcode}", broken=True)
         if ended.failure:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
-            return replace(
-                ended, failure="\n".join([f"{ended.failure}; the end of {self.log}:", *lines[-_LAST_LINES:]])
-            )
+            return replace(ended, failure="\n".join([ended.failure, f"The end of {self.log}:", *lines[-_LAST_LINES:]]))
         return ended
 
     def end(self) -> None:
