@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iterpref.errors import UserError, nearest
+from iterpref.errors import UserError
 from iterpref.study.plan import PHASES, Job, Study
 
 _NEEDED = ("name", "phase", "arm", "seed", "lr", "settings", "began", "ended", "seconds", "gpus", "benchmarks")
@@ -126,8 +126,8 @@ def check_records(study: Study, stored: Stored) -> None:
         name = record["name"]
         if name not in jobs:
             raise UserError(
-                f"{stored.place}: {name} is of another study: this one has no such job ({record['phase']}, arm {record['arm']})"
-                f"{nearest(name, jobs)}; name the YAML file that it was made with, or take the record away"
+                f"{stored.place}: {name} is of another study: this one has no such job ({record['phase']}, arm {record['arm']}); "
+                "name the YAML file that it was made with, or take the record away"
             )
         if name in seen:
             raise UserError(f"{stored.place}: {name} has two records: take one of them away")
