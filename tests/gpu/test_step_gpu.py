@@ -97,7 +97,7 @@ def test_block_masks_give_the_loss_and_every_gradient_of_sequences_run_alone(
     plain = build(kind, torch.float32, "eager" if kind == "gemma2" else "sdpa", **settings)
     loss, wanted = gradients(plain, collate(examples, packing="none", pad_id=0))
     flex = build(kind, torch.float32, "flex", **settings)
-    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True)
+    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16)
     found, gradient = gradients(flex, batch)
     assert found.item() == pytest.approx(loss.item(), rel=1e-5)
     for name in wanted:
@@ -118,7 +118,7 @@ def test_in_bf16_the_shared_row_is_no_further_from_fp64_than_padded_rows(
     shared = build("qwen2", torch.bfloat16, "flex")
     if compiled:
         compile_layers(shared)
-    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True)
+    batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16)
     found, ours = gradients(shared, batch)
     assert distance(ours, wanted) <= 1.1 * distance(gradient, wanted)
     assert abs(found - loss) <= 1.5 * abs(near - loss) + 1e-3 * abs(loss)
@@ -143,7 +143,7 @@ def test_shards_with_compiled_layers_are_no_further_from_fp64_than_the_whole_mod
     shard(scorer, mesh)
     for longest in (60, 200):  # two lengths of rows
         examples = make_examples(8, vocabulary=512, longest=longest)
-        batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True).to("cuda")
+        batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16).to("cuda")
         _, wanted = gradients(exact, collate(examples, packing="none", pad_id=0), "torch")
         near = gradients(whole, batch)[1]
         loss_of(scorer, batch).backward()
@@ -164,7 +164,7 @@ def test_graphs_are_recorded_beside_an_exchange_and_their_gradients_add_up_over_
 
     graphs = StepGraphs(whole_pass, model.parameters(), adds_up=True)
     batches = [
-        collate(make_examples(4, seed=seed, vocabulary=512, longest=60), packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True).to("cuda")
+        collate(make_examples(4, seed=seed, vocabulary=512, longest=60), packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16).to("cuda")
         for seed in range(2)
     ]  # fmt: skip
     for _ in range(3):  # recorded in the first round
@@ -182,7 +182,7 @@ def test_a_neighbour_in_the_row_changes_no_bit(build: Any, make_examples: Any) -
     results = []
     for seed in (1, 2):
         generator = torch.Generator().manual_seed(seed)
-        batch = collate([mine, *others], packing="shared", pad_id=0, terms=TERMS, one_row=True, bucketed=True)
+        batch = collate([mine, *others], packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16)
         first = (batch.position_ids_ST[0] == 0).nonzero()[1].item()  # where the second pair begins
         ids = batch.input_ids_ST
         ids[0, first:] = torch.randint(2, 512, ids[0, first:].shape, generator=generator)
@@ -215,7 +215,7 @@ def fit(
 
     def make_batch(examples: list[Any], step_pairs: int) -> Batch:
         return collate(
-            examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=TERMS, one_row=True, bucketed=True
+            examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=TERMS, one_row=True, parts=16
         ).pin_memory()
 
     loader = PairLoader(

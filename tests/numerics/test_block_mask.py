@@ -14,18 +14,18 @@ from iterpref.models import shared_prefix
 from iterpref.models.shared_prefix import block_mask, dense_mask, sight
 
 
-def batch_of(make_examples: Any, bucketed: bool, one_row: bool) -> Batch:
+def batch_of(make_examples: Any, parts: int | None, one_row: bool) -> Batch:
     examples = make_examples(12, vocabulary=512, longest=90)
     terms = Terms(preference=True, nll="chosen")
-    return collate(examples, packing="shared", pad_id=0, terms=terms, one_row=one_row, bucketed=bucketed)
+    return collate(examples, packing="shared", pad_id=0, terms=terms, one_row=one_row, parts=parts)
 
 
 @pytest.mark.parametrize("window", [None, 1, 70, 150])
-@pytest.mark.parametrize(("bucketed", "one_row"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize(("parts", "one_row"), [(16, True), (None, True), (None, False)])
 def test_the_mask_is_the_dense_one_block_by_block(
-    window: int | None, bucketed: bool, one_row: bool, make_examples: Any
+    window: int | None, parts: int | None, one_row: bool, make_examples: Any
 ) -> None:
-    batch = batch_of(make_examples, bucketed, one_row)
+    batch = batch_of(make_examples, parts, one_row)
     runs = sight(batch, window)
     S, T = batch.input_ids_ST.shape
     mask, seen_STT = block_mask(runs), dense_mask(runs, torch.float32)[:, 0] == 0
@@ -52,7 +52,7 @@ def test_the_mask_is_the_dense_one_block_by_block(
 
 
 def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> None:
-    mask = block_mask(sight(batch_of(make_examples, True, True)))
+    mask = block_mask(sight(batch_of(make_examples, 16, True)))
     blocks = mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum()
     n = mask.kv_indices.shape[-1]
     assert n > 8
@@ -61,7 +61,7 @@ def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> Non
 
 @pytest.mark.parametrize("window", [None, 70])
 def test_tokens_behind_the_row_see_nothing_and_nothing_sees_them(window: int | None, make_examples: Any) -> None:
-    runs = sight(batch_of(make_examples, False, True), window)
+    runs = sight(batch_of(make_examples, None, True), window)
     T = runs.near_ST.shape[1]
     length = -(-T // 128) * 128 + 256
     mask, longer = block_mask(runs), block_mask(runs, length)
@@ -79,7 +79,7 @@ def test_tokens_behind_the_row_see_nothing_and_nothing_sees_them(window: int | N
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
 def test_a_longer_mask_gives_the_outputs_of_the_row(make_examples: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_prefix, "_compiled", lambda dynamic: shared_prefix._attend)
-    runs = sight(batch_of(make_examples, True, True))
+    runs = sight(batch_of(make_examples, 16, True))
     T = runs.near_ST.shape[1]
     generator = torch.Generator().manual_seed(0)
     found = []

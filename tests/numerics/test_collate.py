@@ -98,8 +98,8 @@ def assert_same_training(model: Any, examples: list[Example]) -> None:
     everything = Terms(preference=True, nll="chosen")
     for layout in (
         {"packing": "none"}, {"packing": "padded"}, {"packing": "shared"}, {"packing": "shared", "one_row": True},
-        {"packing": "shared", "terms": everything, "bucketed": True}, {"packing": "padded", "terms": everything},
-        {"packing": "shared", "one_row": True, "terms": everything, "bucketed": True, "parts": 2},
+        {"packing": "shared", "terms": everything, "parts": 16}, {"packing": "padded", "terms": everything},
+        {"packing": "shared", "one_row": True, "terms": everything, "parts": 2},
     ):  # fmt: skip
         packed = packed_loss(model, collate(examples, pad_id=PAD, **layout))
         torch.testing.assert_close(packed, loss, **TOLERANCE)
@@ -228,7 +228,7 @@ def test_each_completion_token_has_one_entry_with_its_own_label_weight_and_focus
 def test_a_token_sees_the_tokens_before_it_in_its_own_sequence_and_no_others(
     examples: list[Example], one_row: bool, window: int | None
 ) -> None:
-    batch = collate(examples, packing="shared", pad_id=PAD, one_row=one_row, bucketed=True)
+    batch = collate(examples, packing="shared", pad_id=PAD, one_row=one_row, parts=16)
     seen_STT = dense_mask(sight(batch, window), torch.float32)[:, 0] == 0
     ids, T = batch.input_ids_ST, batch.input_ids_ST.shape[1]
     looked_at = torch.zeros_like(ids, dtype=torch.bool)
@@ -295,18 +295,18 @@ def test_a_pair_without_a_prompt_is_refused_by_name() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(examples=st.lists(pairs(), min_size=1, max_size=6), bucketed=st.booleans())
+@given(examples=st.lists(pairs(), min_size=1, max_size=6), parts=st.sampled_from([None, 16]))
 def test_packing_keeps_each_pair_whole_and_fills_rows_no_longer_than_the_longest(
-    examples: list[Example], bucketed: bool
+    examples: list[Example], parts: int | None
 ) -> None:
     costs = [trie_tokens(e) for e in examples]
-    batch = collate(examples, packing="shared", pad_id=PAD, bucketed=bucketed)
-    assert batch.input_ids_ST.shape[1] == (bucket(max(costs), 16) if bucketed else max(costs))
+    batch = collate(examples, packing="shared", pad_id=PAD, parts=parts)
+    assert batch.input_ids_ST.shape[1] == (bucket(max(costs), 16) if parts else max(costs))
     assert sum(batch.lengths) == sum(costs) == batch.n_tokens
     assert len(batch.lengths) <= len(examples)
-    one = collate(examples, packing="shared", pad_id=PAD, one_row=True, bucketed=bucketed)
-    assert one.input_ids_ST.shape == (1, bucket(sum(costs), 16) if bucketed else sum(costs))
-    few = collate(examples * 40, packing="shared", pad_id=PAD, one_row=True, bucketed=True, parts=4)
+    one = collate(examples, packing="shared", pad_id=PAD, one_row=True, parts=parts)
+    assert one.input_ids_ST.shape == (1, bucket(sum(costs), 16) if parts else sum(costs))
+    few = collate(examples * 40, packing="shared", pad_id=PAD, one_row=True, parts=4)
     assert few.input_ids_ST.shape == (1, bucket(40 * sum(costs), 4))
     assert bucket(len(few.rows_R), 4) == len(few.rows_R)
 
@@ -327,7 +327,7 @@ def test_there_are_few_lengths() -> None:
 
 
 def test_what_fills_up_scored_rows_belongs_to_no_sequence() -> None:
-    batch = collate([pair([5], [7], [8])], packing="shared", pad_id=PAD, bucketed=True)
+    batch = collate([pair([5], [7], [8])], packing="shared", pad_id=PAD, parts=16)
     assert len(batch.rows_R) == len(batch.labels_R) == len(batch.weights_E) == len(batch.entry_row_E) == 128
     assert (batch.entry_sequence_E < 2).sum() == 4
     assert batch.weights_E[4:].sum() == batch.focal_E[4:].sum() == 0

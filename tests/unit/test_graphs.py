@@ -75,9 +75,7 @@ def test_a_step_of_one_pass_keeps_no_memory_for_gradients(tiny_model: Any, make_
 def test_batches_share_a_graph_exactly_when_only_numbers_differ(make_examples: Any) -> None:
     def batch(seed: int = 0, pairs: int = 3, terms: Terms | None = None, step_pairs: int = 3) -> Batch:
         examples = make_examples(pairs, seed=seed)
-        return collate(
-            examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=terms, one_row=True, bucketed=True
-        )
+        return collate(examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=terms, one_row=True, parts=16)
 
     one = _shape(batch())
     assert _shape(batch(seed=1)) == one

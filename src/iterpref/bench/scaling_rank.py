@@ -23,7 +23,7 @@ from iterpref.bench.step import floor_s
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run, with_reference
 from iterpref.bench.timing import product_rate
 from iterpref.config import Config
-from iterpref.data.collate import collate, trie_tokens
+from iterpref.data.collate import PARTS, collate, trie_tokens
 from iterpref.data.loader import PairLoader
 from iterpref.launch import die_with_parent, enter, rank, world_size
 from iterpref.losses import loss_terms
@@ -112,7 +112,7 @@ def equality(cell: dict[str, Any]) -> dict[str, Any]:
     shape = Shape(256, 1024, 4, 4, 2, True, len(tokenizer))
     # Not FlexAttention, whose kernels take most of a minute to compile: what is compared is how gradients are shared.
     policy = shape.model("sdpa", device).float().train()
-    layout = partial(collate, packing="shared", pad_id=0, one_row=True, bucketed=True)
+    layout = partial(collate, packing="shared", pad_id=0, one_row=True, parts=PARTS)
     examples = tokenised(code_pairs(_PAIRS), tokenizer, config)
     cached, _ = with_reference(policy, examples, layout, _PASS)
     terms = loss_terms(config.loss)

@@ -22,7 +22,7 @@ from iterpref.bench.exchange import Profiled
 from iterpref.callbacks.throughput import Moment, peak_gib
 from iterpref.config import Config
 from iterpref.config.training import compiles
-from iterpref.data.collate import collate, trie_tokens
+from iterpref.data.collate import PARTS, collate, trie_tokens
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import all_logps
 from iterpref.launch import rank, world_size
@@ -185,7 +185,7 @@ def run(
     pairs, world = config.data.micro_batch, world_size(config.trainer)
     flex = config.data.packing == "shared"
     policy = shape.model(register_flex() if flex else "sdpa").train()
-    layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, bucketed=True)
+    layout = partial(collate, packing=config.data.packing, pad_id=0, one_row=flex, parts=PARTS)
     cached, reference_s = list(examples), 0.0
     if config.reference == "cached":
         cached, reference_s = with_reference(policy, examples, layout, pairs)

@@ -26,6 +26,7 @@ from iterpref.errors import UserError
 from iterpref.schema import Example
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+PARTS = 16  # between two powers of two, of rows' lengths: `collate`
 
 
 @dataclass
@@ -83,8 +84,7 @@ def collate(
     step_pairs: int | None = None,
     terms: Terms | None = None,
     one_row: bool = False,
-    bucketed: bool = False,
-    parts: int = 16,
+    parts: int | None = None,
 ) -> Batch:
     """A batch of the examples, in their order.
 
@@ -93,10 +93,10 @@ def collate(
         terms: score only what these terms of the loss need; None scores every completion token.
         one_row: pack all pairs into one row (`shared`), which a block-sparse attention wants; else rows are as long as the
             longest pair, which a dense mask wants.
-        bucketed: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), whole blocks for
-            FlexAttention, and few enough to record a graph of each. What fills a row goes to the right, is never attended to and never
-            scored; a scored row that fills up belongs to no sequence.
-        parts: of a power of two, between two lengths of rows; scored rows, which are fewer, have half as many, 4 at least.
+        parts: rows, scored rows and entries are filled up to one of a few lengths (`bucket`), whole blocks for FlexAttention, and few
+            enough to record a graph of each: so many between two powers of two; of scored rows, which are fewer, half as many, 4 at
+            least. What fills a row goes to the right, is never attended to and never scored; a scored row that fills up belongs
+            to no sequence. None: as long as they are.
 
     The reference log-probs go along when every example has them. Raises `UserError` for a pair without a prompt token:
     nothing would predict its first completion token.
@@ -105,9 +105,9 @@ def collate(
     make = _pair if packing == "shared" else _sequences
     pieces = [(p, piece) for p, example in enumerate(examples) for piece in make(example, terms)]
     lengths = [len(piece) for _, piece in pieces]
-    places, shape = _place(lengths, packing, one_row, parts if bucketed else None)
+    places, shape = _place(lengths, packing, one_row, parts)
     rows, entries = _scored(pieces, places, shape[1], len(examples))
-    if bucketed:
+    if parts:
         rows, entries = _filled(rows, max(parts // 2, 4)), _filled(entries, 1, sequence=2 * len(examples))
     used = [0] * shape[0]
     for (s, at), length in zip(places, lengths, strict=True):

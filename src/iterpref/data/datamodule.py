@@ -18,7 +18,7 @@ import torch
 from iterpref.artifacts import Artifact, find
 from iterpref.batch import Batch
 from iterpref.config import Config
-from iterpref.data.collate import collate, trie_tokens
+from iterpref.data.collate import PARTS, collate, trie_tokens
 from iterpref.data.examples import ExampleTable, open_examples
 from iterpref.data.loader import PairLoader
 from iterpref.data.reference_cache import Referenced, attach, reference_key, reference_stage
@@ -121,11 +121,12 @@ def _shuffle_key(seed: int, pair_id: str) -> str:
 def batch_maker(config: Config, folder: Path, device: torch.device) -> Callable[..., Batch]:
     """`collate` as this configuration lays batches out for the model in `folder` on `device`."""
     attention = resolve_attention(config.model, config.data.packing, device, folder)
+    few_lengths = device.type == "cuda" or config.trainer.compile != "none"
+    # A small model wastes less on what fills a row up than on recording one more length.
+    parts = 4 if config.trainer.compile == "replay" else PARTS
     return partial(
         collate, packing=config.data.packing, pad_id=pad_token_id(folder), one_row=attention == "flex",
-        bucketed=device.type == "cuda" or config.trainer.compile != "none",
-        # A small model wastes less on what fills a row up than on recording one more length.
-        parts=4 if config.trainer.compile == "replay" else 16,
+        parts=parts if few_lengths else None,
     )  # fmt: skip
 
 

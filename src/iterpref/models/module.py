@@ -114,7 +114,7 @@ class FocalDPOModule(L.LightningModule):
         return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def add_over_ranks(self) -> None:
-        """Behind the last pass of a step of `strategies.Copies`, whose ranks' gradients are shares of one sum."""
+        """Behind the last pass of a step of `copies.Copies`, whose ranks' gradients are shares of one sum."""
         assert self._graphs is not None
         self._graphs.add_over_ranks()
 

@@ -192,10 +192,8 @@ def attention_masks(model: Any, batch: Batch, dtype: torch.dtype) -> Any:
         assert batch.packing == "padded", "check_shared refuses other packings of families that are not proven"
         return (batch.near_ST == 0).long()  # a padding token sees itself alone
     flex = config._attn_implementation in (FLEX, FLEX_WITHIN)
-    T = batch.near_ST.shape[1]
-    length = (
-        T if config._attn_implementation == FLEX_WITHIN else bucket(T, _PARTS)
-    )  # the layer is compiled for T anyway
+    # A layer that has the kernel within is compiled for each length anyway.
+    length = bucket(batch.near_ST.shape[1], _PARTS) if config._attn_implementation == FLEX else None
 
     def mask(window: int | None) -> Any:
         runs = sight(batch, window)
