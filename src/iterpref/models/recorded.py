@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from iterpref.models.decoding import padded
+from iterpref.models.one_token import one_token_attention
 from iterpref.models.sampling import Draw
 
 BLOCK = 16  # tokens of each row between two looks at them
@@ -128,10 +129,11 @@ class Places:
 
     def pass_over(self, tokens_ST: Tensor, bias_S1TT: Tensor, positions_ST: Tensor) -> Tensor:
         """Logits [S, V] of each row's last token."""
-        return self._model(
-            input_ids=tokens_ST, attention_mask=bias_S1TT, position_ids=positions_ST,
-            past_key_values=self.cache, use_cache=True, logits_to_keep=1,
-        ).logits[:, -1]  # fmt: skip
+        with one_token_attention(self._model):
+            return self._model(
+                input_ids=tokens_ST, attention_mask=bias_S1TT, position_ids=positions_ST,
+                past_key_values=self.cache, use_cache=True, logits_to_keep=1,
+            ).logits[:, -1]  # fmt: skip
 
     def next_logits(self) -> Tensor:
         """Those of the window's rows. The first ones of a shape come kernel by kernel, and warm up for the recording."""
