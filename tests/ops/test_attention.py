@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from .cases import INTERPRETED
 
@@ -94,33 +93,6 @@ def test_a_row_that_sees_nothing_gives_zeros(device):
     assert found[0].isfinite().all()
     assert found[0].any()
     assert not found[1].any()
-
-
-@pytest.mark.parametrize("device", [CPU, GPU])
-def test_a_model_attends_by_it_to_one_token_and_by_sdpa_to_a_prompt(device, monkeypatch):
-    from iterpref.models import one_token
-    from iterpref.ops import attention
-
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 32, "num_hidden_layers": 3}
-    heads = {"num_attention_heads": 6, "num_key_value_heads": 2, "initializer_range": 0.5}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, **heads)).to(device).eval()
-    tokens = torch.randint(0, 64, (4, 9), device=device)
-    bias = torch.zeros(4, 1, 9, 9, device=device).masked_fill(torch.ones(9, 9, device=device).triu(1).bool(), HIDDEN)
-    bias[1, :, :, :3] = HIDDEN  # padded on the left
-    bias[1, :, :3, 0] = 0
-    with torch.no_grad():
-        expected = model(tokens, attention_mask=bias).logits[:, -1]
-        cache, seen = DynamicCache(config=model.config), []
-        plain = attention.attend_one
-        monkeypatch.setattr(attention, "attend_one", lambda *args: seen.append(args[0].shape) or plain(*args))
-        monkeypatch.setattr(one_token, "resolve_backend", lambda requested, device: "triton")
-        with one_token.one_token_attention(model):
-            model(tokens[:, :8], attention_mask=bias[:, :, :8, :8], past_key_values=cache)
-            found = model(tokens[:, 8:], attention_mask=bias[:, :, 8:], past_key_values=cache).logits[:, -1]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert seen == [(4, 6, 8)] * 3
-    assert model.config._attn_implementation == "sdpa"
 
 
 def test_shapes_that_do_not_go_together_are_named():

@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from iterpref.models.answer_kernels import AnswerKernels
 from iterpref.models.decoding import padded
-from iterpref.models.one_token import one_token_attention
 from iterpref.models.sampling import Draw
 
 BLOCK = 16  # tokens of each row between two looks at them
@@ -94,6 +94,7 @@ class Places:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._kernels = AnswerKernels(model)
         self._window: _Window | None = None
 
     def open(self, rows: int, room: int) -> _Window:
@@ -129,7 +130,7 @@ class Places:
 
     def pass_over(self, tokens_ST: Tensor, bias_S1TT: Tensor, positions_ST: Tensor) -> Tensor:
         """Logits [S, V] of each row's last token."""
-        with one_token_attention(self._model):
+        with self._kernels.in_use():
             return self._model(
                 input_ids=tokens_ST, attention_mask=bias_S1TT, position_ids=positions_ST,
                 past_key_values=self.cache, use_cache=True, logits_to_keep=1,
