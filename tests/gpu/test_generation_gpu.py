@@ -31,6 +31,7 @@ def test_recorded_rows_answer_as_growing_rows_do(
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
     }[family]().cuda().eval()  # fmt: skip
     monkeypatch.setattr(recorded, "LENGTHS", 32)
+    monkeypatch.setattr(recorded, "FEW", 8)
     draw = torch.Generator().manual_seed(1)
     prompts = [torch.randint(0, 512, (n,), generator=draw).tolist() for n in range(1, 60, 3)]
 
@@ -51,7 +52,8 @@ def test_recorded_rows_answer_as_growing_rows_do(
     assert len({len(row) for row in grown.values()}) > 5
 
 
-def test_batches_that_share_places_and_graphs_answer_as_each_does_alone() -> None:
+def test_batches_that_share_places_and_graphs_answer_as_each_does_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "FEW", 8)
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**SIZES)).cuda().eval()
     generator = torch.Generator().manual_seed(1)

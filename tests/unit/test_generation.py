@@ -156,13 +156,15 @@ def test_batches_share_places_without_a_trace_of_each_other(model, tokenizer, re
     assert taken[0] == taken[1] == taken[2] != taken[3]  # the last one has more rows
 
 
-def test_few_rows_are_computed_on_and_of_many_half_leave(model, tokenizer, recorded_rows, monkeypatch):
+def test_few_rows_are_computed_on_blindly_and_of_many_half_leave(model, tokenizer, recorded_rows, monkeypatch):
     monkeypatch.setattr(recorded, "FEW", 4)
     places = recorded.Places(model)
     rows = recorded.RecordedRows(places, [[5, 6, 7]] * 12, 60, Draw(GREEDY, range(12)))
     lasts = []
     for left in (12, 7, 6, 5, 3, 2, 1):
         rows.keep(list(range(left)))
+        seen_S = (places.bias_ST[: places._window.last, : rows._end] == 0).any(dim=1)
+        assert seen_S.tolist() == [place < left for place in range(places._window.last)]  # ended rows look at nothing
         assert len(rows.next(4)) == left
         lasts.append(places._window.last)
     assert lasts == [12, 12, 6, 6, 4, 4, 4]

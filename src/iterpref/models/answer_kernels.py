@@ -55,7 +55,8 @@ def attend(
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out. All else than one token is SDPA's."""
     size = query.shape[-1]
-    if query.shape[2] > 1 or key.shape != value.shape or size > MOST_HEAD or rest.get("position_bias") is not None:
+    alike = query.dtype == key.dtype == value.dtype and key.shape == value.shape
+    if query.shape[2] > 1 or not alike or size > MOST_HEAD or rest.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
     from iterpref.ops.attention import attend_one
 

@@ -24,7 +24,7 @@ from iterpref.models.sampling import Draw
 
 BLOCK = 16  # tokens of each row between two looks at them
 LENGTHS = 128  # a graph sees a multiple of so many tokens
-FEW = 8  # rows, of which none is worth being taken out
+FEW = 64  # rows, of which none is worth being taken out: what a token of them takes hardly depends on their number
 PROMPT_TOKENS = 1 << 16  # of a pass over prompts
 HIDDEN = -65504.0  # added to a score that does not count: the least number of fp16, and finite in every format
 
@@ -238,16 +238,24 @@ class RecordedRows:
     def keep(self, rows: Sequence[int]) -> None:
         self._live = [self._live[row] for row in rows]
         self._places = [self._places[row] for row in rows]
-        if self._window.last <= FEW or len(rows) > self._window.last // 2:
-            return  # rows that have ended are computed on: moving the others would cost more
-        at = self._at
-        index = torch.tensor(self._places, device=at.at_T.device)
+        if self._window.last > FEW and len(rows) <= self._window.last // 2:
+            self._move_up()
+        # Rows that have ended are computed on until the others move up: they then look at nothing, and nothing is read.
+        ended = sorted(set(range(self._window.last)).difference(self._places))
+        self._at.bias_ST.index_fill_(0, self._index(ended), HIDDEN)
+
+    def _move_up(self) -> None:
+        """The rows that are still asked for become the first ones, of a window for as many."""
+        at, index = self._at, self._index(self._places)
         for layer in at.layers:
             layer.move(index, self._end)
         for held in (at.bias_ST, at.tokens_S1, at.positions_S1):
-            held[: len(rows)] = held[index]
-        self._places = list(range(len(rows)))
-        self._window.last = min(_rung(max(len(rows), FEW)), self._window.rows)
+            held[: len(index)] = held[index]
+        self._places = list(range(len(index)))
+        self._window.last = min(_rung(max(len(index), FEW)), self._window.rows)
+
+    def _index(self, places: Sequence[int]) -> Tensor:
+        return torch.tensor(places, dtype=torch.long, device=self._at.at_T.device)
 
 
 def _rung(rows: int) -> int:
