@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from iterpref.config import SECTIONS, Config, load, to_dict
 from iterpref.config.rules import check_effects
 from iterpref.errors import UserError
+from iterpref.output import reader_may_leave
 from iterpref.overrides import (
     CONFIG_DIR,
     check_groups,
@@ -35,8 +36,11 @@ from iterpref.overrides import (
     parse,
     plain,
     unreadable,
+    without_nulls,
 )  # fmt: skip
 from iterpref.pairs_argument import write_out
+
+PLACES = "paths.data=DIR or paths.run=DIR"
 
 
 def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | None = None) -> None:
@@ -71,7 +75,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         know_config_dir(arguments)
         if "pairs" in SECTIONS[command]:
             arguments = write_out(arguments, config_groups()["pairs"], quoted)
-        arguments = [_choice_as_text(argument) for argument in arguments]
+        arguments = without_nulls(command, [_choice_as_text(argument) for argument in arguments])
         # Between overrides, argparse would take what follows for something else.
         flags = [a for a in arguments if a in ("-m", "--multirun")]
         arguments = [*flags, *(a for a in arguments if a not in flags)]
@@ -99,8 +103,16 @@ def _tidy(folder: Path, log: str) -> None:
         one.rmdir()
 
 
-def run_task(task: Callable[[], Any]) -> None:
-    """Calls `task`; ends the process with 2 after a `UserError`, whose message it prints."""
+def run_task(task: Callable[[], Any], places: str = PLACES) -> None:
+    """Calls `task`; ends the process with 2 after a `UserError`, whose message it prints.
+
+    `places`: the arguments that say where it writes.
+    """
+    with reader_may_leave():
+        _told(task, places)
+
+
+def _told(task: Callable[[], Any], places: str) -> None:
     try:
         task()
     except UserError as error:
@@ -112,7 +124,7 @@ def run_task(task: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
     except OSError as error:
-        _stop(explain_os_error(error))
+        _stop(explain_os_error(error, places))
 
 
 def checked_config(command: str, composed: DictConfig, overrides: Sequence[str], experiment: str | None) -> Config:
@@ -212,25 +224,24 @@ def _n_gpus() -> int:
     return max(len(visible_gpus()), 1)
 
 
-_CHOOSE = "paths.data=DIR or paths.run=DIR"
 # What the system's error says of a place, and what to do.
 _OF_THE_DISK = {
-    errno.ENOSPC: ("the disk is full while writing {}", f"free some space, or choose another disk with {_CHOOSE}"),
-    errno.EDQUOT: ("the disk quota is used up while writing {}", f"free some space, or choose another disk with {_CHOOSE}"),
-    errno.EROFS: ("{} is on a read-only disk", f"choose a writable folder with {_CHOOSE}"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), ("no permission for {}", f"choose a writable folder with {_CHOOSE}")),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", f"choose another {_CHOOSE}")),
-    errno.ENOENT: ("{} cannot be made or found", f"choose another {_CHOOSE}"),
+    errno.ENOSPC: ("the disk is full while writing {}", "free some space, or choose another disk with {}"),
+    errno.EDQUOT: ("the disk quota is used up while writing {}", "free some space, or choose another disk with {}"),
+    errno.EROFS: ("{} is on a read-only disk", "choose a writable folder with {}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("no permission for {}", "choose a writable folder with {}")),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", "choose another {}")),
+    errno.ENOENT: ("{} cannot be made or found", "choose another {}"),
 }  # fmt: skip
 
 
-def explain_os_error(error: OSError) -> str:
+def explain_os_error(error: OSError, places: str = PLACES) -> str:
     """A full disk, a missing permission and their like, with the path and the remedy; re-raises what it does not know."""
     if error.errno not in _OF_THE_DISK:
         raise error
     what, remedy = _OF_THE_DISK[error.errno]
     place = error.filename or "the output folder"
-    return f"{what.format(place)}: {remedy}. Nothing that was finished is lost; run the same command again to go on"
+    return f"{what.format(place)}: {remedy.format(places)}. Nothing that was finished is lost; run the same command again to go on"
 
 
 def _stop(message: str, code: int = 2) -> None:

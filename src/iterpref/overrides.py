@@ -101,14 +101,14 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
         if key in GLOBAL_GROUPS and not isinstance(override.value(), dict):
             if command not in GLOBAL_GROUPS[key]:
                 raise UserError(_no_effect(command, override.input_line or key))
-            _check_choices(override, groups)
+            _check_choices(command, override, groups)
             continue
         if key not in keys and key not in groups:
             raise unknown_key(key, groups)
         if root not in sections:
             raise UserError(_no_effect(command, override.input_line or key))
         if key in groups:
-            _check_choices(override, groups)
+            _check_choices(command, override, groups)
 
 
 def _no_effect(command: str, line: str) -> str:
@@ -118,7 +118,7 @@ def _no_effect(command: str, line: str) -> str:
     )
 
 
-def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
+def _check_choices(command: str, override: Override, groups: dict[str, list[str]]) -> None:
     """A choice, or each choice of a sweep: a grid must not find out at its last job that it cannot run."""
     group, value = override.key_or_group, override.value()
     known = groups[group]
@@ -129,8 +129,32 @@ def _check_choices(override: Override, groups: dict[str, list[str]]) -> None:
             # The last word alone may be what was meant: target_rpo for paper/target_rpo; or a choice of another group.
             meant = [k for k in known if k.rpartition("/")[2] == shown]
             meant += [f"{g}={shown}" for g in GLOBAL_GROUPS if shown in groups.get(g, [])]
-            hint = f"; did you mean '{meant[0]}'?" if meant else nearest(shown, known)
+            hint = f"; did you mean '{meant[0]}'?" if meant else nearest(shown, known) or _without(command, group)
             raise UserError(f"{group}={shown} is none of {', '.join(known)}{hint}")
+
+
+def without_nulls(command: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments, less what `GROUP=null` takes back: no choice of a group that the command can do without.
+
+    Hydra has no word for that; left to it, each null would be an error.
+    """
+    last = {
+        a.partition("=")[0].lstrip("+"): a.partition("=")[2] for a in arguments if "=" in a and not a.startswith("-")
+    }
+    none = {key for key, value in last.items() if value.lower() == "null" and _may_be_none(command, key)}
+    return [a for a in arguments if a.partition("=")[0].lstrip("+") not in none]
+
+
+def _may_be_none(command: str, group: str) -> bool:
+    """Whether the command does without a choice of the group unless one is given: then `GROUP=null` says just that."""
+    defaults = plain(OmegaConf.load(CONFIG_DIR / f"{command}.yaml"))["defaults"]
+    return any(isinstance(entry, dict) and entry.get(group, "") is None for entry in defaults)
+
+
+def _without(command: str, group: str) -> str:
+    return (
+        f"; for none of them, {group}=null" if _may_be_none(command, group) else f"; for the default, leave {group} out"
+    )
 
 
 def check_groups(composed: DictConfig, overrides: Sequence[str]) -> None:

@@ -75,7 +75,9 @@ def ran(command: str, *arguments: str) -> list[Config]:
         ("beta=0.1,0.3", "unknown option 'beta'; did you mean 'loss.beta'?"),
         ("model=smolm2", "model=smolm2 is none of pretrained, smollm2_135m, tiny; did you mean 'smollm2_135m'?"),
         ("model='smolm2'", "model=smolm2 is none of"),
-        ("loss=null", "loss=null is none of sft, sft_rejected, target_dpo, target_rpo"),
+        ("loss=null", "is none of sft, sft_rejected, target_dpo, target_rpo; for the default, leave loss out"),
+        ("experiment=none", "; for none of them, experiment=null"),
+        ("debug=fast,null", "debug=null is none of fast, nan, overfit, profile; for none of them"),
         ("experiment=smok", "; did you mean 'smoke'?"),
         ("experiment=target_rpo", "; did you mean 'paper/target_rpo'?"),
         ("experiment=paper/target_rp", "; did you mean 'paper/target_rpo'?"),
@@ -83,7 +85,8 @@ def ran(command: str, *arguments: str) -> list[Config]:
         ("experiment=dpo", "; did you mean 'paper/dpo'?"),
         ("experiment=paper/beta", "; did you mean 'sweep=paper/beta'?"),
         ("reading=offical", "reading=offical is none of official, paper; did you mean 'official'?"),
-        ("reading=null", "reading=null is none of official, paper"),
+        ("reading=null", "reading=null is none of official, paper; for the default, leave reading out"),
+        ("sweep=null", "; for the default, leave sweep out"),
         (
             "mask=paper,offical",
             "mask=offical is none of diff_aug, full, hybrid, official, paper, soft, symmetric; did you mean 'official'?",
@@ -225,6 +228,15 @@ def test_a_command_gets_its_config() -> None:
 )
 def test_a_preset_may_hold_values_without_effect(overrides: list[str]) -> None:
     assert len(ran("train", *overrides)) == 1
+
+
+@pytest.mark.parametrize(
+    "nulls",
+    [["experiment=null"], ["debug=null", "+experiment=NULL"], ["experiment=smoke", "experiment=null"]],
+)
+def test_null_is_no_choice_of_a_group_that_a_command_can_do_without(nulls: list[str]) -> None:
+    (config,) = ran("train", *nulls, "seed=3", "debug.samples=3")
+    assert (config.name, config.seed, config.debug.samples, config.trainer.max_steps) == ("iterpref", 3, 3, None)
 
 
 def test_hydra_flags_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

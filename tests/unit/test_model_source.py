@@ -208,3 +208,33 @@ def test_the_weights_key_changes_with_one_weight_and_with_the_config(folder: Pat
 
 def test_the_weights_key_of_a_copy_is_the_same(folder: Path, tiny_folder: Path) -> None:
     assert weights_key(folder) == weights_key(tiny_folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "--out DIR"),
+        ([], 2, "required: --out"),
+        (["--out", "t", "more"], 2, "unrecognized arguments: more"),
+    ],
+)
+def test_the_tiny_tokenizer_is_trained_only_where_it_is_told_to(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from iterpref.models.tiny.__main__ import main
+
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == code
+    assert said in "".join(capsys.readouterr())
+
+
+def test_the_tiny_tokenizer_comes_out_as_a_folder_that_transformers_reads(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from iterpref.models.tiny.__main__ import main
+
+    main(["--out", str(tmp_path / "new/tokenizer")])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "new/tokenizer")
+    assert len(tokenizer) == 1024
+    assert tokenizer.decode(tokenizer("def f():\n    return 1")["input_ids"]) == "def f():\n    return 1"

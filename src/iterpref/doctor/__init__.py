@@ -23,6 +23,7 @@ from typing import Any
 from iterpref import __version__
 from iterpref.doctor import imports, machine, software, walls
 from iterpref.doctor.finding import Check, Finding, guarded
+from iterpref.output import reader_may_leave
 
 Sections = dict[str, list[Finding]]
 STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
@@ -30,6 +31,11 @@ ARROW = "->"
 
 
 def main(arguments: list[str] | None = None) -> None:
+    with reader_may_leave():
+        _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> None:
     parser = argparse.ArgumentParser(prog="python -m iterpref.doctor", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="the same as one JSON object, for scripts")
     parser.add_argument("--data", type=Path, default=Path("data_cache"), help="what paths.data will be (data_cache)")

@@ -15,8 +15,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from iterpref.cli import run_task
 from iterpref.errors import UserError
 from iterpref.study.pack import stored_records, write_pack
 from iterpref.study.plan import PHASES, Study
@@ -25,16 +27,14 @@ from iterpref.study.read import read_study
 
 def main(argv: list[str] | None = None) -> None:
     """Ends with 2 after a mistake of the user's, and with 1 if a job failed."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    run_task(partial(_act, list(sys.argv[1:] if argv is None else argv)), "--out DIR")
+
+
+def _act(arguments: list[str]) -> None:
     at = arguments.index("--") if "--" in arguments else len(arguments)
     a = _parser().parse_args(arguments[:at])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        failed = a.call(a, tuple(arguments[at + 1 :]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    if failed:
+    if a.call(a, tuple(arguments[at + 1 :])):
         raise SystemExit(1)
 
 

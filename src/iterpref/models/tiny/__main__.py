@@ -1,16 +1,15 @@
-"""Trains the tiny model's tokenizer on the bank and writes it here: python -m iterpref.models.tiny
+"""Trains the tiny model's tokenizer on the bank: python -m iterpref.models.tiny --out DIR
 
-Done once and checked in, so that golden curves do not move when the bank grows. Byte-level BPE, 1,024 tokens.
+Done once, with this folder for DIR, and checked in, so that golden curves do not move when the bank grows. Byte-level BPE, 1,024 tokens.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-from iterpref.codeflow.bank import load_bank
+from iterpref.cli import run_task
 
 SPECIAL = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
 TEMPLATE = (
@@ -19,8 +18,24 @@ TEMPLATE = (
 )
 
 
-def main() -> None:
-    folder = Path(__file__).parent
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m iterpref.models.tiny", description=(__doc__ or "").partition(":")[0]
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder that its three files are written to"
+    )
+    train(parser.parse_args(arguments).out)
+
+
+def train(folder: Path) -> None:
+    """Writes the tokenizer's three files into the folder."""
+    # Imported late: `--help` must not wait for them.
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    from iterpref.codeflow.bank import load_bank
+
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -44,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "--out DIR")
