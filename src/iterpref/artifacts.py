@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -94,9 +94,54 @@ class Artifact:
 
     def iterate(self, name: str, record: type[R]) -> Iterator[R]:
         """The records in their order, a few at a time: a table may be larger than memory."""
-        with pq.ParquetFile(self.whole(name)) as file:
-            for batch in file.iter_batches(_ROWS_READ):
-                yield from records(record, batch)
+        for batch in self.batches(name, _ROWS_READ):
+            yield from records(record, batch)
+
+    def batches(self, name: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """At most so many rows at a time. Raises `UserError` for a table that was damaged, as all that read one here do."""
+        with undamaged(self.whole(name)), pq.ParquetFile(self.table(name), page_checksum_verification=True) as file:
+            left = file.metadata.num_rows
+            for batch in file.iter_batches(rows):
+                left -= batch.num_rows
+                yield batch
+            _refuse_lack(left)
+
+    def load(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table, or these columns of it."""
+        with undamaged(self.whole(name)):
+            table = pq.read_table(self.table(name), columns=columns, page_checksum_verification=True)
+            _refuse_lack(pq.read_metadata(self.table(name)).num_rows - table.num_rows)
+            return table
+
+    def row_groups(self, name: str) -> list[int]:
+        """Rows of each row group."""
+        with undamaged(self.whole(name)):
+            told = pq.read_metadata(self.table(name))
+            return [told.row_group(i).num_rows for i in range(told.num_row_groups)]
+
+    def row_group(self, name: str, index: int) -> pa.Table:
+        with undamaged(self.whole(name)), pq.ParquetFile(self.table(name), page_checksum_verification=True) as file:
+            table = file.read_row_group(index)
+            _refuse_lack(file.metadata.row_group(index).num_rows - table.num_rows)
+            return table
+
+
+def _refuse_lack(rows: int) -> None:
+    # The head of a page has no checksum; one that says that nothing follows would end the table.
+    if rows:
+        raise pa.ArrowInvalid(f"{rows} rows are missing")
+
+
+@contextmanager
+def undamaged(table: Path) -> Iterator[None]:
+    """Reading of a table, whose pages have checksums: what was flipped in one is an error of Arrow's, and here a `UserError`."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):  # the disk's fault
+            raise
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{table} was damaged ({why}): delete {table.parent} and run again") from None
 
 
 def records(record: type[R], table: pa.RecordBatch | pa.Table) -> list[R]:
@@ -187,7 +232,7 @@ def _write(
     """Tables and manifest, safe on the disk."""
     for name, (kind, rows) in tables.items():
         schema = kind if isinstance(kind, pa.Schema) else arrow_schema(kind)
-        with pq.ParquetWriter(folder / f"{name}.parquet", schema) as writer:
+        with pq.ParquetWriter(folder / f"{name}.parquet", schema, write_page_checksum=True) as writer:
             groups: Iterable[Any] = rows if isinstance(kind, pa.Schema) else _groups(schema, rows)
             for group in groups:
                 writer.write_table(group, row_group_size=max(group.num_rows, 1))

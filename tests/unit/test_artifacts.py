@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -15,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from iterpref import artifacts
-from iterpref.artifacts import arrow_schema, building, find, fingerprint, publish, records
+from iterpref.artifacts import Artifact, arrow_schema, building, find, fingerprint, publish, records
 from iterpref.codeflow.tally import DroppedPair
+from iterpref.data.examples import EXAMPLE_SCHEMA, open_examples, to_table
 from iterpref.errors import UserError
 from iterpref.record import Record
 from iterpref.schema import (
@@ -260,3 +262,40 @@ def test_a_fingerprint_is_pinned_and_moves_with_any_part() -> None:
 def test_a_part_whose_text_may_differ_between_processes_is_refused() -> None:
     with pytest.raises(TypeError):
         fingerprint("s", {"a", "b"})
+
+
+def reading_or_error(artifact: Artifact, way: str) -> Any:
+    try:
+        return reading(artifact, way)
+    except UserError as error:
+        return str(error)
+
+
+def reading(artifact: Artifact, way: str) -> Any:
+    if way == "open_examples":
+        return list(open_examples(artifact.table("rows"), artifact.folder / f"cache-{random.random()}"))
+    ways = {
+        "read": lambda: artifact.read("rows", Example),
+        "load": lambda: artifact.load("rows", ["pair_id", "chosen_ids"]).to_pylist(),
+        "row_group": lambda: artifact.row_group("rows", artifact.row_groups("rows").index(40)).to_pylist(),
+    }
+    return ways[way]()
+
+
+@pytest.mark.parametrize("way", ["read", "load", "row_group", "open_examples"])
+def test_damage_inside_a_table_whose_ends_are_whole_is_told_with_its_remedy_or_changes_nothing(
+    tmp_path: Path, way: str
+) -> None:
+    examples = [replace(EXAMPLE, pair_id=f"t#{i}", prompt_ids=(i, 7, i * i)) for i in range(40)]
+    artifact = publish(tmp_path, "k", {"rows": (EXAMPLE_SCHEMA, [to_table(examples)])}, {})
+    table, expected = artifact.table("rows"), reading(artifact, way)
+    whole, told = table.read_bytes(), 0
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # of the pages: what follows them has no checksum
+    for place in range(4, end, 40 if way == "open_examples" else 7):
+        table.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        found = reading_or_error(artifact, way)
+        if found != expected:
+            told += 1
+            assert f"{table} was damaged (" in found
+            assert f"delete {artifact.folder} and run again" in found
+    assert told > 10

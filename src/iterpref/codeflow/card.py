@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
 
 from iterpref.artifacts import Artifact
@@ -103,7 +102,7 @@ def card(
 def _licenses(trajectories: Artifact | None) -> list[str]:
     if trajectories is None:
         return ["unknown"]  # of whoever wrote the pairs: their card says it
-    names = pc.unique(pq.read_table(trajectories.whole("trajectories"), columns=["license"])["license"]).to_pylist()
+    names = pc.unique(trajectories.load("trajectories", ["license"])["license"]).to_pylist()
     return sorted({n.lower() if n.lower() in _LICENSES else n for n in names}) or ["unknown"]
 
 
@@ -118,7 +117,7 @@ def _provenance(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
     for role, options in generator.items():
         if isinstance(options, dict) and options.get("model"):
             rows.append((role, f"`{options['model']}`"))
-    table = pq.read_table(trajectories.whole("trajectories"), columns=["source", "license", "task_id"])
+    table = trajectories.load("trajectories", ["source", "license", "task_id"])
     groups = table.group_by(["source", "license"]).aggregate([("task_id", "count_distinct")]).to_pylist()
     sources = sorted((g["source"], g["license"], g["task_id_count_distinct"]) for g in groups)
     whose = "\n".join(

@@ -83,16 +83,15 @@ def _write_splits(pairs: Artifact, folder: Path, conversational: bool) -> Statis
     statistics = Statistics()
     writers: dict[str, pq.ParquetWriter] = {}
     try:
-        with pq.ParquetFile(pairs.whole("pairs")) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                table = pa.Table.from_batches([batch])
-                statistics.add(table)
-                for split in SPLITS:
-                    rows = _as_exported(table.filter(pa.compute.equal(table["split"], split)), conversational)
-                    if rows.num_rows:
-                        if split not in writers:
-                            writers[split] = pq.ParquetWriter(folder / f"{split}.parquet", rows.schema)
-                        writers[split].write_table(rows)
+        for batch in pairs.batches("pairs", 1024):
+            table = pa.Table.from_batches([batch])
+            statistics.add(table)
+            for split in SPLITS:
+                rows = _as_exported(table.filter(pa.compute.equal(table["split"], split)), conversational)
+                if rows.num_rows:
+                    if split not in writers:
+                        writers[split] = pq.ParquetWriter(folder / f"{split}.parquet", rows.schema)
+                    writers[split].write_table(rows)
     finally:
         for writer in writers.values():
             writer.close()
@@ -116,7 +115,7 @@ def _as_exported(table: pa.Table, conversational: bool) -> pa.Table:
 
 
 def _has_turns(pairs: Artifact) -> bool:
-    turns = pq.read_table(pairs.whole("pairs"), columns=["turns"])["turns"]
+    turns = pairs.load("pairs", ["turns"])["turns"]
     return bool(pa.compute.any(pa.compute.greater(pa.compute.list_value_length(turns), 0)).as_py())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from iterpref.artifacts import undamaged
 from iterpref.schema import Example
 
 _ROWS = {
@@ -44,12 +45,22 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
 
 
 def open_examples(parquet: Path, cache: Path) -> ExampleTable:
-    """The examples of a finished tokens stage, memory-mapped from an Arrow copy that `datasets` keeps under `cache`."""
-    from datasets import Dataset, disable_progress_bars, enable_progress_bars
+    """The examples of a finished tokens stage, memory-mapped from an Arrow copy that `datasets` keeps under `cache`.
 
+    Raises `UserError` for a file that was damaged.
+    """
+    from datasets import Dataset, disable_progress_bars, enable_progress_bars
+    from datasets.exceptions import DatasetGenerationError
+    from pyarrow.dataset import ParquetFragmentScanOptions
+
+    checked = ParquetFragmentScanOptions(page_checksum_verification=True)
     disable_progress_bars()
     try:
-        dataset = Dataset.from_parquet(str(parquet), cache_dir=str(cache))
+        with undamaged(parquet):
+            try:
+                dataset = Dataset.from_parquet(str(parquet), cache_dir=str(cache), fragment_scan_options=checked)
+            except DatasetGenerationError as error:
+                raise error.__cause__ or error from None
     finally:
         enable_progress_bars()
     return ExampleTable(dataset.data.table)

@@ -15,7 +15,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
@@ -76,7 +75,7 @@ def reference_stage(
             rows = all_logps(model, shard, micro_batch, make_batch=make_batch, backend=backend, autocast=autocast)
             publish(parts, keys[i], {"reference": (ReferenceLogps, rows)}, {"stage": "reference_shard"})
         found = [part for shard_key in keys if (part := find(parts, shard_key))]
-        table = pa.concat_tables([pq.read_table(part.whole("reference")) for part in found]).combine_chunks()
+        table = pa.concat_tables([part.load("reference") for part in found]).combine_chunks()
         ordered = table.sort_by("pair_id")
         counts = {"pairs": ordered.num_rows}
         artifact = publish(
@@ -122,7 +121,7 @@ def all_logps(
 
 def attach(examples: Sequence[Example], cache: Artifact) -> Referenced:
     """The examples with their reference columns, which stay in Arrow until an example is asked for."""
-    table = pq.read_table(cache.whole("reference")).combine_chunks()
+    table = cache.load("reference").combine_chunks()
     row_of = {pair_id: row for row, pair_id in enumerate(table["pair_id"].to_pylist())}
     pair_ids = getattr(examples, "pair_ids", None) or [e.pair_id for e in examples]
     return Referenced(examples, table, np.arange(len(examples)), np.asarray([row_of[i] for i in pair_ids], np.int64))

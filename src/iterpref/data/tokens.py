@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish, records
 from iterpref.codeflow.sandbox.sharing import usable_cores
@@ -49,7 +48,7 @@ _NOTE = b"iterpref"  # key of a shard's note in its schema
 class Work:
     """What makes a shard out of a row group; sent to worker processes as it is."""
 
-    pairs: Path
+    pairs: Artifact
     shards: Path
     model: Path
     config: Config
@@ -71,17 +70,17 @@ def tokens_stage(data: Path, pairs: Artifact, model: Path, config: Config, worke
     with building(folder, key):
         if done := find(folder, key):
             return done
-        source = pq.ParquetFile(pairs.whole("pairs"))
-        work = Work(pairs.whole("pairs"), folder / f".{key}.shards", model, config)
+        groups = pairs.row_groups("pairs")
+        total = sum(groups)
+        work = Work(pairs, folder / f".{key}.shards", model, config)
         work.shards.mkdir(exist_ok=True)
-        many = source.metadata.num_rows >= _MANY_PAIRS
-        _make_shards(work, source.num_row_groups, workers or (usable_cores() if many else 1))
-        notes = [_note(work.shard(i)) for i in range(source.num_row_groups)]
+        _make_shards(work, len(groups), workers or (usable_cores() if total >= _MANY_PAIRS else 1))
+        notes = [_note(work.shard(i)) for i in range(len(groups))]
         drops: Drops = {}
         for note in notes:
             for reason, ids in note["drops"].items():
                 drops.setdefault(reason, []).extend(ids)
-        total, left = source.metadata.num_rows, sum(note["examples"] for note in notes)
+        left = sum(note["examples"] for note in notes)
         if drops:
             log.warning("pairs dropped: %s; limits on length: data.max_prompt_tokens, data.max_completion_tokens",
                         describe_drops(drops))  # fmt: skip
@@ -158,7 +157,7 @@ def make_shard(work: Work, index: int) -> None:
     tokenizer, config = _tokenizer(work.model), work.config
     # The pairs of `full_share` are drawn among those that are kept, which no shard knows alone.
     mask = replace(config.mask, full_share=0.0)
-    pairs = records(PreferencePair, pq.ParquetFile(work.pairs).read_row_group(index))
+    pairs = records(PreferencePair, work.pairs.row_group("pairs", index))
     prompts = render_prompts(tokenizer, [p.conversation for p in pairs], config.model)
     examples, drops = tokenise_pairs(pairs, prompts, tokenizer, mask, config.data, config.seed)
     note = {"drops": drops, "examples": len(examples), "eos": tokenizer.eos_token_id}
