@@ -13,6 +13,8 @@ import struct
 import sys
 from collections.abc import Iterable
 
+from .linux import failure
+
 LATEST = 7
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _QUERY_VERSION, _PATH_BENEATH = 1, 1
@@ -70,7 +72,7 @@ def restrict(read_only: Iterable[str], writable: Iterable[str], devices: Iterabl
             for path in paths:
                 _allow(ruleset, path, rights)
         if _prctl is None or _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            raise _failure("prctl(PR_SET_NO_NEW_PRIVS)")
+            raise failure("prctl(PR_SET_NO_NEW_PRIVS)")
         # What a program tries is its own affair: it must not fill the machine's audit log.
         quiet = _LOG_SAME_EXEC_OFF | _LOG_SUBDOMAINS_OFF if abi >= 7 else 0
         _call("landlock_restrict_self", _RESTRICT_SELF, ruleset, quiet)
@@ -102,13 +104,8 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 def _call(what: str, number: int, *arguments: int | bytes) -> int:
     result = int(_syscall(number, *arguments))
     if result < 0:
-        raise _failure(what)
+        raise failure(what)
     return result
-
-
-def _failure(what: str) -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, f"{what}: {os.strerror(number)}")
 
 
 _NEVER = sys.maxsize

@@ -22,10 +22,15 @@ _NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def failure(what: str) -> OSError:
+    """What the last call of a library that was opened with `use_errno` failed by."""
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
 def _check(result: int, what: str) -> None:
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise failure(what)
 
 
 def prctl(option: int, value: int) -> None:

@@ -14,7 +14,8 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-from .syscalls import LAST, TABLE, numbers
+from .linux import failure
+from .syscalls import LAST, numbers
 
 # What Linux means by them; on macOS, where a filter can be made and looked at, `errno` has other values.
 EPERM, EACCES, ENOSYS = 1, 13, 38
@@ -48,14 +49,6 @@ REFUSED = {
     """,
 }
 
-# For `program(deny=)`: owner, mode, times and attributes of any file of the user, wherever it lies, which Landlock does
-# not see to. It also fails `shutil.copy`, which sets a mode.
-METADATA = (
-    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
-    "futimesat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr",
-    "removexattrat", "file_setattr",
-)  # fmt: skip
-
 # NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. The first is no flag of clone, nor any signal.
 _NAMESPACES = 0x00000080 | 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
@@ -74,7 +67,6 @@ def program(
     own_pid: int | None = None,
     network_sockets: bool = False,
     unix_sockets: bool = True,
-    deny: Iterable[str] = (),
     allow: Iterable[str] = (),
 ) -> bytes:
     """The assembled filter, `struct sock_filter[]`, for an `arch` as `os.uname().machine` calls it.
@@ -84,7 +76,6 @@ def program(
     `network_sockets`: IPv4 and IPv6 are open. All other families never are.
     `unix_sockets`: without them there is no AF_UNIX socket that could be given an address: only connected pairs, which
     is what asyncio and multiprocessing use. Pass False where sockets of other programs can be reached by their path.
-    `deny`: further calls to refuse, by name, with EPERM; an architecture that lacks one has nothing to refuse.
     `allow`: calls to leave open that are refused else, by name.
     Raises ValueError for an unknown architecture or call.
     """
@@ -93,10 +84,6 @@ def program(
     rules |= _judged(network_sockets, unix_sockets)
     if own_pid is not None:
         rules |= _only_signals_to(own_pid)
-    for name in deny:
-        if name not in TABLE:
-            raise ValueError(f"deny: expected names of system calls from `syscalls.TABLE`, got {name!r}")
-        rules[name] = (EPERM, [])
     for name in allow:
         if name not in rules:
             raise ValueError(f"allow: expected names of system calls that are refused, got {name!r}")
@@ -135,13 +122,13 @@ def install(program: bytes) -> None:
     if _prctl is None:
         raise OSError(f"seccomp: expected Linux, this is {sys.platform}")
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise _failure("prctl(PR_SET_NO_NEW_PRIVS)")
+        raise failure("prctl(PR_SET_NO_NEW_PRIVS)")
     filter_ = _Filter(len(program) // 8, program)
     if _SECCOMP is not None and _syscall(_SECCOMP, _SET_MODE_FILTER, 0, ctypes.byref(filter_)) == 0:
         return
     # Before Linux 3.17, or where an outer filter hides the newer call.
     if _prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(filter_), 0, 0) != 0:
-        raise _failure("the kernel took no seccomp filter")
+        raise failure("the kernel took no seccomp filter")
 
 
 def available() -> bool:
@@ -268,8 +255,3 @@ def _place_search(code: _Code, pieces: list[tuple[int, int]]) -> int:
     middle = len(pieces) // 2
     above, below = _place_search(code, pieces[middle:]), _place_search(code, pieces[:middle])
     return code.branch(_AT_LEAST, pieces[middle][0], above, below)
-
-
-def _failure(what: str) -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, f"{what}: {os.strerror(number)}")
