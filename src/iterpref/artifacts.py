@@ -44,6 +44,12 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def arrow_schema(record: type[Record]) -> pa.Schema:
     """The Parquet schema of a record type, from its type hints (an empty list keeps its type that way)."""
     return pa.schema(_arrow_fields(record))

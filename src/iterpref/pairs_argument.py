@@ -52,7 +52,7 @@ def _paths(value: str, choices: Sequence[str]) -> list[str] | None:
     if value in ("", "null"):
         raise UserError(f"pairs={value} is none of {', '.join(choices)}, and no path")
     raise UserError(
-        f"pairs={wrong} is none of {', '.join(choices)}{nearest(wrong, choices)} Nor is there a file or folder '{wrong}' in "
+        f"pairs={wrong} is none of {', '.join(choices)}{nearest(wrong, choices) or '.'} Nor is there a file or folder '{wrong}' in "
         f"{os.getcwd()}; a data set on the hub is named OWNER/NAME"
     )
 

@@ -5,7 +5,6 @@ FOLDER/README.md, FOLDER/data/{train,validation,test}.parquet, FOLDER/.iterpref.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iterpref.artifacts import Artifact, arrow_schema
+from iterpref.artifacts import Artifact, arrow_schema, file_sha256
 from iterpref.codeflow.card import Statistics, card
 from iterpref.errors import UserError
 from iterpref.schema import SPLITS, Message
@@ -44,7 +43,7 @@ def export_pairs(
     statistics = _write_splits(pairs, partial / "data", conversational)
     text = card(folder.name, pairs.manifest, trajectories, statistics, conversational, hub)
     (partial / "README.md").write_text(text, encoding="utf-8")
-    files = {str(p.relative_to(partial)): _sha256(p) for p in sorted(partial.rglob("*")) if p.is_file()}
+    files = {str(p.relative_to(partial)): file_sha256(p) for p in sorted(partial.rglob("*")) if p.is_file()}
     (partial / MARKER).write_text(json.dumps({"pairs": pairs.fingerprint, "files": files}, indent=1) + "\n")
     old = folder.parent / f".{folder.name}.old"
     shutil.rmtree(old, ignore_errors=True)
@@ -71,7 +70,7 @@ def check_folder(folder: Path) -> None:
     if not isinstance(files, dict):
         raise UserError(f"export.path={folder} holds files that are no export of ours ({', '.join(sorted(present)[:3])}): give a new folder")  # fmt: skip
     foreign = sorted(present - {*files, MARKER})
-    changed = sorted(name for name in files if name in present and _sha256(folder / name) != files[name])
+    changed = sorted(name for name in files if name in present and file_sha256(folder / name) != files[name])
     if foreign or changed:
         raise UserError(
             f"export.path={folder}: {', '.join((foreign + changed)[:3])} came or changed after the last export: "
@@ -117,8 +116,3 @@ def _as_exported(table: pa.Table, conversational: bool) -> pa.Table:
 def _has_turns(pairs: Artifact) -> bool:
     turns = pairs.load("pairs", ["turns"])["turns"]
     return bool(pa.compute.any(pa.compute.greater(pa.compute.list_value_length(turns), 0)).as_py())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from iterpref.artifacts import building, fingerprint
+from iterpref.artifacts import building, file_sha256, fingerprint
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 
@@ -35,7 +35,7 @@ def resolve_model(config: ModelConfig, data: Path, seed: int) -> Path:
     """The local folder of the configured model, made if need be; raises `UserError` with the command that mends it."""
     models = data / "models"
     if config.source == "tiny":
-        tokenizer = [_digest(_TINY_TOKENIZER / name) for name in _TINY_FILES]
+        tokenizer = [file_sha256(_TINY_TOKENIZER / name) for name in _TINY_FILES]
         key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, tokenizer)}"
         return _once(models, key, lambda folder: _build_tiny(folder, config, seed))
     if config.source == "wheel":
@@ -159,12 +159,12 @@ def _likelier(folder: Path) -> str:
 
 def tokenizer_key(folder: Path) -> str:
     """Hash of the tokenizer's files, chat template included."""
-    return fingerprint(*[(name, _digest(folder / name)) for name in _TOKENIZER_FILES if (folder / name).is_file()])
+    return fingerprint(*[(name, file_sha256(folder / name)) for name in _TOKENIZER_FILES if (folder / name).is_file()])
 
 
 def weights_key(folder: Path) -> str:
     """Hash of config and weights. Large files are sampled: 64 blocks of 64 kB each, their size, and the header."""
-    parts: list[object] = [_digest(folder / "config.json")]
+    parts: list[object] = [file_sha256(folder / "config.json")]
     for path in sorted(p for pattern in ("*.safetensors", "*.bin") for p in folder.glob(pattern)):
         size = path.stat().st_size
         digest = hashlib.sha256()
@@ -174,7 +174,3 @@ def weights_key(folder: Path) -> str:
                 digest.update(handle.read(65536))
         parts.append((path.name, size, digest.hexdigest()))
     return fingerprint(*parts)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from iterpref.artifacts import file_sha256
 from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
@@ -92,8 +93,7 @@ def _file_key(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _hash_file(path: Path, size: int, mtime: int) -> str:
     # Asked for several times in one command; size and time tell within a process whether the file is still the same.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
