@@ -139,7 +139,8 @@ def _suite(row: dict[str, Any], place: str) -> TestSuite:
         raise UserError(f"{place}: {error}") from None
     if n_tests == 0:
         raise UserError(
-            f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected"
+            f"{place}: 'tests' of {row['task_id']} holds no unittest test method; at least one was expected. Bare asserts are "
+            "read with problems.mapping.prompt=prompt problems.mapping.tests=tests, and so on for the other fields"
         )
     return TestSuite(tests, "unittest", n_tests)
 
