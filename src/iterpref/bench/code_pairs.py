@@ -12,6 +12,7 @@ import random
 import re
 import sysconfig
 import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ _SLIPS = [
 def code_pairs(n: int, seed: int = 0, alike: bool = True) -> list[PreferencePair]:
     """`n` pairs, the same for the same Python and seed; raises `ValueError` when its library has too few functions."""
     rng = random.Random(seed)
-    functions = sorted(_functions())
+    functions = sorted(
+        (node.name, ast.get_docstring(node) or "", textwrap.dedent(source))
+        for node, source in library_functions(_LINES)
+    )
     rng.shuffle(functions)
     pairs: list[PreferencePair] = []
     for i, (name, purpose, source) in enumerate(functions):
@@ -62,19 +66,20 @@ def tokenised(pairs: list[PreferencePair], tokenizer: Any, config: Config) -> li
     return examples
 
 
-def _functions() -> Iterator[tuple[str, str, str]]:
-    """(name, docstring, source) of each function of a fitting length."""
-    for path in Path(sysconfig.get_paths()["stdlib"]).glob("*.py"):
+def library_functions(n_lines: range) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Each function of so many lines in the top folder of the running Python's library, in order, with its lines as they stand."""
+    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
-            tree = ast.parse(text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text)
         except SyntaxError:
             continue
         lines = text.split("\n")
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno + 1 in _LINES:
-                source = textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))
-                yield node.name, ast.get_docstring(node) or "", source
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno + 1 in n_lines:
+                yield node, "\n".join(lines[node.lineno - 1 : node.end_lineno])
 
 
 def _spoiled(source: str, rng: random.Random) -> str:

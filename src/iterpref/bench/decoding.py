@@ -83,9 +83,8 @@ def answers(model: Any, tokenizer: Any, rows: int, tokens: int) -> Iterator[dict
             ("ours_ms", nullcontext()),
             ("own_code_ms", patch.object(recorded, "AnswerKernels", OwnCode)),
         ):
-            for _ in range(
-                2
-            ):  # the first records the graphs of its lengths, and so does the second: they are part of it
+            # The second counts: the first compiles kernels. Each records the graphs of its lengths, which are part of it.
+            for _ in range(2):
                 torch.cuda.synchronize()
                 begin = time.perf_counter()
                 with swap:

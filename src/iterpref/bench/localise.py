@@ -10,7 +10,6 @@ standard library with a few lines changed.
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import os
 import random
@@ -18,10 +17,8 @@ import resource
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,6 +27,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from iterpref.artifacts import publish, records
+from iterpref.bench.code_pairs import library_functions
 from iterpref.bench.facts import machine_facts, peak_mib
 from iterpref.config import Config, DataConfig, MaskConfig
 from iterpref.data.diff import localise
@@ -44,18 +42,8 @@ _PROMPT = (
 
 
 def functions() -> list[str]:
-    """The source of each function of 25 to 55 lines in the standard library's top folder, in order."""
-    found = []
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        text = path.read_text(encoding="utf-8", errors="ignore")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-        lines = text.split("\n")
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and 25 <= (node.end_lineno or 0) - node.lineno <= 55:
-                found.append("\n".join(lines[node.lineno - 1 : node.end_lineno]) + "\n")
-    return found
+    """Sources of functions as long as a task's program."""
+    return [f"{source}\n" for _, source in library_functions(range(26, 57))]
 
 
 def broken(code: str, rng: random.Random) -> str:

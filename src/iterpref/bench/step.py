@@ -5,8 +5,8 @@
 Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
 `bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
 optimizer. TRL runs in processes of its own between two runs of ours. A step is timed from its begin to its end with the
-device idle at both, the same on either side, in the second of two epochs over the same batches, and the median counts. In a first epoch, where every shape is new,
-TRL is much slower (its row says that too, the first five steps left out), and ours compiles. TRL's rows:
+device idle at both, the same on either side, in the second epoch over the same batches, and the median counts. In a first epoch,
+where every shape is new, TRL is much slower (its row says that too, the first five steps left out), and ours compiles. TRL's rows:
 
     live          reference model in memory            precomputed    its log-probs computed before
     + liger       Liger's layers and loss as well       + mask         rejected tokens outside D- carry no loss, as ours
@@ -67,7 +67,7 @@ def peer_pairs(file: Path, pairs: list[PreferencePair], examples: list[Example])
 
 
 def ours(shape: Shape, examples: list[Example], batch: int, **options: Any) -> dict[str, Any]:
-    """A run of ours with the floor of its own tokens and loss rows."""
+    """A run of ours; the device is empty again when it returns."""
     parts = options.pop("parts", False)
     result = run(shape, examples, bench_config(batch, **options), parts=parts)
     gc.collect()
