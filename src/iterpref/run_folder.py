@@ -20,17 +20,17 @@ _PATIENCE_S = 3.0  # what a process that was killed may leave behind ends within
 
 
 @contextmanager
-def alone(run: Path) -> Iterator[None]:
-    """One process trains in a folder; raises `UserError` for a second one. Other ranks belong to the first."""
+def alone(folder: Path, does: str = "is training", places: str = "paths.run=DIR") -> Iterator[None]:
+    """One process trains in a folder, or runs a study's jobs; raises `UserError` for a second one. Other ranks belong to the first."""
     if rank():
         yield
         return
-    run.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run / ".lock")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=_PATIENCE_S)
     except Timeout:
-        raise UserError(f"another process is training in {run}: wait for it, or choose another paths.run=DIR") from None
+        raise UserError(f"another process {does} in {folder}: wait for it, or choose another {places}") from None
     try:
         yield
     finally:

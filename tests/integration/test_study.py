@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from iterpref.run_folder import alone
 from iterpref.study.__main__ import main
 
 PAIRS = Path(__file__).parents[1] / "data/codeflow_shape.json"
@@ -101,8 +102,37 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
         (["run", str(file), "--out", str(tmp_path), "--file", "pairs"], "expected NAME=PATH"),
         (["run", str(file), "--out", str(tmp_path), "--file", "pairs=absent.json"], "absent.json is not there"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--arms", "dpo"], "--arms dpo"),
+        (
+            ["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--file", f"pear={PAIRS}"],
+            "names no {pear}",
+        ),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "tun"], "--phase tun"),
         (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--parallel", "0"], "--parallel 0"),
+        (
+            ["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--minutes", "0"],
+            "--minutes 0: expected a time",
+        ),
+        (["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--minutes", "nan"], "--minutes nan"),
+        (
+            ["run", str(file), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--arms", ""],
+            "--arms : the study has sft",
+        ),
+        (["run", str(file), "--out", str(tmp_path), *["--file", f"pairs={PAIRS}"] * 2], "give one path"),
+        (
+            [
+                "run",
+                str(file),
+                "--out",
+                str(tmp_path),
+                "--file",
+                f"pairs={PAIRS}",
+                "--phase",
+                "tune",
+                "--arms",
+                "sharp",
+            ],
+            "no job of",
+        ),
         (["run", str(bare), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "rates"], "add tune.also"),
         (["table", str(file), "--out", str(tmp_path)], "no record of a job yet"),
         (given, "main-target_dpo-seed1 has a command that cannot run: train"),
@@ -112,3 +142,18 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
             main(arguments)
         assert end.value.code == 2
         assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"study.yaml", "other.yaml", "bare.yaml"}
+
+
+def test_two_at_once_do_not_run_the_same_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("iterpref.run_folder._PATIENCE_S", 0.0)
+    monkeypatch.setattr("iterpref.study.schedule.check_commands", lambda jobs: None)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    out = tmp_path / "out"
+    with alone(out), pytest.raises(SystemExit) as end:
+        main(["run", str(tmp_path / "study.yaml"), "--out", str(out), "--file", f"pairs={PAIRS}"])
+    assert end.value.code == 2
+    assert f"another process runs a study in {out}: wait for it, or choose another --out DIR" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == [".lock"]

@@ -158,20 +158,62 @@ def test_a_record_of_other_settings_is_no_record_of_the_job_wherever_the_files_l
         ({"baseline": "sftt"}, r"baseline names 'sftt'.*did you mean 'sft'\?"),
         ({"train": ["pairs={pears}"]}, r"add --file pears=PATH"),
         ({"train": "experiment=smoke"}, r"expected a list of overrides"),
-        ({"seeds": []}, r"must not be empty"),
+        ({"seeds": []}, r"seeds must not be empty"),
+        ({"seeds": ["one"]}, r"seeds: expected a whole number, got 'one'"),
+        ({"seeds": [1.5]}, r"seeds: expected a whole number, got 1.5"),
+        ({"seeds": [True]}, r"seeds: expected a whole number, got True"),
+        ({"seeds": "123"}, r"seeds: expected a list of numbers in \[\] .*, got '123'"),
+        ({"seeds": [1, 1]}, r"seeds names 1 twice"),
+        ({"seeds": [1, -1]}, r"seeds: seed=-1 is out of range: at least 0"),
+        ({"tune": {**SMALL["tune"], "lrs": [1e-5, 0]}}, r"tune.lrs: optim.lr=0.0 is out of range: above 0"),
+        ({"tune": {**SMALL["tune"], "lrs": [float("nan")]}}, r"tune.lrs: optim.lr=nan is out of range"),
+        ({"tune": {**SMALL["tune"], "lrs": 1e-5}}, r"tune.lrs: expected a list of numbers"),
+        ({"tune": {**SMALL["tune"], "lrs": []}}, r"tune.lrs must not be empty"),
+        ({"tune": {**SMALL["tune"], "seed": 0.5}}, r"tune.seed: expected a whole number"),
+        ({"tune": {"lrs": [1e-5]}}, r"tune needs by, and has lrs"),
+        ({"tune": [1e-5]}, r"tune: expected NAME: VALUE in lines or in \{\}, got \[1e-05\]"),
+        ({"arms": {}}, r"arms must not be empty"),
+        ({"arms": {**SMALL["arms"], "x": None}}, r"arms.x: expected a list of overrides .*, got nothing"),
+        ({"arms": {**SMALL["arms"], "a/b": []}}, r"arms: 'a/b' is no name for a folder"),
+        ({"arms": {**SMALL["arms"], "..": []}}, r"arms: '\.\.' is no name for a folder"),
+        ({"arms": {**SMALL["arms"], "start": []}}, r"'start' is the start model's name"),
+        ({"train": ["optim.lr=1"]}, r"train: 'optim.lr=1' has no effect: learning rates are those of tune.lrs"),
+        (
+            {"arms": {**SMALL["arms"], "dpo": ["+seed=4"]}},
+            r"arms.dpo: '\+seed=4' has no effect: seeds are those of seeds",
+        ),
+        (
+            {"evaluations": {**SMALL["evaluations"], "large": ["model=tiny"]}},
+            r"evaluations.large: 'model=tiny' has no effect",
+        ),
+        (
+            {"held_out": {"own": ["benchmark=bank"]}},
+            r"held_out.own: 'benchmark=bank' has no effect: held_out is for pairs",
+        ),
+        ({"evaluations": {**SMALL["evaluations"], "more": []}}, r"evaluations.more would score the start model alone"),
+        ({"compared": []}, r"compared must not be empty"),
+        ({"compared": "large"}, r"compared: expected a list of names"),
+        ({"compared": ["large", "large"]}, r"compared names large twice"),
+        (
+            {"train": ["debug={samples: 3}"]},
+            r"'debug=\{samples: 3\}' needs a file: .*a brace that is meant as such stands twice",
+        ),
+        ({"train": ["name={"]}, r"train: in 'name=\{', \{NAME\} stands for a file"),
+        ({"variants": {"v": {"of": "dpo", "change": []}}}, r"variants.v.change is empty"),
+        ({"variants": {"v": {"of": "dpo", "chnge": []}}}, r"variants.v has no 'chnge'; did you mean 'change'\?"),
+        ({"variants": {"v": {"change": ["loss.beta=1"]}}}, r"variants.v needs of, and has change"),
         ({"compared": ["small"]}, r"small chooses the learning rates"),
         ({"variants": {"v": {"of": "dpoo", "change": []}}}, r"variants.v.of names 'dpoo'.*did you mean 'dpo'\?"),
         ({"variants": {"sft": {"of": "dpo", "change": []}}}, r"'sft' is an arm and a variant"),
-        ({"variants": {"v": ["loss.beta=0.5"]}}, r"has not the form"),
-        ({"tune": {"lrs": [1e-5], "by": "small", "best": 1}}, r"has not the form"),
-        ({"seeds": ["one"]}, r"has not the form"),
+        ({"variants": {"v": ["loss.beta=0.5"]}}, r"variants.v: expected NAME: VALUE"),
+        ({"tune": {"lrs": [1e-5], "by": "small", "bye": 1}}, r"tune has no 'bye'; did you mean 'by'\?"),
         ({"against": {"dpoo": ["sft"]}}, r"against names 'dpoo'.*did you mean 'dpo'\?"),
         ({"against": {"sharp": ["sftt"]}}, r"against.sharp names 'sftt'.*did you mean 'sft'\?"),
-        ({"against": {"dpo": "sharp"}}, r"expected a list of names, got 'sharp'"),
-        ({"against": ["dpo"]}, r"has not the form"),
+        ({"against": {"dpo": "sharp"}}, r"against.dpo: expected a list of names .*, got 'sharp'"),
+        ({"against": ["dpo"]}, r"against: expected NAME: VALUE"),
         ({"against": {"dpo": ["sft"]}}, r"against.dpo: it is compared with sft anyway"),
         ({"against": {"sharp": ["dpo"]}}, r"against.sharp: it is compared with dpo anyway"),
-        ({"against": {"sft": ["dpo", "dpo"]}}, r"name dpo once"),
+        ({"against": {"sft": ["dpo", "dpo"]}}, r"against.sft names dpo twice"),
         ({"against": {"dpo": ["dpo"]}}, r"against.dpo names 'dpo' itself"),
         ({"tune": {**SMALL["tune"], "also": ["larg"]}}, r"tune.also names 'larg'.*did you mean 'large'\?"),
         ({"tune": {**SMALL["tune"], "also": "large"}}, r"expected a list of names"),
@@ -182,6 +224,13 @@ def test_a_record_of_other_settings_is_no_record_of_the_job_wherever_the_files_l
 def test_a_file_that_says_nothing_of_meaning_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         study(tmp_path, **changes)
+
+
+def test_what_stands_empty_is_absent_and_a_key_of_the_studys_own_is_refused_behind_the_dashes(tmp_path: Path) -> None:
+    read = study(tmp_path, variants=None, held_out=None, against=None, model=None)
+    assert (read.variants, read.held_out, read.against, read.model) == ({}, {}, {}, ())
+    with pytest.raises(UserError, match=r"--: 'optim.lr=1' has no effect: learning rates are those of tune.lrs"):
+        read_study(tmp_path / "study.yaml", {"pairs": "P"}, ("optim.lr=1",))
 
 
 @pytest.mark.parametrize("text", ["arms: [", "- 1", "", "arms: {}"])

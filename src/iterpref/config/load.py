@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,7 +24,7 @@ def load(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key} cannot be worked out: {str(error).splitlines()[0]}") from None
     assert isinstance(plain, dict)
-    known = dict(schema_keys())
+    known = _fields()
     for key in _leaf_keys(plain):
         if key not in known:
             raise unknown_key(key)
@@ -63,30 +64,38 @@ def _dig(node: Any, key: str) -> Any:
 
 
 def _check_ranges(config: Config) -> None:
-    for key, item in schema_keys():
+    for key in _fields():
         value: Any = config
         for part in key.split("."):
             value = getattr(value, part)
-        rule = item.metadata
-        if value == "":
-            raise UserError(f"{key} is empty: give {key}=VALUE, or leave it out")
-        if value is None or not rule:
-            continue
-        if rule["choices"] and value not in rule["choices"]:
-            hint = nearest(str(value), rule["choices"])
-            if not hint and isinstance(rule["choices"], Registry):
-                hint = "; one of your own is known once its file is imported: plugins=[FILE.py]"
-            raise UserError(f"{key}={value} is none of {', '.join(rule['choices'])}{hint}")
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            low, high, above = rule["low"], rule["high"], rule["above"]
-            # Written so that NaN fails too.
-            inside = (
-                (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
-            )
-            if not inside or value in (float("inf"), float("-inf")):
-                bounds = [f"at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
-                bounds += [f"at most {high}"] * (high is not None)
-                raise UserError(f"{key}={value} is out of range: {' and '.join([*bounds, 'finite'])} was expected")
+        check_value(key, value)
+
+
+@cache
+def _fields() -> dict[str, Any]:
+    return dict(schema_keys())
+
+
+def check_value(key: str, value: Any) -> None:
+    """Raises `UserError` for a value of the right type that the option `key` cannot have."""
+    rule = _fields()[key].metadata
+    if value == "":
+        raise UserError(f"{key} is empty: give {key}=VALUE, or leave it out")
+    if value is None or not rule:
+        return
+    if rule["choices"] and value not in rule["choices"]:
+        hint = nearest(str(value), rule["choices"])
+        if not hint and isinstance(rule["choices"], Registry):
+            hint = "; one of your own is known once its file is imported: plugins=[FILE.py]"
+        raise UserError(f"{key}={value} is none of {', '.join(rule['choices'])}{hint}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high, above = rule["low"], rule["high"], rule["above"]
+        # Written so that NaN fails too.
+        inside = (low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)
+        if not inside or value in (float("inf"), float("-inf")):
+            bounds = [f"at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
+            bounds += [f"at most {high}"] * (high is not None)
+            raise UserError(f"{key}={value} is out of range: {' and '.join([*bounds, 'finite'])} was expected")
 
 
 def unknown_key(key: str, groups: Iterable[str] = ()) -> UserError:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from iterpref.cli import run_task
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest, nearest_file
 from iterpref.study.pack import stored_records, write_pack
 from iterpref.study.plan import PHASES, Study
 from iterpref.study.read import read_study
@@ -75,19 +76,28 @@ def _run(a: argparse.Namespace, extra: tuple[str, ...]) -> bool:
     from iterpref.study.schedule import log, run
 
     study = read_study(a.study, _files(a.file), extra)
+    for name in dict.fromkeys(line.partition("=")[0] for line in a.file):
+        if name not in study.asked:
+            raise UserError(
+                f"--file {name}=PATH has no effect: {a.study} names no {{{name}}}{nearest(name, study.asked)}; it names "
+                + (", ".join(sorted(study.asked)) or "no file")
+            )
     if a.parallel < 1:
         raise UserError(f"--parallel {a.parallel}: at least one job at a time")
+    if a.minutes is not None and not 0 < a.minutes < math.inf:
+        raise UserError(
+            f"--minutes {a.minutes:g}: expected a time above 0, in which jobs may begin; all begin without it"
+        )
     for name, file in study.left_out.items():
         log.info("%s is left out: there is no --file %s=PATH", name, file)
     phases, names = _phases(a.phase, study), study.chosen(a.arms)
-    a.out.mkdir(parents=True, exist_ok=True)
     return bool(run(study, a.out, a.minutes, names, phases, a.parallel))
 
 
 def _phases(said: str | None, study: Study) -> tuple[str, ...]:
     phases = PHASES if said is None else tuple(said.split(","))
     if unknown := sorted(set(phases) - set(PHASES)):
-        raise UserError(f"--phase {unknown[0]}: a study has {', '.join(PHASES)}")
+        raise UserError(f"--phase {unknown[0]}: a study has {', '.join(PHASES)}{nearest(unknown[0], PHASES)}")
     if said is not None and "rates" in phases and not study.tune.also:
         raise UserError("--phase rates: the study names no evaluation for it: add tune.also to its YAML file")
     return phases
@@ -119,13 +129,15 @@ def _no_overrides(action: str, extra: tuple[str, ...]) -> None:
 
 
 def _files(lines: list[str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for line in lines:
         name, equals, path = line.partition("=")
         if not equals or not name or not path:
             raise UserError(f"--file {line}: expected NAME=PATH, such as --file mbpp=mbpp.jsonl")
         if not Path(path).exists():
-            raise UserError(f"--file {line}: {path} is not there")
+            raise UserError(f"--file {line}: {path} is not there{nearest_file(Path(path))}")
+        if name in found:
+            raise UserError(f"--file {line}: {name} is {found[name]} already: give one path")
         found[name] = str(Path(path).absolute())
     return found
 

@@ -92,6 +92,7 @@ class Study:
     files: Mapping[str, str] = field(default_factory=dict, metadata={"file": False})
     # Variants and held-out pairs that cannot be had, with the name of the file that was not given.
     left_out: Mapping[str, str] = field(default_factory=dict, metadata={"file": False})
+    asked: frozenset[str] = field(default=frozenset(), metadata={"file": False})  # every {NAME} of the file
 
     def jobs(self, names: Sequence[str], phases: Sequence[str], lrs: Mapping[str, float]) -> Iterator[Job]:
         """In order. `lrs`: what tuning has chosen so far; arms without a rate, and their variants, have no job yet."""
@@ -150,7 +151,7 @@ class Study:
     def chosen(self, names: str | None) -> tuple[str, ...]:
         """Arms and variants of a comma-separated list, all without one; raises `UserError` for one that the study lacks."""
         known = (*self.arms, *self.variants)
-        chosen = tuple(names.split(",")) if names else known
+        chosen = known if names is None else tuple(names.split(","))
         for name in chosen:
             if name in self.left_out:
                 raise UserError(f"--arms {name}: it needs a file: add --file {self.left_out[name]}=PATH")

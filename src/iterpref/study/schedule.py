@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from iterpref.errors import UserError
+from iterpref.run_folder import alone
 from iterpref.run_record import now
 from iterpref.study.check import check_commands
 from iterpref.study.choose import tuned
@@ -23,15 +25,27 @@ def run(
     study: Study, out: Path, minutes: float | None, names: tuple[str, ...], phases: tuple[str, ...], parallel: int = 1
 ) -> list[str]:
     """Runs what has no record yet; returns the names of jobs that failed, whose folders stay and which stop no other."""
-    begin, failed, told = time.monotonic(), list[str](), False
+    # What has a record ran; a slot of time is not spent on composing it again.
+    ran, some_rate = {record["arm"] for record in records(out)}, dict.fromkeys(study.arms, study.tune.lrs[0])
+    begin, jobs = time.monotonic(), list(study.jobs(names, phases, some_rate))
+    if not jobs:
+        raise UserError(
+            f"--phase {','.join(phases)} has no job of --arms {','.join(names)}: name other phases or arms, or none"
+        )
+    check_commands(job for job in jobs if job.arm not in ran)
+    with alone(out, "runs a study", "--out DIR"):
+        return _run(study, out, minutes, names, phases, parallel, begin)
+
+
+def _run(
+    study: Study, out: Path, minutes: float | None, names: tuple[str, ...], phases: tuple[str, ...], parallel: int, begin: float
+) -> list[str]:  # fmt: skip
+    failed, told = list[str](), False
     began: dict[str, float] = {}
     longest = dict.fromkeys(PHASES, 0.0)
     for record in records(out):
         longest[record["phase"]] = max(longest[record["phase"]], sum(record["seconds"].values()))
     workers = Workers(out, parallel) if parallel > 1 else Here(out)
-    # What has a record ran; a slot of time is not spent on composing it again.
-    ran, some_rate = {record["arm"] for record in records(out)}, dict.fromkeys(study.arms, study.tune.lrs[0])
-    check_commands(job for job in study.jobs(names, phases, some_rate) if job.arm not in ran)
     try:
         while True:
             spent = time.monotonic() - begin
@@ -59,7 +73,9 @@ def run(
                     log.info("%s done: %s; seconds %s", one.job.name, _said(one.record), one.record["seconds"])
     finally:
         workers.close()
-    if "main" in phases and (untuned := sorted(set(names) & set(study.arms) - set(_tuned(study, out)))):
+    if {"main", "variants"} & set(phases) and (
+        untuned := sorted(set(names) & set(study.arms) - set(_tuned(study, out)))
+    ):
         log.info("not tuned at every rate yet, so not trained: %s", ", ".join(untuned))
     return failed
 
