@@ -89,7 +89,7 @@ class SandboxConfig:
         10.0, "wall-clock limit of one run, seconds; waiting for a busy core is not counted", above=0
     )
     cpu_s: float = option(2.0, "CPU-time limit of one run, seconds", above=0)
-    memory_mb: int = option(1024, "memory limit of one run, MB", low=64)
-    output_kb: int = option(256, "cap on each of stdout and stderr, kB", low=1)
-    disk_mb: int = option(64, "limit of all files that a run makes, MB", low=1)
+    memory_mb: int = option(1024, "memory limit of one process of a run, beyond the interpreter's own, MiB", low=64)
+    output_kb: int = option(256, "cap on each of stdout and stderr, KiB", low=1)
+    disk_mb: int = option(64, "limit of all files that a run makes, MiB", low=1)
     processes: int = option(32, "limit of processes and threads of one run, its own among them", low=1)

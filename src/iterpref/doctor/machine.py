@@ -53,8 +53,8 @@ def check_cores() -> Iterator[Finding]:
 
 def _core_quota() -> float | None:
     """Cores' worth of CPU time that the control group allows, version 2 or 1; None without a quota."""
-    words_v2 = _read(CGROUP / "cpu.max").split()
-    quota = words_v2 or [_read(CGROUP / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    words_v2 = system_file(CGROUP / "cpu.max").split()
+    quota = words_v2 or [system_file(CGROUP / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     if len(quota) != 2 or not all(word.isdigit() for word in quota):
         return None  # "max", or -1
     return int(quota[0]) / int(quota[1])
@@ -73,7 +73,7 @@ def check_memory() -> Iterator[Finding]:
 
 def memory_gib() -> tuple[float, float | None]:
     """(all, free) GiB: the machine's or the control group's, whichever is less; free is None where nobody tells."""
-    rows = dict(row.split(":", 1) for row in _read(PROC / "meminfo").splitlines() if ":" in row)
+    rows = dict(row.split(":", 1) for row in system_file(PROC / "meminfo").splitlines() if ":" in row)
     if "MemAvailable" not in rows:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, None
     total, free = (int(rows[name].split()[0]) / 2**20 for name in ("MemTotal", "MemAvailable"))
@@ -81,7 +81,7 @@ def memory_gib() -> tuple[float, float | None]:
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
-        values = [_read(CGROUP / name).strip() for name in (limit, used)]
+        values = [system_file(CGROUP / name) for name in (limit, used)]
         if all(value.isdigit() for value in values):
             most, taken = (int(value) / 2**30 for value in values)
             total, free = min(total, most), min(free, max(most - taken, 0.0))
@@ -134,8 +134,9 @@ def check_encoding() -> Iterator[Finding]:
         yield Finding("Encoding", "ok", "UTF-8")
 
 
-def _read(path: Path) -> str:
+def system_file(path: Path) -> str:
+    """Its text without the space around it; "" where there is none to read."""
     try:
-        return path.read_text()
+        return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
         return ""

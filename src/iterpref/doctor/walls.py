@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from iterpref.doctor.finding import Finding, words
+from iterpref.doctor.machine import system_file
 
 PROC = Path("/proc")
 LSM = Path("/sys/kernel/security/lsm")
@@ -65,9 +66,7 @@ def check_sandbox() -> Iterator[Finding]:
         yield Finding("Sandbox", "ok", f"sandbox.tier=auto is {used} here")
     if runs_as_root():
         found = "programs run as root, as this root may not become another user"
-        yield Finding(
-            "Sandbox user", "warning", found, "docker run --user 1000  # or start as an ordinary user otherwise"
-        )
+        yield Finding("Sandbox user", "warning", found, ORDINARY_USER)
     for tier, (reason, reached) in tried.items():
         if reason:
             yield Finding(f"tier {tier}", "warning", words(reason), remedy(tier, reason, used))
@@ -140,7 +139,7 @@ def remedy(tier: str, reason: str, used: str | None) -> str:
 def forbidding_sysctl() -> str:
     """The command that lifts the setting found to forbid namespaces here, until the next boot; "" if none does."""
     for name, forbids, allows in SYSCTLS:
-        if _read(PROC / "sys" / name) == forbids:
+        if system_file(PROC / "sys" / name) == forbids:
             return f"sudo sysctl -w {name.replace('/', '.')}={allows}"
     return ""
 
@@ -154,7 +153,7 @@ def _landlock_remedy(fallback: str) -> str:
     version = re.match(r"(\d+)\.(\d+)", platform.release())
     if version and tuple(map(int, version.groups())) < (5, 13):
         return f"{fallback}  # Landlock came with Linux 5.13; this is {platform.release()}"
-    modules = _read(LSM)
+    modules = system_file(LSM)
     if modules and "landlock" not in modules.split(","):
         return f"add lsm=landlock,{modules} to the kernel's command line, and boot"
     return OPEN_CONTAINER if in_container() else fallback
@@ -176,10 +175,3 @@ def coverage() -> dict[str, tuple[str, ...]]:
         return {tier: not_covered(tier) for tier in NOT_COVERED}
     except Exception:
         return {}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

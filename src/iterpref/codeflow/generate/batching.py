@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from iterpref.codeflow.generate.chat import ChatParams, Completion, Message, ServerFault, request_key
 from iterpref.codeflow.generate.limits import Stop, Stopped
+from iterpref.config import GenerateConfig
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ class Engine(Protocol):
 class BatchLimits:
     """See `generate.batch_rows`, `batch_tokens` and `batch_wait_s`."""
 
-    rows: int = 32
+    rows: int = GenerateConfig.batch_rows
     tokens: int | None = None
-    wait_s: float = 0.05
+    wait_s: float = GenerateConfig.batch_wait_s
 
 
 @dataclass

@@ -87,7 +87,7 @@ class LocalModels:
     _made: dict[tuple[Any, ...], LocalModel] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, role: GenerateConfig) -> LocalModel:
-        dtype = resolve_dtype(role)
+        dtype = dtype_of(role)
         key = (role.model, role.dtype, dtype, role.max_context)
         if key not in self._made:
             self._made[key] = self._make(role, dtype)
@@ -105,16 +105,16 @@ class LocalModels:
         return LocalModel(config, resolve_model(config, self.data, self.seed), role.dtype, role.max_context)
 
 
-def resolve_device(role: GenerateConfig) -> Any:
+def device_of(role: GenerateConfig) -> Any:
     """The device that `generate.accelerator` means here."""
-    from iterpref.devices import resolve_device as resolve
+    from iterpref.devices import resolve_device
 
-    return resolve(TrainerConfig(accelerator=role.accelerator), "generate.accelerator")
+    return resolve_device(TrainerConfig(accelerator=role.accelerator), "generate.accelerator")
 
 
-def resolve_dtype(role: GenerateConfig) -> str:
+def dtype_of(role: GenerateConfig) -> str:
     """`generate.dtype`, with `auto` made bfloat16 on a GPU that computes in it, and float32 elsewhere."""
-    return _auto_dtype(resolve_device(role).type) if role.dtype == "auto" else role.dtype
+    return _auto_dtype(device_of(role).type) if role.dtype == "auto" else role.dtype
 
 
 @cache

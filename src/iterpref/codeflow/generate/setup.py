@@ -13,7 +13,7 @@ from iterpref.codeflow.generate.chat import ChatBackend, ChatParams
 from iterpref.codeflow.generate.client import CallLimits, ChatClient, budget_of
 from iterpref.codeflow.generate.limits import Stop
 from iterpref.codeflow.generate.llm import Connect, LlmGenerator, Role
-from iterpref.codeflow.generate.local import LocalModels, resolve_device
+from iterpref.codeflow.generate.local import LocalModels, device_of
 from iterpref.codeflow.generate.prompts import Prompt
 from iterpref.config.generate import LOCAL, GenerateConfig, for_role
 from iterpref.errors import UserError
@@ -57,7 +57,7 @@ def _engine_of(config: GenerateConfig, local: LocalModels) -> Engine:
         return VllmEngine(model, config.gpu_share, config.gpus)
     from iterpref.codeflow.generate.transformers import TransformersEngine
 
-    return TransformersEngine(model, resolve_device(config))
+    return TransformersEngine(model, device_of(config))
 
 
 class CachedLines:
