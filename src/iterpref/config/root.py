@@ -51,7 +51,11 @@ class Config:
         "cached", "frozen reference: a second model in memory, stored log-probs, or the policy with its adapters off",
         choices=("live", "cached", "adapter"),
     )  # fmt: skip
-    ops: str = option("auto", "log-ratio op: the Triton kernel, or torch", choices=("auto", "triton", "torch"))
+    ops: str = option(
+        "auto",
+        "log-ratio op and AdamW: Triton kernels, or torch; auto: Triton on a GPU where it is installed",
+        choices=("auto", "triton", "torch"),
+    )
     executor: str = option(
         "local",
         "where programs run: on this machine, or on every node of the Ray cluster at $RAY_ADDRESS",

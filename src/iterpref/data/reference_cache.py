@@ -33,7 +33,8 @@ MakeBatch = Callable[[Sequence[Example]], Batch]
 
 @dataclass(frozen=True)
 class ReferenceLogps(Record):
-    """fp32 log-probs of each completion token under the reference, EOS included."""
+    """fp32 log-probs of each completion token, EOS included: under the reference, whose columns these are, or under a model that
+    is evaluated as the reference was."""
 
     pair_id: str
     chosen_ref_logps: tuple[float, ...]
