@@ -205,8 +205,9 @@ def config_of(**trainer: Any) -> Config:
 
 
 def fit(
-    config: Config, build: Any, make_examples: Any, folder: Path, *callbacks: L.Callback, seed: int | None = 0
-) -> dict[str, Tensor]:
+    config: Config, build: Any, make_examples: Any, folder: Path, *callbacks: L.Callback, seed: int | None = 0,
+    validates: bool = False,
+) -> dict[str, Tensor]:  # fmt: skip
     """Twelve steps of the real trainer on rows of changing length; the weights after them."""
     models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
     if compiles(config.trainer):
@@ -218,14 +219,13 @@ def fit(
             examples, packing="shared", pad_id=0, step_pairs=step_pairs, terms=TERMS, one_row=True, parts=16
         ).pin_memory()
 
-    loader = PairLoader(
-        make_examples(24, vocabulary=512, longest=60), make_batch, global_batch=4,
-        micro_batch=config.data.micro_batch, seed=seed, prefetch=2,
-    )  # fmt: skip
+    examples = make_examples(24, vocabulary=512, longest=60)
+    sizes = {"global_batch": 4, "micro_batch": config.data.micro_batch, "prefetch": 2}
+    loader = PairLoader(examples, make_batch, seed=seed, **sizes)
     module = FocalDPOModule(config, models[0].train(), models[1], total_steps=12)
     trainer = build_trainer(config, folder, "cuda", 24)
     trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + list(callbacks)
-    trainer.fit(module, loader)
+    trainer.fit(module, loader, PairLoader(examples[:8], make_batch, seed=None, **sizes) if validates else None)
     assert trainer.global_step == 12
     return {name: value.clone() for name, value in module.policy.state_dict().items()}
 
@@ -273,16 +273,17 @@ def test_two_deterministic_runs_are_equal_to_the_bit(build: Any, make_examples: 
 
 @pytest.mark.parametrize("micro_batch", [2, 4])  # gradients add up in a place of their own, or lie in a graph's memory
 @pytest.mark.parametrize(("precision", "near"), [("32-true", 1e-4), ("bf16-mixed", 2e-2)])
-def test_compiled_layers_and_graphs_train_as_plain_layers_do(
+def test_compiled_layers_and_graphs_train_as_plain_layers_do_behind_a_validation_too(
     precision: str, near: float, micro_batch: int, build: Any, make_examples: Any, tmp_path: Path
 ) -> None:
     torch._dynamo.reset()
     curves = {}
     for compiled in ("none", "layers", "graphs", "replay"):
         config = config_of(compile=compiled, precision=precision, micro_batch=micro_batch)
-        fit(config, build, make_examples, tmp_path / compiled)
+        fit(config, build, make_examples, tmp_path / compiled, validates=True)
         with (tmp_path / compiled / "metrics.csv").open(newline="") as handle:
-            curves[compiled] = [(float(r["train/loss"]), float(r["train/grad_norm"])) for r in csv.DictReader(handle)]
+            steps = [row for row in csv.DictReader(handle) if row["train/loss"]]
+        curves[compiled] = [(float(row["train/loss"]), float(row["train/grad_norm"])) for row in steps]
     for compiled in ("layers", "graphs", "replay"):
         # Adam turns rounding into steps: the curves part, but slowly.
         for step in range(12):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from iterpref.batch import Batch, Terms
 from iterpref.data.collate import collate
 from iterpref.losses import combine, pair_sums
-from iterpref.models.graphs import StepGraphs, _shape
+from iterpref.models.graphs import StepGraphs, _Recorded, _shape
 from iterpref.models.policy import score_rows
 
 
@@ -43,6 +45,38 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
         assert torch.equal(p.grad, wanted.grad)
         assert torch.equal(p.grad, kept)
     assert torch.equal(unused.grad, torch.zeros(3))
+
+
+def test_a_parameter_that_a_step_begins_without_keeps_nothing_of_the_step_before() -> None:
+    used, sometimes = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+
+    def step(parameters: Any) -> tuple[Tensor]:
+        sum(p.sum() for p in parameters).backward()
+        return ()
+
+    graphs = StepGraphs(step, [used, sometimes], adds_up=True)
+    for parameters, begins in (([used, sometimes], True), ([used], True), ([used, sometimes], False)):
+        graphs.run(parameters, begins)
+    assert torch.equal(used.grad, torch.full((2,), 2.0))
+    assert torch.equal(sometimes.grad, torch.ones(2))
+
+
+@pytest.mark.parametrize("adds_up", [True, False])
+def test_gradients_that_a_validation_lets_go_of_are_back_with_the_next_replay(
+    adds_up: bool, tiny_model: Any, make_examples: Any
+) -> None:
+    model = tiny_model()
+    batch = collate(make_examples(3), packing="shared", pad_id=0, step_pairs=6)
+    graphs = StepGraphs(steps(model), model.parameters(), adds_up)
+    outputs = graphs.run(batch, begins=True)
+    gradients = [p.grad for p in model.parameters()]
+    replayed = []
+    graph: Any = SimpleNamespace(replay=lambda: replayed.append(True))
+    recorded = _Recorded(graph, batch.clone(), outputs, [] if adds_up else gradients)
+    model.zero_grad()
+    assert graphs._replay(recorded, batch) is outputs
+    assert replayed == [True]
+    assert all(p.grad is gradient for p, gradient in zip(model.parameters(), gradients, strict=True))
 
 
 def test_gradients_of_one_dtype_lie_side_by_side_and_begin_at_whole_blocks() -> None:

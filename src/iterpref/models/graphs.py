@@ -76,13 +76,15 @@ class StepGraphs:
             if len(self._recorded) >= MOST_GRAPHS:
                 return self.run(batch, begins)
             self._recorded[key] = self._record(batch, begins)
-        graph, buffers, outputs, gradients = self._recorded[key]
+        return self._replay(self._recorded[key], batch)
+
+    def _replay(self, recorded: _Recorded, batch: Batch) -> tuple[Tensor, ...]:
         for name, tensor in _tensors(batch):
-            getattr(buffers, name).copy_(tensor, non_blocking=True)
-        graph.replay()
-        if not self._places:
-            self._set_gradients(gradients)
-        return outputs
+            getattr(recorded.batch, name).copy_(tensor, non_blocking=True)
+        recorded.graph.replay()
+        # Each time: before a validation, Lightning lets go of all gradients, and the optimizer would find none.
+        self._set_gradients(self._places or recorded.gradients)
+        return recorded.outputs
 
     def run(self, batch: Batch, begins: bool, keep: bool = True) -> tuple[Tensor, ...]:
         """The same, kernel by kernel; without `keep`, sums of gradients stay as they are."""
@@ -97,6 +99,9 @@ class StepGraphs:
         if keep and pairs:
             places, values = [own for own, _ in pairs], [new for _, new in pairs]
             if begins:
+                for own, new in zip(self._places, fresh, strict=True):
+                    if new is None:  # else it would count once more, as the step before left it
+                        own.zero_()
                 torch._foreach_copy_(places, values)
             else:
                 torch._foreach_add_(places, values)
