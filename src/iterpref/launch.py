@@ -163,8 +163,13 @@ def main() -> None:
     die_with_parent()
     said = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.argv = said["argv"]
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if rank() == 0:  # where Hydra would write it
+        handlers.append(logging.FileHandler(Path(said["config"]["paths"]["run"]) / "train.log", encoding="utf-8"))
     logging.basicConfig(
-        level=logging.INFO if rank() == 0 else logging.WARNING, format="[%(asctime)s][%(name)s] %(message)s"
+        level=logging.INFO if rank() == 0 else logging.WARNING,
+        format="[%(asctime)s][%(name)s][%(levelname)s] - %(message)s",
+        handlers=handlers,
     )
     from omegaconf import OmegaConf
 

@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
-from iterpref.launch import rank
+from iterpref.launch import is_rank, rank
 from iterpref.registry import LINKS, LOCALISERS, MASKS, SOURCES, added_sources
 from iterpref.strict_json import read_object
 
@@ -220,7 +220,11 @@ def _keep_changes(run: Path, git: dict[str, Any] | None) -> None:
 
 def _overrides() -> list[str] | None:
     """Those of this run: in a sweep, of this job; None where no command line made it."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
+    if HydraConfig.initialized():
+        return list(HydraConfig.get().overrides.task)
+    # One of several processes has the words of the command that started it, without Hydra.
+    words = [a for a in sys.argv[1:] if not a.startswith(("-", "hydra."))]
+    return [a for a in words if "=" in a or a.startswith("~")] if is_rank() else None
 
 
 def package_versions() -> dict[str, str]:
