@@ -45,15 +45,16 @@ for line in sys.stdin:
             if said.get("replays"):  # as on a GPU where passes are graphs
                 import iterpref.strategies
                 iterpref.strategies.replays = iterpref.models.module.replays = lambda trainer: True
-            if said.get("stop_after"):  # SIGTERM to this rank alone, in the middle of a step
-                step = iterpref.models.module.FocalDPOModule.training_step
+            if said.get("stop_after"):  # SIGTERM to this rank alone, in the middle of a pass
+                hook = said.get("stop_in", "training_step")
+                step = getattr(iterpref.models.module.FocalDPOModule, hook)
                 seen = []
-                def training_step(self, batch, batch_idx):
+                def stopping(self, batch, batch_idx):
                     seen.append(batch_idx)
                     if rank == said["world"] - 1 and len(seen) == said["stop_after"]:
                         os.kill(os.getpid(), signal.SIGTERM)
                     return step(self, batch, batch_idx)
-                iterpref.models.module.FocalDPOModule.training_step = training_step
+                setattr(iterpref.models.module.FocalDPOModule, hook, stopping)
             code = 0
             try:
                 run_task(lambda: iterpref.train.train(load(OmegaConf.create(said["config"]))))
@@ -203,16 +204,34 @@ def test_a_run_stopped_by_sigterm_on_one_rank_is_stored_and_goes_on(
     assert_the_same_run(ranks.train(config), alone)
 
 
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+# The fourth pass of two devices ends an epoch, whose last step has fewer passes on one.
+@pytest.mark.parametrize(("before", "after", "passes"), [(1, 2, 3), (2, 1, 1), (2, 1, 4)])
 def test_a_stopped_run_goes_on_with_another_number_of_devices(
-    before: int, after: int, work: Path, ranks: Ranks, alone: Path
+    before: int, after: int, passes: int, work: Path, ranks: Ranks, alone: Path
 ) -> None:
     def config(devices: int) -> Any:
         several = ["trainer.devices=2", "trainer.strategy=ddp"] if devices == 2 else []
-        return config_of(work, f"elastic-{before}-{after}", *several)
+        return config_of(work, f"elastic-{before}-{after}-{passes}", *several)
 
-    assert ranks.codes(config(before), stop_after=1 if before == 2 else 3) == [128 + signal.SIGTERM] * before
+    assert ranks.codes(config(before), stop_after=passes) == [128 + signal.SIGTERM] * before
     assert_the_same_run(ranks.train(config(after)), alone)
+
+
+@pytest.mark.parametrize(
+    ("devices", "stop_in", "passes"), [(1, "training_step", 7), (1, "validation_step", 2), (2, "validation_step", 1)]
+)
+def test_a_run_stopped_before_or_in_a_validation_makes_up_for_it(
+    devices: int, stop_in: str, passes: int, work: Path, ranks: Ranks, alone: Path
+) -> None:
+    from iterpref.checkpoints import checkpoint_step
+
+    several = ["trainer.devices=2", "trainer.strategy=ddp"] if devices == 2 else []
+    config = config_of(work, f"validating-{devices}-{stop_in}", *several)
+    assert ranks.codes(config, stop_after=passes, stop_in=stop_in) == [128 + signal.SIGTERM] * devices
+    checkpoints = Path(config.paths.run) / "checkpoints"
+    assert checkpoint_step(checkpoints / "last.ckpt") == 2
+    assert not (checkpoints / "best.ckpt").exists()
+    assert_the_same_run(ranks.train(config), alone)
 
 
 @pytest.mark.parametrize("strategy", ["fsdp2", DEEPSPEED])
@@ -273,5 +292,8 @@ def test_the_command_starts_a_process_for_each_device(work: Path, alone: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_the_same_run(work / "command", alone)
-    assert "trainer.devices=2" in json.loads((work / "command" / "run.json").read_text())["command"]
+    record = json.loads((work / "command" / "run.json").read_text())
+    assert "trainer.devices=2" in record["command"]
+    assert record["overrides"] == command
+    assert "trained 4 steps" in (work / "command" / "train.log").read_text()
     shutil.rmtree(work / "command")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
 
 from iterpref.checkpoints import save_whole
 from iterpref.launch import end_by
 
+log = logging.getLogger(__name__)
+
 
 class StopSignal(L.Callback):
-    """Writes `last.ckpt` after the optimizer step in which a signal came, on all ranks, and then does what the signal would have
-    done. SIGUSR1 and SIGUSR2 are heeded where a scheduler (submitit, say) has installed a handler of its own."""
+    """Writes `last.ckpt` after the optimizer step or the pass of a validation in which a signal came, on all ranks, and then does
+    what the signal would have done. SIGUSR1 and SIGUSR2 are heeded where a scheduler (submitit, say) has installed a handler of its own."""
 
     def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
@@ -43,8 +47,7 @@ class StopSignal(L.Callback):
         if trainer.global_step == self._step:
             return  # in the middle of a step: a checkpoint holds no half-accumulated gradient
         self._step = trainer.global_step
-        # The signal may have reached the others a step earlier or later.
-        if not trainer.strategy.reduce_boolean_decision(self._received is not None, all=False):
+        if not self._came(trainer):
             return
         pl_module.on_train_batch_end(
             outputs, batch, batch_idx
@@ -52,7 +55,34 @@ class StopSignal(L.Callback):
         # A checkpoint goes on after the passes that are completed, as this one is once its callbacks have run.
         loop = trainer.fit_loop.epoch_loop
         loop.batch_progress.increment_completed()
-        loop._batches_that_stepped += 1
+        fetcher = trainer.fit_loop._data_fetcher
+        if fetcher is not None and loop._should_check_val_fx(fetcher):
+            _validation_is_due(loop.val_loop.batch_progress)
+        else:
+            loop._batches_that_stepped += 1
+        self._store(trainer)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.state.fn == TrainerFn.FITTING and self._came(trainer):
+            _validation_is_due(trainer.fit_loop.epoch_loop.val_loop.batch_progress)
+            self._store(trainer)
+
+    def _came(self, trainer: L.Trainer) -> bool:
+        """Whether any rank has the signal: it may have reached the others a step earlier or later."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._received is not None, all=False))
+
+    def _store(self, trainer: L.Trainer) -> None:
         save_whole(trainer, self._checkpoint)
         number = self._received or signal.SIGTERM
+        if trainer.is_global_zero:
+            told = signal.Signals(number).name, trainer.global_step, self._checkpoint
+            log.info("%s: step %d is stored in %s; the same command goes on from there", *told)
         end_by(number, self._handlers.get(number) if number != signal.SIGTERM else None)
+
+
+def _validation_is_due(progress: Any) -> None:
+    """Makes a run that goes on from here begin the validation behind the step anew, which Lightning would take as done."""
+    progress.reset_on_run()
+    total = progress.total
+    total.ready = total.started = total.completed + 1
+    total.processed = total.completed

@@ -195,9 +195,12 @@ class FocalDPOModule(L.LightningModule):
             check_trained(self.policy, {name.removeprefix("policy.") for name in checkpoint["state_dict"]})
         before, now = passes_a_step(checkpoint["hyper_parameters"]), self.trainer.accumulate_grad_batches
         if before != now:  # other devices share the steps
-            for counts in checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"].values():
-                for name, count in counts.items() if isinstance(counts, dict) else ():
-                    counts[name] = math.ceil(count * now / before)
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            for counts in (progress["total"], progress["current"]):
+                counts |= {name: math.ceil(count * now / before) for name, count in counts.items()}
+            # An epoch's last step has as many passes as its pairs need, which may be fewer.
+            passes = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+            progress["current"] |= {name: min(count, passes) for name, count in progress["current"].items()}
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping; DeepSpeed does so in its step."""
