@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,10 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
     try:
         if path.is_dir():
             checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
+            _check_shards(path)
             return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
+        if not zipfile.is_zipfile(path):  # torch would speak of other formats that it knows
+            raise ValueError("it is cut short, or of another kind")
         # Mapped, not read: the weights in it may be large.
         return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
     except Exception as error:  # an unpickler meets anything in a file that is cut or of another kind
@@ -188,6 +192,16 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
             f"{path} is no checkpoint that can be read ({type(error).__name__}: {reason}): "
             "put it back from a copy, or train anew with resume=false"
         ) from None
+
+
+def _check_shards(folder: Path) -> None:
+    """Raises `ValueError` where a file of shards is missing or cut short: torch would meet that in the middle of its loading."""
+    from torch.distributed.checkpoint import FileSystemReader
+
+    for part in FileSystemReader(folder).read_metadata().storage_data.values():
+        file = folder / part.relative_path
+        if not file.is_file() or file.stat().st_size < part.offset + part.length:
+            raise ValueError(f"{file.name} is {'cut short' if file.is_file() else 'missing'}")
 
 
 def _joined(folder: Path, shapes: dict[str, list[int]]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from iterpref.checkpoints import recover
-from iterpref.config import Config
+from iterpref.checkpoints import checkpoint_step, recover
+from iterpref.config import Config, to_dict
 from iterpref.errors import UserError
 from iterpref.launch import rank
 from iterpref.overrides import leaves
@@ -38,7 +38,7 @@ def alone(folder: Path, does: str = "is training", places: str = "paths.run=DIR"
 
 
 def last_checkpoint(run: Path, key: str, config: Config) -> Path | None:
-    """The checkpoint to go on from; raises `UserError` when the folder holds a run of another configuration."""
+    """The checkpoint to go on from; raises `UserError` for one that cannot be read, and when the folder holds a run of another configuration."""
     checkpoint = recover(run / "checkpoints" / "last.ckpt")
     if checkpoint is None and not (run / "done.json").is_file():
         return None
@@ -48,16 +48,22 @@ def last_checkpoint(run: Path, key: str, config: Config) -> Path | None:
         raise UserError(f"{run} holds {held} and no run.json, which tells of what run: {ways_out}")
     if RunRecord(run).content.get("config_fingerprint") != key:
         raise UserError(f"{run} holds {held} of another configuration{_differences(run, config)}: {ways_out}")
+    if checkpoint:
+        checkpoint_step(checkpoint)  # one that cannot be read is told before any work
     return checkpoint
 
 
 def _differences(run: Path, config: Config) -> str:
     """`" (loss.beta=0.1 there, 0.3 here; ...)"`: what makes another run of the one in the folder."""
     try:
-        there = leaves(settings_of_run(read_config(run)))
+        other = read_config(run)
     except UserError:
         return ""
-    here = leaves(settings_of_run(config))
-    told = [f"{name}={there.get(name)} there, {value} here" for name, value in here.items() if there.get(name) != value]
+    here, there = leaves(settings_of_run(config)), leaves(settings_of_run(other))
+    # As their options say it, who may have chosen among several values of one meaning.
+    said_here, said_there = leaves(to_dict(config)), leaves(to_dict(other))
+    told = [
+        f"{name}={said_there.get(name)} there, {said_here[name]} here" for name in here if there.get(name) != here[name]
+    ]
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return f" ({'; '.join(told[:_SHOWN])}{more})" if told else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -197,6 +198,33 @@ def test_shards_without_their_head_are_named(content: bytes, tmp_path: Path) -> 
     (tmp_path / "last.ckpt" / "meta.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read"):
         checkpoint_step(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (lambda file: file.unlink(), r"__0_0\.distcp is missing"),
+        (lambda file: os.truncate(file, file.stat().st_size - 1), r"__0_0\.distcp is cut short"),
+        (lambda file: (file.parent / ".metadata").unlink(), r"\.metadata"),
+    ],
+)
+def test_a_shard_that_is_missing_or_cut_short_is_named_before_any_is_loaded(
+    harm: Any, expected: str, tmp_path: Path
+) -> None:
+    save_whole(sharded(1), tmp_path / "last.ckpt")
+    assert checkpoint_step(tmp_path / "last.ckpt") == 1
+    harm(tmp_path / "last.ckpt" / "__0_0.distcp")
+    with pytest.raises(UserError, match=rf"last\.ckpt is no checkpoint that can be read .*{expected}.*resume=false"):
+        checkpoint_step(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_file_that_is_cut_short_is_told_as_such(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    save_whole(trainer(1), path)
+    os.truncate(path, int(share * path.stat().st_size))
+    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read .*cut short"):
+        checkpoint_step(path)
 
 
 def test_a_new_run_removes_its_own_checkpoints_alone(tmp_path: Path) -> None:
