@@ -347,6 +347,7 @@ def test_the_card_tells_method_data_metrics_and_licence(finished: Path) -> None:
     assert "beta 0.1" in card
     record = json.loads((finished / "run.json").read_text())
     assert record["data"]["pairs"] in card
+    assert record["data"]["folder"] not in card
 
 
 def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(

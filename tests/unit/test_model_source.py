@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import re
+import resource
 import shutil
 import threading
 from pathlib import Path
@@ -12,10 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models import source
+from iterpref.models.export import export
 from iterpref.models.source import WHEEL_COMMAND, resolve_model, tokenizer_key, weights_key
 
 
@@ -238,3 +243,25 @@ def test_the_tiny_tokenizer_comes_out_as_a_folder_that_transformers_reads(tmp_pa
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "new/tokenizer")
     assert len(tokenizer) == 1024
     assert tokenizer.decode(tokenizer("def f():\n    return 1")["input_ids"]) == "def f():\n    return 1"
+
+
+def test_a_disk_without_room_for_a_model_is_an_os_error_and_the_export_before_stays(
+    folder: Path, tmp_path: Path
+) -> None:
+    def refused(partial: Path) -> None:
+        partial.mkdir()
+        (partial / "half").write_bytes(b"of it")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        try:
+            save_file({"w": torch.zeros(10_000)}, partial / "model.safetensors")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "config.json").write_text("{}")
+    with pytest.raises(OSError, match="File too large") as met:
+        export(SimpleNamespace(save_pretrained=refused), folder, tmp_path / "export")
+    assert (met.value.errno, met.value.filename) == (errno.EFBIG, str(tmp_path / ".export.partial"))
+    assert [p.name for p in tmp_path.iterdir() if "export" in p.name] == ["export"]
+    assert (tmp_path / "export" / "config.json").is_file()

@@ -9,6 +9,7 @@ import yaml
 
 from iterpref.config import Config
 from iterpref.markdown import markdown_table
+from iterpref.models.source import hub_id
 from iterpref.run_record import RunRecord, read_done
 
 _WHEEL = {"license": "apache-2.0", "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
@@ -62,8 +63,7 @@ def _origin(config: Config, start: Path) -> dict[str, Any]:
         return {"license": "apache-2.0"}
     own = _header(start / "README.md")
     named = {k: own[k] for k in ("license", "license_name", "license_link") if isinstance(own.get(k), str)}
-    is_hub = not Path(str(config.model.path)).expanduser().exists()
-    return {"license": "other", **named, **({"base_model": config.model.path} if is_hub else {})}
+    return {"license": "other", **named, **({"base_model": hub} if (hub := hub_id(config.model)) else {})}
 
 
 def has_card_of_ours(folder: Path) -> bool:
@@ -109,7 +109,8 @@ def _data(config: Config, record: dict[str, Any]) -> list[tuple[str, Any]]:
     )
     rows: list[tuple[str, Any]] = [("pairs", source)]
     rows += [(f"{split} pairs", count) for split, count in record.get("pairs", {}).items()]
-    return rows + [(f"fingerprint of {stage}", key) for stage, key in record.get("data", {}).items()]
+    keys = {stage: key for stage, key in record.get("data", {}).items() if stage != "folder"}  # nobody else's
+    return rows + [(f"fingerprint of {stage}", key) for stage, key in keys.items()]
 
 
 def _training(config: Config, record: dict[str, Any]) -> list[tuple[str, Any]]:

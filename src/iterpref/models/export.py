@@ -16,7 +16,8 @@ from iterpref.models.adapters import add_adapters, load_trained, merged, trained
 from iterpref.models.card import has_card_of_ours, model_card
 from iterpref.models.policy import load_model, load_tokenizer
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.source import resolve_model
+from iterpref.models.saving import save_model
+from iterpref.models.source import hub_id, resolve_model
 
 
 def rebuilt(start: Path, config: ModelConfig, weights: Mapping[str, Tensor]) -> Any:
@@ -35,11 +36,15 @@ def export(model: Any, source: Path, folder: Path, card: str | None = None) -> P
     """Writes the model with the tokenizer of `source` beside `folder`, and renames it into place when complete."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with quiet_transformers():
-        model.save_pretrained(partial)
-        load_tokenizer(source).save_pretrained(partial)
-    if card is not None:
-        (partial / "README.md").write_text(card, encoding="utf-8")
+    try:
+        with quiet_transformers():
+            save_model(model, partial)
+            load_tokenizer(source).save_pretrained(partial)
+        if card is not None:
+            (partial / "README.md").write_text(card, encoding="utf-8")
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)  # a half that fills a full disk
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
@@ -57,6 +62,9 @@ def export_run(
 ) -> Path:
     """The folder of a policy given by its trained tensors; adapters are merged unless `merge=False`."""
     model = rebuilt(start, config.model, weights)
+    if not merge and (hub := hub_id(config.model)):  # else peft names the folder that it was fetched to, here
+        for adapter in model.peft_config.values():
+            adapter.base_model_name_or_path, adapter.revision = hub, config.model.revision
     return export(merged(model) if merge else model, start, folder, model_card(config, run, start, **told))
 
 

@@ -65,6 +65,7 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from iterpref.models.quiet import quiet_transformers
+    from iterpref.models.saving import save_model
 
     for name in _TINY_FILES:
         shutil.copy(_TINY_TOKENIZER / name, folder / name)
@@ -80,7 +81,7 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
-        LlamaForCausalLM(llama).float().save_pretrained(folder)
+        save_model(LlamaForCausalLM(llama).float(), folder)
 
 
 def _find_wheel() -> Path:
@@ -102,6 +103,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from iterpref.models.quiet import quiet_transformers
+    from iterpref.models.saving import save_model
 
     log.info("converting %s, once", gguf.name)
     # The converter draws bars of its own: what it says goes to a buffer, what it raises comes through.
@@ -114,11 +116,17 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         )
         fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         fresh.load_state_dict(loaded.state_dict())
-        fresh.save_pretrained(folder)
+        save_model(fresh, folder)
         # Some releases of transformers take another token for the end of a turn than the weights were trained with.
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(config.eos_token_id)
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
         tokenizer.save_pretrained(folder)
+
+
+def hub_id(config: ModelConfig) -> str | None:
+    """The model's name on the hub, where it came from there."""
+    is_local = config.source != "pretrained" or Path(str(config.path)).expanduser().exists()
+    return None if is_local else config.path
 
 
 def _pretrained(config: ModelConfig) -> Path:

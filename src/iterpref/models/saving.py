@@ -1,0 +1,22 @@
+"""Writing a model into a folder. safetensors has an error of its own for a disk that is full; here it is everybody's `OSError`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+
+def save_model(model: Any, folder: Path) -> None:
+    """`model.save_pretrained(folder)`; raises `OSError` with the folder's name where the disk refused."""
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:
+        told = re.search(r"os error (\d+)", str(error))
+        if told is None:
+            raise
+        number = int(told[1])
+        raise OSError(number, os.strerror(number), str(folder)) from None
