@@ -11,12 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from iterpref.batch import Batch
-from iterpref.config import Config
+from iterpref.config import Config, TrainerConfig
 from iterpref.config.training import replays, world_size
 from iterpref.errors import UserError
 from iterpref.launch import is_rank
 from iterpref.models.policy import score_rows
 from iterpref.ops import TokenLogRatio
+
+
+def check_strategy(config: TrainerConfig) -> None:
+    """Raises `UserError` where DeepSpeed is asked for and missing."""
+    if config.strategy == "deepspeed_3" and find_spec("deepspeed") is None:
+        raise UserError("trainer.strategy=deepspeed_3 needs deepspeed: pip install 'iterpref[deepspeed]'")
 
 
 def build_strategy(config: Config, precision: str) -> dict[str, Any]:
@@ -31,9 +37,8 @@ def build_strategy(config: Config, precision: str) -> dict[str, Any]:
     said["plugins"] = cluster_plugins()
     if world == 1:
         return said
+    check_strategy(config.trainer)
     if config.trainer.strategy == "deepspeed_3":
-        if find_spec("deepspeed") is None:
-            raise UserError("trainer.strategy=deepspeed_3 needs deepspeed: pip install 'iterpref[deepspeed]'")
         from iterpref.zero import Zero3, Zero3Precision
 
         plugins = [*said["plugins"], Zero3Precision()]

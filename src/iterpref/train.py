@@ -40,9 +40,12 @@ def train(config: Config) -> float | None:
     if config.resume and (done := read_done(run, key)):
         log.info("%s is finished with this configuration; resume=false trains it again", run)
     elif needs_launch(config.trainer):
-        from iterpref.devices import resolve_device
+        from iterpref.run_folder import last_checkpoint
 
-        resolve_device(config.trainer)  # devices that are not there are told once, and before any process starts
+        # What cannot be is told once, and before any process starts.
+        _check_machine(config)
+        if config.resume:
+            last_checkpoint(run, key, config)
         launch(config, run)
         done = read_done(run, key)
         assert done is not None, "ranks that ended well have written done.json"
@@ -52,6 +55,26 @@ def train(config: Config) -> float | None:
         with alone(run):
             done = _train(config, run, key)
     return done["metrics"].get(config.sweep.metric)
+
+
+def _check_machine(config: Config) -> None:
+    """Raises `UserError` for what this machine has no device or no package for: before any work, which may be hours of it."""
+    from iterpref.config.training import replays
+    from iterpref.devices import resolve_device
+    from iterpref.models.adapters import check_packages
+    from iterpref.models.optim import check_rounding
+    from iterpref.ops import resolve_backend
+    from iterpref.strategies import check_strategy
+
+    device = resolve_device(config.trainer)
+    check_packages(config.model)
+    check_strategy(config.trainer)
+    check_rounding(config.optim, resolve_backend(config.ops, device) == "triton")
+    if replays(config.trainer) and device.type != "cuda":
+        raise UserError(
+            f"trainer.compile={config.trainer.compile} records CUDA graphs, and this run is on the {device.type}: "
+            "set trainer.compile=layers"
+        )
 
 
 def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
@@ -122,6 +145,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     from iterpref.run_record import RunRecord
     from iterpref.tracking import run_id
 
+    _check_machine(config)
     enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
     ops = resolve_backend(config.ops, resolve_device(config.trainer))
     checkpoint = last_checkpoint(run, key, config) if config.resume else None
@@ -137,7 +161,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
 
 def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> Any:
     """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
-    from iterpref.config.training import compiles, replays
+    from iterpref.config.training import compiles
     from iterpref.models.adapters import add_adapters
     from iterpref.models.module import FocalDPOModule
     from iterpref.models.optim import total_steps
@@ -149,11 +173,6 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     check_head(policy, config.model.name)
     policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None
-    if replays(config.trainer) and device.type != "cuda":
-        raise UserError(
-            f"trainer.compile={config.trainer.compile} records CUDA graphs, and this run is on the {device.type}: "
-            "set trainer.compile=layers"
-        )
     if compiles(config.trainer):
         for compiled in (policy, twin):
             if compiled is not None:
@@ -217,6 +236,8 @@ def build_trainer(
     # Its notices on devices and ranks it found and on products of its maker are not about this run.
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A run that goes on finds its checkpoints.
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
     # Of Lightning's own code under this torch, once a run: nothing that its user can mend.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     return L.Trainer(

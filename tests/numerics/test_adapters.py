@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from iterpref.data.collate import collate
 from iterpref.data.reference_cache import batch_logps
 from iterpref.errors import UserError
 from iterpref.models.adapters import add_adapters, merged, quantization, trained_only, without_adapters
+from iterpref.models.export import export_run
 from iterpref.models.module import FocalDPOModule, Meter
 from iterpref.models.policy import compile_layers, score_rows
 
@@ -69,7 +71,7 @@ def test_every_linear_layer_but_the_head_gets_an_adapter_and_only_they_train(tin
     assert all(("lora_" in name) == p.requires_grad for name, p in model.named_parameters())
     few = adapted(tiny_model, config=ModelConfig(lora=LoraConfig(rank=2, targets=["q_proj"])))
     assert len([p for p in few.parameters() if p.requires_grad]) == 2 * few.config.num_hidden_layers
-    with pytest.raises(UserError, match=r"model\.lora\.targets=\['nothing'\] does not fit"):
+    with pytest.raises(UserError, match="no layer of smollm2_135m is named nothing"):
         adapted(tiny_model, config=ModelConfig(lora=LoraConfig(rank=2, targets=["nothing"])))
 
 
@@ -163,6 +165,33 @@ def test_a_checkpoint_of_another_rank_or_of_a_whole_model_is_refused(tiny_model:
             one.on_load_checkpoint(other)
 
 
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (["q_proj", "qproj"], r"no layer of tiny is named qproj; choose among .*q_proj"),
+        (["proj"], "no layer of tiny is named proj"),
+        (["q_proj", "lm_head"], "lm_head is tiny's embedding or head"),
+        (["model.embed_tokens"], r"model\.embed_tokens is tiny's embedding or head"),
+        (["input_layernorm"], r"targets=\['input_layernorm'\] does not fit tiny"),
+    ],
+)
+def test_a_target_without_effect_is_refused(targets: list[str], expected: str, tiny_model: Any) -> None:
+    with pytest.raises(UserError, match=expected):
+        add_adapters(tiny_model(), ModelConfig(name="tiny", lora=LoraConfig(rank=2, targets=targets)))
+
+
+def test_targets_by_their_last_name_or_by_all_of_it_get_adapters_and_no_others(tiny_model: Any) -> None:
+    config = ModelConfig(lora=LoraConfig(rank=2, targets=["v_proj", "model.layers.1.self_attn.q_proj"]))
+    trained = {
+        n.split(".lora_")[0] for n, p in add_adapters(tiny_model(), config).named_parameters() if p.requires_grad
+    }
+    layers = len(tiny_model().get_decoder().layers)
+    assert trained == {
+        f"base_model.model.model.layers.{n}.self_attn.{one}"
+        for n, one in [*((n, "v_proj") for n in range(layers)), (1, "q_proj")]
+    }
+
+
 def test_quantised_weights_need_bitsandbytes_and_a_gpu() -> None:
     assert quantization(ModelConfig()) is None
     if torch.cuda.is_available():
@@ -177,3 +206,23 @@ def test_stored_tensors_are_those_that_train(tiny_model: Any, tmp_path: Path) ->
     torch.save({"global_step": 1, "state_dict": {f"policy.{k}": v for k, v in stored.items()}}, tmp_path / "c.ckpt")
     assert set(policy_weights(tmp_path / "c.ckpt")) == {n for n, p in model.named_parameters() if p.requires_grad}
     assert sum(t.numel() for t in stored.values()) < 0.2 * sum(p.numel() for p in model.parameters())
+
+
+def test_adapters_alone_name_the_model_that_they_belong_to_as_everybody_knows_it(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "snapshot"
+    tiny_model().save_pretrained(start)
+    monkeypatch.setattr(
+        "iterpref.models.export.load_tokenizer", lambda folder: SimpleNamespace(save_pretrained=lambda f: None)
+    )
+    config = Config()
+    config.model = ModelConfig(source="pretrained", path="somebody/coder", revision="v2", lora=LoraConfig(rank=2))
+    weights = trained_only(model := add_adapters(tiny_model(), config.model), model.state_dict())
+    folder = export_run(config, tmp_path, start, weights, tmp_path / "adapter", merge=False, step=1)
+    told = json.loads((folder / "adapter_config.json").read_text())
+    assert (told["base_model_name_or_path"], told["revision"]) == ("somebody/coder", "v2")
+    assert "base_model: somebody/coder" in (folder / "README.md").read_text()
+    config.model.path = str(start)
+    folder = export_run(config, tmp_path, start, weights, tmp_path / "adapter", merge=False, step=1)
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)

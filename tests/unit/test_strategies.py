@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from iterpref.config import Config
 from iterpref.config.rules import check_rules
 from iterpref.errors import UserError
-from iterpref.strategies import build_strategy
+from iterpref.strategies import build_strategy, check_strategy
+from iterpref.train import train
 
 
 def sharing(strategy: str, **changes: Any) -> Config:
@@ -68,10 +71,42 @@ def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch: pytest.Mon
     find = importlib.util.find_spec
     monkeypatch.setattr("iterpref.strategies.find_spec", lambda name: None if name == "deepspeed" else find(name))
     with pytest.raises(UserError, match=r"needs deepspeed: pip install 'iterpref\[deepspeed\]'"):
-        build_strategy(sharing("deepspeed_3"), "32-true")
+        check_strategy(sharing("deepspeed_3").trainer)
+    check_strategy(sharing("fsdp2").trainer)
 
 
 def test_bf16_weights_are_left_as_they_are_by_lightning_which_would_lower_the_batch_too() -> None:
     assert build_strategy(Config(), "bf16-true")["precision"] == "32-true"
     assert build_strategy(Config(), "bf16-mixed")["precision"] == "bf16-mixed"
     assert build_strategy(Config(), "bf16-mixed")["strategy"] == "auto"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+@pytest.mark.parametrize(
+    ("absent", "change", "expected"),
+    [
+        ("bitsandbytes", {"model__quantization": "nf4", "model__lora__rank": 4}, r"iterpref\[qlora\]"),
+        ("", {"trainer__compile": "replay"}, "records CUDA graphs"),
+        ("", {"optim__rounding": "stochastic"}, "needs a GPU and Triton"),
+        ("deepspeed", {"trainer__strategy": "deepspeed_3", "trainer__devices": 2}, r"iterpref\[deepspeed\]"),
+        ("peft", {"trainer__strategy": "ddp", "trainer__devices": 2, "model__lora__rank": 4}, r"iterpref\[lora\]"),
+    ],
+)
+def test_what_this_machine_has_not_is_told_before_any_pair_is_made(
+    absent: str, change: dict[str, Any], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    for module in ("iterpref.strategies", "iterpref.models.adapters"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == absent else find(name))
+    config = Config()
+    config.trainer.accelerator = "cpu"
+    config.paths.run, config.paths.data = str(tmp_path / "run"), str(tmp_path / "data")
+    for key, value in change.items():
+        *path, leaf = key.split("__")
+        section: Any = config
+        for name in path:
+            section = getattr(section, name)
+        setattr(section, leaf, value)
+    with pytest.raises(UserError, match=expected):
+        train(config)
+    assert not (tmp_path / "data").exists()

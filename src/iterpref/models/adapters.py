@@ -6,13 +6,14 @@ Adapters are fp32, whatever the frozen weights are.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
@@ -21,12 +22,13 @@ from iterpref.errors import UserError
 def add_adapters(model: Any, config: ModelConfig) -> Any:
     """The model with fresh adapters in front of frozen weights; itself where `model.lora.rank` is 0.
 
-    Raises `UserError` without peft, and where a name of `model.lora.targets` fits no layer.
+    Raises `UserError` where a name of `model.lora.targets` fits no layer, or one that can have none.
     """
     lora = config.lora
     if not lora.rank:
         return model
-    _need("peft", f"model.lora.rank={lora.rank}")
+    check_packages(config)
+    _check_targets(model, config)
     from peft import LoraConfig, TaskType, get_peft_model
 
     settings = LoraConfig(
@@ -34,25 +36,59 @@ def add_adapters(model: Any, config: ModelConfig) -> Any:
         lora_dropout=0.0, bias="none", task_type=TaskType.CAUSAL_LM,
     )  # fmt: skip
     try:
-        adapted = get_peft_model(model, settings)
+        with warnings.catch_warnings():
+            # Between peft and a newer transformers: nothing that its user can mend.
+            warnings.filterwarnings(
+                "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
+            )
+            adapted = get_peft_model(model, settings)
     except ValueError as error:
         raise UserError(f"model.lora.targets={list(lora.targets)} does not fit {config.name}: {error}") from None
     return adapted.train()
+
+
+def _check_targets(model: Any, config: ModelConfig) -> None:
+    """Raises `UserError` for a target that peft would pass over, because another one fits, or that training would."""
+    layers = {name: layer for name, layer in model.named_modules() if name}
+    whole = (model.get_input_embeddings(), model.get_output_embeddings())
+    for target in config.lora.targets:
+        fits = [layer for name, layer in layers.items() if name == target or name.endswith(f".{target}")]
+        if not fits:
+            linear = {
+                n.rpartition(".")[2] for n, one in layers.items() if isinstance(one, nn.Linear) and one not in whole
+            }
+            raise UserError(
+                f"model.lora.targets={list(config.lora.targets)}: no layer of {config.name} is named {target}; "
+                f"choose among {', '.join(sorted(linear))}"
+            )
+        if any(layer in whole for layer in fits):
+            raise UserError(
+                f"model.lora.targets={list(config.lora.targets)}: {target} is {config.name}'s embedding or head, whose weight is read "
+                "past its layer and may be one for both; leave it out"
+            )
 
 
 def quantization(config: ModelConfig) -> Any:
     """What `from_pretrained` takes as `quantization_config`, or None. Raises `UserError` where 4 bits cannot be computed with."""
     if config.quantization == "none":
         return None
-    _need("bitsandbytes", f"model.quantization={config.quantization}")
-    if not torch.cuda.is_available():
-        raise UserError(f"model.quantization={config.quantization} needs a GPU: set model.quantization=none")
+    check_packages(config)
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )  # fmt: skip
+
+
+def check_packages(config: ModelConfig) -> None:
+    """Raises `UserError` for adapters without peft, and for 4 bits without bitsandbytes or a GPU."""
+    if config.lora.rank:
+        _need("peft", f"model.lora.rank={config.lora.rank}")
+    if config.quantization != "none":
+        _need("bitsandbytes", f"model.quantization={config.quantization}")
+        if not torch.cuda.is_available():
+            raise UserError(f"model.quantization={config.quantization} needs a GPU: set model.quantization=none")
 
 
 def _need(package: str, option: str) -> None:

@@ -32,9 +32,14 @@ def build_optimizer(model: torch.nn.Module, config: OptimConfig, ops: str = "aut
         from iterpref.ops.adamw import TritonAdamW  # late: needs triton, which may be absent
 
         return TritonAdamW(groups, lr=config.lr, betas=betas, stochastic=config.rounding == "stochastic")
-    if config.rounding == "stochastic":
-        raise UserError("optim.rounding=stochastic needs a GPU and Triton: set optim.rounding=nearest")
+    check_rounding(config, False)
     return AdamW(groups, lr=config.lr, betas=betas, fused=True)
+
+
+def check_rounding(config: OptimConfig, has_kernel: bool) -> None:
+    """Raises `UserError` where Triton's AdamW would be needed, and is not to be had."""
+    if config.rounding == "stochastic" and not has_kernel:
+        raise UserError("optim.rounding=stochastic needs a GPU and Triton: set optim.rounding=nearest")
 
 
 def _kernel_fits(parameters: list[torch.nn.Parameter], ops: str) -> bool:
