@@ -64,11 +64,15 @@ class Plan:
 
 
 def shape_of(settings: Any) -> Shape:
-    """From a transformers config, on the meta device: no weight is made."""
+    """From a transformers config, on the meta device: no weight is made. Raises `UserError` for a model of another build."""
     import torch
     from torch import nn
-    from transformers import AutoModelForCausalLM
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 
+    absent = [n for n in ("num_hidden_layers", "num_attention_heads", "intermediate_size") if not hasattr(settings, n)]
+    if type(settings) not in MODEL_FOR_CAUSAL_LM_MAPPING or absent:
+        why = f"its config has no {absent[0]}" if absent else "transformers has no causal language model of that kind"
+        raise UserError(f"plan=true has no arithmetic for a {settings.model_type}: {why}")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(settings)
     head = model.get_output_embeddings()
@@ -184,7 +188,8 @@ def print_plan(config: Config) -> None:
         with quiet_transformers():
             settings = AutoConfig.from_pretrained(str(where), revision=None if local else config.model.revision)
     except (OSError, ValueError) as error:
-        raise UserError(f"model.path={where}: no config of a model there ({type(error).__name__})") from None
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"model.path={where}: no config of a model there ({type(error).__name__}: {reason})") from None
     devices = [
         (torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory) for i in range(torch.cuda.device_count())
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from transformers import LlamaConfig, Qwen2Config, Starcoder2Config
+from transformers import GPT2Config, LlamaConfig, Qwen2Config, Starcoder2Config, ViTConfig
 
 from iterpref.cli import CONFIG_DIR, register_schema
 from iterpref.config import Config, load
@@ -138,6 +138,14 @@ def test_the_words_say_what_fits_and_what_would_help() -> None:
     assert "model.lora.rank=16 reference=adapter" in told
     assert "pairs/s, 1 H200(s) at 0.57 of a matrix product's rate" in told
     assert "no GPU here" in describe(config, shape, "bf16-true", [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacks"), [(GPT2Config(), "intermediate_size"), (ViTConfig(), "causal language model")]
+)
+def test_a_model_of_another_build_has_no_plan(settings: Any, lacks: str) -> None:
+    with pytest.raises(UserError, match=f"plan=true has no arithmetic for a {settings.model_type}.* no {lacks}"):
+        shape_of(settings)
 
 
 def test_memory_that_is_not_there_ends_in_advice() -> None:
