@@ -82,3 +82,17 @@ def test_a_launcher_composes_or_says_what_to_install(
     else:
         run_command("train", print, arguments)
         assert "_target_: hydra" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(
+    find_spec("hydra_plugins.hydra_submitit_launcher") is None, reason="the extra sweep is not installed"
+)
+def test_slurm_jobs_without_slurm_are_refused_before_any_work(
+    in_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit):
+        run_command("train", print, ["-m", "launcher=submitit", "experiment=smoke", "loss.beta=0.1,0.3"])
+    assert "there is no srun here" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("done.json"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -79,6 +80,12 @@ class Sweep:
     def check(self, jobs: Sequence[Job]) -> dict[str, Config]:
         """The config of each job by its folder; raises `UserError`, with nothing started, for the first that cannot run."""
         configs = {}
+        chosen = self.master.hydra.runtime.choices.get("hydra/launcher")
+        if chosen == "submitit_slurm" and which("srun") is None:
+            raise UserError(
+                "launcher=submitit starts Slurm jobs, and there is no srun here: begin the sweep on a host of the cluster, "
+                "or use launcher=submitit_local or launcher=joblib"
+            )
         for job in track(jobs, len(jobs), "jobs checked"):
             composed = self.loader.load_sweep_config(self.master, list(job.overrides))
             task = list(OmegaConf.to_container(composed.hydra.overrides.task))  # type: ignore[arg-type]
@@ -92,7 +99,7 @@ class Sweep:
                 del composed["hydra"]
             try:
                 config = checked_config("train", composed, task, experiment)
-                refuse_shared_devices(config, self.master.hydra.runtime.choices.get("hydra/launcher"))
+                refuse_shared_devices(config, chosen)
             except UserError as error:
                 raise UserError(f"job {job.folder}: {error} (no job was started)") from None
             if key := scale_changed_by(self.options.metric, job.swept):
