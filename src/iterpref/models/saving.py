@@ -9,11 +9,15 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from iterpref.models.adapters import has_adapters
+
 
 def save_model(model: Any, folder: Path) -> None:
     """`model.save_pretrained(folder)`; raises `OSError` with the folder's name where the disk refused."""
+    # No adapter stands on the embedding; peft would ask the hub for its size.
+    said = {"save_embedding_layers": False} if has_adapters(model) else {}
     try:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, **said)
     except SafetensorError as error:
         told = re.search(r"os error (\d+)", str(error))
         if told is None:
