@@ -182,8 +182,9 @@ def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
             checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
             _check_shards(path)
             return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
-        if not zipfile.is_zipfile(path):  # torch would speak of other formats that it knows
-            raise ValueError("it is cut short, or of another kind")
+        with path.open("rb") as handle:
+            if not zipfile.is_zipfile(handle):  # torch would speak of other formats that it knows
+                raise ValueError("it is cut short, or of another kind")
         # Mapped, not read: the weights in it may be large.
         return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
     except Exception as error:  # an unpickler meets anything in a file that is cut or of another kind

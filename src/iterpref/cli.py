@@ -125,6 +125,10 @@ def _told(task: Callable[[], Any], places: str) -> None:
         _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
     except OSError as error:
         _stop(explain_os_error(error, places))
+    except ValueError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        _stop(explain_os_error(error.__cause__, places))  # of the log file that Hydra opens in the run's folder
 
 
 def checked_config(command: str, composed: DictConfig, overrides: Sequence[str], experiment: str | None) -> Config:

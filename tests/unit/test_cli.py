@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import logging.config
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from iterpref.cli import (
     folder_argument,
     merge_overrides,
     run_command,
+    run_task,
 )
 from iterpref.config import Config
 from iterpref.errors import UserError
@@ -282,6 +284,23 @@ def test_a_task_that_fails_ends_with_its_sentence(
         run_command("prepare", task, ["paths.data=d"])
     assert caught.value.code == code
     assert expected in capsys.readouterr().err
+
+
+def test_a_log_file_that_cannot_be_opened_is_told_as_the_disk_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    handler = {"class": "logging.FileHandler", "filename": str(tmp_path / "taken" / "train.log")}
+    with pytest.raises(SystemExit) as caught:
+        run_task(
+            lambda: logging.config.dictConfig(
+                {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"]}}
+            )
+        )
+    assert caught.value.code == 2
+    assert "taken/train.log: a file stands where a folder is needed" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="of the program"):
+        run_task(lambda: int("of the program"))
 
 
 @pytest.mark.parametrize(
