@@ -235,6 +235,7 @@ _OF_THE_DISK = {
     errno.EROFS: ("{} is on a read-only disk", "choose a writable folder with {}"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), ("no permission for {}", "choose a writable folder with {}")),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", "choose another {}")),
+    errno.EISDIR: ("{}: a folder stands where a file is needed", "take it away, or choose another {}"),
     errno.ENOENT: ("{} cannot be made or found", "choose another {}"),
 }  # fmt: skip
 
@@ -244,7 +245,7 @@ def explain_os_error(error: OSError, places: str = PLACES) -> str:
     if error.errno not in _OF_THE_DISK:
         raise error
     what, remedy = _OF_THE_DISK[error.errno]
-    place = error.filename or "the output folder"
+    place = error.filename2 or error.filename or "the output folder"
     return f"{what.format(place)}: {remedy.format(places)}. Nothing that was finished is lost; run the same command again to go on"
 
 

@@ -314,6 +314,7 @@ def test_a_log_file_that_cannot_be_opened_is_told_as_the_disk_says_it(
         (errno.ENOENT, "cannot be made or found"),
         (errno.ENOTDIR, "a file stands where a folder is needed"),
         (errno.EEXIST, "a file stands where a folder is needed"),
+        (errno.EISDIR, "a folder stands where a file is needed"),
     ],
 )
 def test_an_error_of_the_disk_names_the_place_and_the_remedy(number: int, expected: str) -> None:

@@ -203,3 +203,28 @@ def test_the_committed_records_are_of_the_shipped_study_and_give_its_main_table(
     for arm, other in (("target_dpo", "sft"), ("target_dpo", "dpo"), ("target_rpo", "rpo"), ("rpo", "dpo")):
         assert re.search(rf"^\| {arm} \| {other} \| [+-]\d+\.\d \[", text, re.MULTILINE), (arm, other)
     assert [portable(record) for record in stored.records] == stored.records
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("settings", None), ("settings", "x"), ("lr", "fast"), ("seed", "one"), ("seconds", 3), ("seconds", {"train": "long"}),
+        ("gpus", 3), ("ended", "yesterday"), ("began", 3), ("benchmarks", []), ("benchmarks", {"t": {}}), ("benchmarks", {"t": 3}),
+        ("benchmarks", {"t": {"tasks": {"a": 1.0}, "rates": {}}}), ("held_out", {"own": {}}), ("name", 1),
+    ],
+)  # fmt: skip
+def test_a_record_that_was_changed_by_hand_is_told_by_file_and_key(tmp_path: Path, key: str, value: object) -> None:
+    folder(tmp_path, RECORDS[:1])
+    (file,) = (tmp_path / "records").iterdir()
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    with pytest.raises(
+        UserError, match=rf"{file}: no record of a job \(its {key} cannot be .*delete it, and the job runs again"
+    ):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"{", b'{"name": 3, "when": 1, "why": 2}', b'"x"', b"\xff", b"3"])
+def test_a_failure_that_is_none_is_told_by_its_line(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "failures.jsonl").write_bytes(b'{"name": "a", "when": "b", "why": "c"}\n' + line + b"\n")
+    with pytest.raises(UserError, match=r"failures.jsonl:2: no failure of a job .*; delete the line"):
+        read_folder(tmp_path)

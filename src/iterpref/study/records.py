@@ -9,15 +9,57 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from iterpref.errors import UserError
 from iterpref.study.plan import PHASES, Job, Study
 
-_NEEDED = ("name", "phase", "arm", "seed", "lr", "settings", "began", "ended", "seconds", "gpus", "benchmarks")
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _are_scores(value: Any) -> bool:
+    return _are_sections(value, "rates", "tasks") and all(
+        _are_numbers(one["tasks"])
+        and _are_sections(one["rates"])
+        and _is_number(one["rates"].get("pass@1", {}).get("mean"))
+        for one in value.values()
+    )
+
+
+def _are_sections(value: Any, *needed: str) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(one, dict) and all(isinstance(one.get(key), dict) for key in needed) for one in value.values()
+    )
+
+
+# What the tables and the schedule take from a record, and what it must be; the rest of it is for readers.
+_FORM: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "phase", "arm"), lambda value: isinstance(value, str)),
+    "seed": lambda value: isinstance(value, int), "lr": lambda value: value is None or _is_number(value),
+    "settings": _are_texts, "gpus": _are_texts, "began": _is_time, "ended": _is_time, "seconds": _are_numbers,
+    "benchmarks": _are_scores, "held_out": lambda value: _are_sections(value, "after"),
+}  # fmt: skip
 # The folders of an absolute path, wherever in a text it begins; no part of an address such as https://host/x.
 _FOLDERS = re.compile(r"""(?<![\w./~-])/(?:[^\s/'"\\,:;()\[\]{}]+/)+""")
 # Of a run's own record, what is true of one machine alone. `settings` says as much as the command, wherever the files lie.
@@ -68,8 +110,10 @@ def record_of(text: str) -> dict[str, Any]:
     record = json.loads(text)
     if not isinstance(record, dict):
         raise ValueError(f"it is a {type(record).__name__}")
-    if lacking := [key for key in _NEEDED if key not in record]:
+    if lacking := [key for key in _FORM if key not in record]:
         raise ValueError(f"it lacks {', '.join(lacking)}")
+    if wrong := [key for key, is_well in _FORM.items() if not is_well(record[key])]:
+        raise ValueError(f"its {', '.join(wrong)} cannot be what a job has written")
     return record
 
 
@@ -81,17 +125,20 @@ def records(out: Path) -> list[dict[str, Any]]:
 def read_folder(out: Path) -> Stored:
     """Raises `UserError` for a damaged record, or a damaged line of the failures."""
     file, failures = failures_file(out), []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.is_file() else [], 1):
+    for number, line in enumerate(file.read_bytes().splitlines() if file.is_file() else [], 1):
         try:
-            failures.append(failure_of(json.loads(line)))
+            failures.append(failure_of(json.loads(line.decode())))
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{file}:{number}: no failure of a job ({error!r}); delete the line") from None
     return Stored(out, records(out), failures)
 
 
 def failure_of(told: dict[str, str]) -> dict[str, str]:
-    """Its first line: what follows are the last lines of a log."""
-    return {"name": told["name"], "when": told["when"], "why": str(portable(told["why"].partition("\n")[0]))}
+    """Its first line: what follows are the last lines of a log. Raises `TypeError` or `KeyError` for what is none."""
+    found = {key: told[key] for key in ("name", "when", "why")}
+    if not _are_texts(list(found.values())):
+        raise TypeError("name, when and why are texts")
+    return {**found, "why": str(portable(found["why"].partition("\n")[0]))}
 
 
 def portable(value: Any) -> Any:
@@ -124,7 +171,8 @@ def check_records(study: Study, stored: Stored) -> None:
     seen = set[str]()
     for record in stored.records:
         name = record["name"]
-        if name not in jobs:
+        job = jobs.get(name)
+        if job is None or (job.phase, job.arm, job.seed) != (record["phase"], record["arm"], record["seed"]):
             raise UserError(
                 f"{stored.place}: {name} is of another study: this one has no such job ({record['phase']}, arm {record['arm']}); "
                 "name the YAML file that it was made with, or take the record away"
@@ -132,7 +180,7 @@ def check_records(study: Study, stored: Stored) -> None:
         if name in seen:
             raise UserError(f"{stored.place}: {name} has two records: take one of them away")
         seen.add(name)
-        if differ := _differences(set(jobs[name].settings), set(record["settings"]), common):
+        if differ := _differences(set(job.settings), set(record["settings"]), common):
             raise UserError(
                 f"{stored.place}: {name} was made with other settings than the study has ({' '.join(differ)}): name the YAML "
                 "file that it was made with, or take the record away and run the job again"
