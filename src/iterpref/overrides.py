@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
@@ -122,6 +122,10 @@ def _check_choices(command: str, override: Override, groups: dict[str, list[str]
     """A choice, or each choice of a sweep: a grid must not find out at its last job that it cannot run."""
     group, value = override.key_or_group, override.value()
     known = groups[group]
+    if isinstance(value, IntervalSweep | RangeSweep):
+        raise UserError(
+            f"'{override.input_line}': {group} is chosen by name, not by number: give {group}={','.join(known[:2])}"
+        )
     for choice in value.list if isinstance(value, ChoiceSweep) else [value]:
         text = choice.text if isinstance(choice, QuotedString) else choice
         if text is None or (isinstance(text, str) and text not in known):
@@ -191,6 +195,19 @@ def leaves(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def plain(node: Any) -> dict[str, Any]:
     """As written: nothing resolved, nothing missing."""
     return OmegaConf.to_container(node)  # type: ignore[return-value]
+
+
+def swept_texts(override: Override) -> list[str]:
+    """What `a,b`, `choice(...)`, `range(...)` or `glob(...)` stands for; raises `UserError` where that is nothing, or has no end."""
+    value, line = override.value(), override.input_line
+    if isinstance(value, RangeSweep) and not value.step:
+        raise UserError(f"'{line}': the step of a range cannot be 0")
+    texts = list(override.sweep_string_iterator())
+    if not texts:
+        raise UserError(
+            f"'{line}' stands for no value, so that there is no job: range(a,b) ends before b, and glob(*) is for groups"
+        )
+    return texts
 
 
 def keys_of(overrides: Sequence[Override]) -> set[str]:

@@ -132,9 +132,20 @@ def test_hydras_sweep_syntax_is_optunas_distribution(override: str, expected: An
     assert of(override) == expected
 
 
-def test_a_logarithm_from_zero_on_is_refused() -> None:
-    with pytest.raises(UserError, match="needs bounds above 0"):
-        of("optim.lr=tag(log,interval(0,1))")
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.lr=tag(log,interval(0,1))", "needs bounds above 0"),
+        ("optim.lr=tag(lg,interval(1,2))", r"the tag lg has no effect: .*did you mean 'log'\?"),
+        ("optim.lr=interval(2,1)", "goes from a to b, and 2 is not below 1"),
+        ("optim.lr=interval(nan,1)", "goes from a to b"),
+        ("trainer.epochs=range(3,3)", "stands for no value"),
+        ("trainer.epochs=range(1,3,0)", "the step of a range cannot be 0"),
+    ],
+)
+def test_a_space_that_holds_nothing_or_something_else_than_it_says_is_refused(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        of(override)
 
 
 def test_the_draw_of_a_trial_is_a_matter_of_seed_number_and_results() -> None:
@@ -154,6 +165,13 @@ def test_the_draw_of_a_trial_is_a_matter_of_seed_number_and_results() -> None:
     ("arguments", "expected"),
     [
         (["sweep=optuna"], "needs something to search"),
+        (["sweep=optuna", "loss.beta=interval(0.1,0.3)", "sweep.metric=val/los"], "did you mean 'val/loss'?"),
+        (
+            ["sweep=optuna", "loss.beta=interval(0.1,0.3)", "sweep.trials=0"],
+            "sweep.trials=0 is out of range: at least 1",
+        ),
+        (["loss.beta=range(5,1)"], "'loss.beta=range(5,1)' stands for no value, so that there is no job"),
+        (["mask=range(1,3)"], "mask is chosen by name, not by number: give mask=diff_aug,full"),
         (["optim.lr=interval(1e-5,1e-3)"], "a grid needs values, optim.lr=0.1,0.3"),
         (["loss.beta=0.1,0.3", "sweep.metric=val/loss"], "loss.beta changes the scale of sweep.metric=val/loss"),
         (

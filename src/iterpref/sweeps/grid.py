@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from iterpref.errors import UserError
-from iterpref.overrides import parse
+from iterpref.overrides import parse, swept_texts
 from iterpref.sweeps.folders import swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
@@ -45,5 +45,5 @@ def _choices(override: Override) -> list[tuple[str, Any]]:
         raise UserError(
             f"'{override.input_line}': a grid needs values, {key}=0.1,0.3 or {key}=range(1,4); intervals are for sweep=optuna"
         )
-    texts = [f"{key}={text}" for text in override.sweep_string_iterator()]
+    texts = [f"{key}={text}" for text in swept_texts(override)]
     return [(text, parse([text])[0].value()) for text in texts]

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from iterpref.artifacts import fingerprint
 from iterpref.cli import checked_config, explain_os_error
 from iterpref.config import SECTIONS, Config, to_dict
+from iterpref.config.load import check_value
 from iterpref.config.sweep import SweepConfig, scale_changed_by
 from iterpref.errors import UserError
 from iterpref.overrides import keys_of, parse
@@ -58,6 +59,8 @@ class Sweep:
         self.options: SweepConfig = OmegaConf.to_object(  # type: ignore[assignment]
             OmegaConf.merge(OmegaConf.structured(SweepConfig), OmegaConf.to_container(master.sweep))
         )
+        for item in fields(SweepConfig):
+            check_value(f"sweep.{item.name}", getattr(self.options, item.name))
         self.record = SweepRecord(self.folder, self.options.metric, shlex.join(sys.argv))
         self.launched = 0
 

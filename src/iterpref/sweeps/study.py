@@ -18,8 +18,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from iterpref.cli import quoted
 from iterpref.config import schema_keys
 from iterpref.config.sweep import SweepConfig, direction
-from iterpref.errors import UserError
-from iterpref.overrides import parse
+from iterpref.errors import UserError, nearest
+from iterpref.overrides import parse, swept_texts
 from iterpref.sweeps.folders import swept_keys
 from iterpref.sweeps.jobs import Job, Sweep
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STUDY = "sweep"  # its name in the file
+_TAGS = ("log", "int")  # of an interval
 _MOST_FAILURES = 3  # of one start: what fails three times is no bad luck
 
 
@@ -98,15 +99,24 @@ def distribution(override: Override) -> BaseDistribution:
 
     value = override.value()
     if isinstance(value, IntervalSweep):
+        if unknown := sorted(value.tags - set(_TAGS)):
+            raise UserError(
+                f"'{override.input_line}': the tag {unknown[0]} has no effect: an interval may have {' or '.join(_TAGS)}"
+                + nearest(unknown[0], _TAGS)
+            )
         logarithmic = "log" in value.tags
         low, high = float(value.start or 0), float(value.end or 0)
+        if not low <= high:
+            raise UserError(
+                f"'{override.input_line}': interval(a,b) goes from a to b, and {low:g} is not below {high:g}"
+            )
         if logarithmic and low <= 0:
             raise UserError(f"'{override.input_line}': a logarithm needs bounds above 0")
         types = {key: item.type for key, item in schema_keys()}
         if "int" in value.tags or str(types.get(override.key_or_group)).startswith("int"):
             return IntDistribution(round(low), round(high), log=logarithmic)
         return FloatDistribution(low, high, log=logarithmic)
-    texts = list(override.sweep_string_iterator())
+    texts = swept_texts(override)
     if isinstance(value, RangeSweep) and not value.tags and len(texts) > 1:
         numbers = [parse([f"x={text}"])[0].value() for text in texts]
         if all(isinstance(n, int) for n in numbers):
