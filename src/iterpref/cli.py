@@ -88,7 +88,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         )
         under_hydra()
 
-    run_task(compose_and_run)
+    run_task(compose_and_run, "FOLDER or paths.data=DIR" if command == "export" else PLACES)
 
 
 def _tidy(folder: Path, log: str) -> None:

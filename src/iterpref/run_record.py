@@ -104,7 +104,7 @@ def read_config(run: Path) -> Config:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(
-            f"{run} is no run: there is no config.yaml in it{likelier_run(run)}; make one with: "
+            f"{run} is no run: there is no config.yaml in it{likelier_run(run)}; name the folder of a run, or make one with: "
             f"python -m iterpref.train paths.run={shlex.quote(str(run))}"
         )
     from omegaconf import OmegaConf
@@ -120,7 +120,10 @@ def read_config(run: Path) -> Config:
     try:
         return load(OmegaConf.create(written))
     except UserError as error:  # of another version of this package, perhaps
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(
+            f"{path}: {error}; the file is of another version of this package, or was changed: mend it there, or use the version "
+            "that run.json names"
+        ) from None
 
 
 def likelier_run(folder: Path) -> str:

@@ -14,6 +14,7 @@ from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.samples import Sample, read_samples, write_samples
 from iterpref.eval.tasks import load_benchmark
+from iterpref.eval.tasks.origin import read_bytes
 from iterpref.eval.tasks.task import Benchmark
 
 
@@ -123,8 +124,16 @@ def test_a_packed_file_is_read_whatever_its_name_and_a_null_is_no_solution(
     found = read_samples(tmp_path / "packed.jsonl", benchmark)
     assert found[1].program == benchmark.tasks["HumanEval/1"].prompt + "    pass"
     (tmp_path / "half.jsonl.gz").write_bytes(gzip.compress(text)[:-9])
-    with pytest.raises(UserError, match=r"half\.jsonl\.gz: expected a file that can be read"):
+    with pytest.raises(UserError, match=r"half\.jsonl\.gz was cut off or damaged"):
         read_samples(tmp_path / "half.jsonl.gz", benchmark)
+
+
+def test_a_path_that_is_not_there_or_a_folder_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"benchmark\.path=.*taks\.jsonl is not there; did you mean 'tasks\.jsonl'\?"):
+        read_bytes(tmp_path / "taks.jsonl", "benchmark.path")
+    with pytest.raises(UserError, match=r"benchmark\.path=.* is a folder: expected a file, such as tasks\.jsonl"):
+        read_bytes(tmp_path, "benchmark.path")
 
 
 def test_half_a_line_is_named(tmp_path: Path, benchmark: Benchmark[Any]) -> None:

@@ -14,11 +14,13 @@ from tests.unit.test_evalplus import row as plus_row
 
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import FunctionCases, Limits, RunRequest, RunResult
-from iterpref.config import BenchmarkConfig
+from iterpref.config import BenchmarkConfig, Config
+from iterpref.config.root import PathsConfig
 from iterpref.errors import UserError
 from iterpref.eval.ledger import Ledger
 from iterpref.eval.packages import third_party, to_preload
 from iterpref.eval.samples import Sample, read_samples
+from iterpref.eval.scored import compare_folders
 from iterpref.eval.scores import rate_by_task, read_scores, results, summarise, write_scores
 from iterpref.eval.scoring import folder_for, judge_samples, verdicts_file
 from iterpref.eval.tables import comparison_sheets, markdown, score_sheets
@@ -261,6 +263,21 @@ def test_scores_are_written_read_and_compared(tmp_path: Path, sandbox: PooledSan
     assert rate_by_task(rows, "base") == dict.fromkeys(benchmark.tasks, 0.5)
     with pytest.raises(UserError, match=r"against=.*found none"):
         read_scores(tmp_path / "nowhere", "against")
+    command = Config(against=str(tmp_path), paths=PathsConfig(run=str(folder)))
+    with pytest.raises(
+        UserError, match=r"against=.* is the folder of scores .* itself: name the scores of another model"
+    ):
+        compare_folders(command)
+    (folder / "scores.json").write_text("[]")
+    with pytest.raises(
+        UserError, match=r"its scores cannot be read \(scores.json lacks settings or parts\); score again"
+    ):
+        compare_folders(command)
+    write_scores(folder, scores, results(benchmark, judged), "text")
+    with (folder / "results.jsonl").open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(UserError, match=r"a line of results.jsonl lacks task_id or ran"):
+        compare_folders(command)
     part = {
         "n_tasks": 3,
         "difference": 0.1,

@@ -241,6 +241,16 @@ def test_a_broken_piece_is_named_and_the_others_are_shown(tmp_path: Path, piece:
     assert "Loss and NLL" in text
 
 
+@pytest.mark.parametrize("section", ["git", "versions", "hardware", "data", "stage_seconds"])
+def test_a_record_whose_section_is_none_is_named_and_the_page_is_written(tmp_path: Path, section: str) -> None:
+    run = make_run(tmp_path)
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, section: "x"}))
+    assert (
+        f"run.json: the file is there but cannot be read ({section} should be JSON objects)" in Page(written(run)).text
+    )
+
+
 @pytest.mark.parametrize("piece", ["config.yaml", "metrics.csv", "evaluation/pairs.jsonl"])
 def test_any_one_piece_alone_gives_a_page(tmp_path: Path, piece: str) -> None:
     whole = make_run(tmp_path) / piece

@@ -65,6 +65,10 @@ def compare_folders(config: Config) -> dict[str, Any]:
     """`paths.run` against `against`, task by task; the table is kept in the first one's folder."""
     folder, scores, rows = read_scores(Path(config.paths.run), "paths.run")
     other, other_scores, other_rows = read_scores(Path(str(config.against)), "against")
+    if folder.resolve() == other.resolve():
+        raise UserError(
+            f"against={config.against} is the folder of scores {folder} itself: name the scores of another model"
+        )
     if scores["settings"] != other_scores["settings"]:
         raise UserError(
             f"{folder} and {other} cannot be compared: they were scored on {scores['settings']} and {other_scores['settings']}; "

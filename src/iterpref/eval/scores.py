@@ -126,6 +126,10 @@ def read_scores(path: Path, option: str) -> tuple[Path, dict[str, Any], list[dic
     try:
         scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         rows = [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+        if not isinstance(scores, dict) or not isinstance(scores.get("parts"), dict) or "settings" not in scores:
+            raise ValueError("scores.json lacks settings or parts")
+        if not all(isinstance(row, dict) and {"task_id", "ran"} <= row.keys() for row in rows):
+            raise ValueError("a line of results.jsonl lacks task_id or ran")
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: its scores cannot be read ({error}); score again") from None
     return folder, scores, rows

@@ -82,7 +82,7 @@ def gather(folder: Path, data: Path) -> Run:
     evaluate = f"python -m iterpref.evaluate paths.run={shlex.quote(str(folder))}"
     run.config_text = _piece(run, "config.yaml", train, Path.read_text, "")
     run.config = _parsed_config(run, train)
-    run.record = _piece(run, "run.json", train, _read_object, {})
+    run.record = _piece(run, "run.json", train, _read_record, {})
     run.metrics = _piece(run, "metrics.csv", train, read_metrics, {})
     run.before = _piece(run, "evaluation/before.json", evaluate, _read_object, None)
     run.after = _piece(run, "evaluation/after.json", evaluate, _read_object, None)
@@ -122,6 +122,22 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"a JSON object was expected, it holds a {type(value).__name__}")
     return value
+
+
+_SECTIONS = (
+    "git",
+    "versions",
+    "hardware",
+    "data",
+    "stage_seconds",
+)  # of run.json; null, or not there, where there was nothing
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = _read_object(path)
+    if wrong := [name for name in _SECTIONS if not isinstance(record.get(name) or {}, dict)]:
+        raise ValueError(f"{', '.join(wrong)} should be JSON objects")
+    return record
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

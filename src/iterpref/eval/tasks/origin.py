@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.config import BenchmarkConfig
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest_file
 from iterpref.json_lines import BadRow, json_lines
 
 Rows = Iterable[tuple[str, dict[str, Any]]]  # (where it stands, the row)
@@ -87,7 +87,18 @@ def read_bytes(path: Path, option: str) -> bytes:
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP) else data
-    except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
+    except FileNotFoundError:
+        raise UserError(f"{option}={path} is not there{nearest_file(path)}") from None
+    except IsADirectoryError:
+        files = [file.name for file in sorted(path.iterdir()) if file.is_file()][:5]
+        raise UserError(
+            f"{option}={path} is a folder: expected a file, such as {', '.join(files) or 'there is none in it'}"
+        ) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{option}={path} was cut off or damaged ({error}): take it from where it came once more"
+        ) from None
+    except OSError as error:
         raise UserError(f"{option}={path}: expected a file that can be read, got {error}") from None
 
 
