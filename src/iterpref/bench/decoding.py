@@ -22,8 +22,10 @@ from unittest.mock import patch
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts, package_version
 from iterpref.bench.timing import copy_bandwidth, median_times
+from iterpref.cli import run_task
 from iterpref.config import ModelConfig
 from iterpref.models import recorded
 from iterpref.models.generation import generate
@@ -99,10 +101,10 @@ def answers(model: Any, tokenizer: Any, rows: int, tokens: int) -> Iterator[dict
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="folder of a model that answers; without one: attention alone")
-    parser.add_argument("--rows", type=int, nargs="+", default=[8, 512, 2048], help="prompts answered at once")
-    parser.add_argument("--tokens", type=int, default=128, help="longest answer")
-    parser.add_argument("--rounds", type=int, default=50, help="timed calls of attention")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--rows", type=at_least(1), nargs="+", default=[8, 512, 2048], help="prompts answered at once")
+    parser.add_argument("--tokens", type=at_least(1), default=128, help="longest answer")
+    parser.add_argument("--rounds", type=at_least(1), default=50, help="timed calls of attention")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     a = parser.parse_args(argv)
     if not torch.cuda.is_available():
         parser.error("this bench needs a GPU")
@@ -128,4 +130,4 @@ def _line(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -23,10 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from iterpref.bench import kernel_hidden, kernel_logits
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import package_version
 from iterpref.bench.kernel_hidden import HiddenResult, measure_hidden
 from iterpref.bench.kernel_logits import LogitsResult, measure_logits
 from iterpref.bench.timing import copy_bandwidth, product_rate
+from iterpref.cli import run_task
 from iterpref.errors import UserError
 
 LEVELS = ("logits", "hidden")
@@ -35,8 +37,10 @@ _PACKAGES = ("torch", "triton", "liger-kernel", "cut-cross-entropy", "trl")
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m iterpref.bench.kernel", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--out", type=Path, help="write the figures to this JSON file, the picture to a PNG beside it")
-    parser.add_argument("--rounds", type=int, default=50, help="timed rounds of each contender (default 50)")
+    parser.add_argument(
+        "--out", type=output_file, help="write the figures to this JSON file, the picture to a PNG beside it"
+    )
+    parser.add_argument("--rounds", type=at_least(1), default=50, help="timed rounds of each contender (default 50)")
     parser.add_argument("--level", choices=LEVELS, help="only this level")
     options = parser.parse_args(arguments)
     try:
@@ -145,4 +149,4 @@ def _show(title: str, rows: list[dict[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -23,7 +23,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
+from iterpref.cli import run_task
 
 _STEPS = 60
 _RUN = [
@@ -87,9 +89,9 @@ def compare(plain: Path, killed: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--kills", type=at_least(1), default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("kills.json"))
+    parser.add_argument("--out", type=output_file, default=Path("kills.json"))
     parser.add_argument("overrides", nargs="*")
     a = parser.parse_args(argv)
     rng = random.Random(a.seed)
@@ -108,4 +110,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -27,8 +27,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from iterpref.artifacts import publish, records
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.code_pairs import library_functions
 from iterpref.bench.facts import machine_facts, peak_mib
+from iterpref.cli import run_task
 from iterpref.config import Config, DataConfig, MaskConfig
 from iterpref.data.diff import localise
 from iterpref.data.examples import EXAMPLE_SCHEMA, to_table
@@ -191,10 +193,12 @@ def main(argv: list[str] | None = None) -> None:
     from iterpref.models.source import resolve_model
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=59_000, help="pairs of the whole stage (0: leave it out)")
-    parser.add_argument("--sample", type=int, default=300, help="pairs of the comparison by stage (0: leave it out)")
+    parser.add_argument("--pairs", type=at_least(0), default=59_000, help="pairs of the whole stage (0: leave it out)")
+    parser.add_argument(
+        "--sample", type=at_least(0), default=300, help="pairs of the comparison by stage (0: leave it out)"
+    )
     parser.add_argument("--data", type=Path, default=Path("data_cache"), help="folder of converted models")
-    parser.add_argument("--out", type=Path, help="JSON file; what it holds of a part that is left out stays")
+    parser.add_argument("--out", type=output_file, help="JSON file; what it holds of a part that is left out stays")
     arguments = parser.parse_args(argv)
     # A core is measured: the tokenizer's own threads would make it all of them.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -215,4 +219,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

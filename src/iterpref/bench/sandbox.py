@@ -31,9 +31,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
 from iterpref.bench.rates import ROUNDS, Output, Rate, measure
 from iterpref.bench.soak import Soak, soak
+from iterpref.cli import run_task
 from iterpref.codeflow.sandbox import tiers
 from iterpref.errors import UserError
 
@@ -49,11 +51,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="for each figure, over all rounds; 0: none (default 10)"
     )
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="runs at once (default 1 2)")
+    parser.add_argument("--workers", type=at_least(1), nargs="+", default=[1, 2], help="runs at once (default 1 2)")
     parser.add_argument(
-        "--soak", type=int, default=0, metavar="N", help="then run N programs in a row, and look what is left"
+        "--soak", type=at_least(0), default=0, metavar="N", help="then run N programs in a row, and look what is left"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
     try:
         left = run(options.tier, options.seconds, tuple(options.workers), options.soak, options.json)
@@ -142,4 +144,4 @@ def show_soak(console: Console, result: Soak) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

@@ -29,8 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import Artifact
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts, peak_mib
 from iterpref.bench.localise import broken, functions
+from iterpref.cli import run_task
 from iterpref.codeflow.contamination import EvaluationTask
 from iterpref.codeflow.debug import debug
 from iterpref.codeflow.generate.cache import RequestCache
@@ -220,9 +222,9 @@ def apart(stage: str, data: Path, n: int) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[25_000, 100_000], help="trajectories")
+    parser.add_argument("--sizes", type=at_least(1), nargs="+", default=[25_000, 100_000], help="trajectories")
     parser.add_argument("--models", type=Path, default=Path("data_cache"), help="folder of converted models")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--out", type=output_file, help="JSON file for the figures")
     parser.add_argument("--data", type=Path, help="where a single stage works")
     parser.add_argument("--stage", choices=("answers", *STAGES), help="this one alone")
     given = parser.parse_args(argv)
@@ -248,4 +250,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

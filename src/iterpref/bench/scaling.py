@@ -24,8 +24,10 @@ from typing import Any
 
 import torch
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.exchange import Spans, shares
 from iterpref.bench.facts import machine_facts, package_version
+from iterpref.cli import run_task
 from iterpref.config import Config
 from iterpref.errors import UserError
 from iterpref.launch import launch
@@ -203,17 +205,22 @@ def show(title: str, row: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("equality", "devices", "one"))
-    parser.add_argument("--devices", type=int, nargs="+", help="default: devices 1 2, equality 2; not for `one`")
+    parser.add_argument(
+        "--devices", type=at_least(1), nargs="+", help="default: devices 1 2, equality 2; not for `one`"
+    )
     parser.add_argument(
         "--against", type=Path, nargs="+", default=[], help="devices: files of this bench that have rows of one device"
     )
     parser.add_argument("--cpu", action="store_true", help="equality: on the CPU, by gloo")
     parser.add_argument("--tokenizer", help="folder of a tokenizer; not for equality, which has its own")
-    parser.add_argument("--pairs", type=int, default=8, help="pairs on each device in a pass")
-    parser.add_argument("--global-batch", type=int, default=128, help="devices: pairs a step, on all together")
+    parser.add_argument("--pairs", type=at_least(1), default=8, help="pairs on each device in a pass")
+    parser.add_argument("--global-batch", type=at_least(1), default=128, help="devices: pairs a step, on all together")
     parser.add_argument("--pairs-file", help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
     parser.add_argument(
-        "--steps", type=int, default=8, help="steps of each epoch: one to warm up, one timed by step, one as a whole"
+        "--steps",
+        type=at_least(1),
+        default=8,
+        help="steps of each epoch: one to warm up, one timed by step, one as a whole",
     )
     parser.add_argument("--shapes", nargs="+", help="of which models; default: devices 1.5B 7B, one 7B")
     parser.add_argument(
@@ -224,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
         choices=("layers", "graphs", "replay"),
         help="devices: of one device and of ddp (default: graphs, which takes most memory)",
     )
-    parser.add_argument("--out", type=Path, default=Path("scaling.json"))
+    parser.add_argument("--out", type=output_file, default=Path("scaling.json"))
     a = parser.parse_args(argv)
     if a.part != "equality" and a.tokenizer is None:
         parser.error(f"{a.part} needs --tokenizer DIR")
@@ -269,4 +276,4 @@ def versions() -> dict[str, str | None]:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

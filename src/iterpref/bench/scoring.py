@@ -24,10 +24,12 @@ from typing import Any
 
 from rich.console import Console
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.benchmarks import busy_cores
 from iterpref.bench.facts import machine_facts
 from iterpref.bench.rates import BARE, Contender, bare_python, calls
 from iterpref.bench.workloads import function
+from iterpref.cli import run_task
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
@@ -49,18 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("rate", help="samples a second")
-    one.add_argument("--n", type=int, default=10_000, help="samples (default 10000)")
+    one.add_argument("--n", type=at_least(1), default=10_000, help="samples (default 10000)")
     two = commands.add_parser("steady", help="verdicts on a busy machine")
     two.add_argument("name", choices=[name for name in BENCHMARKS if name != "none"])
     two.add_argument("--samples", type=Path, required=True, help="file of samples")
     two.add_argument("--split", help="of mbpp")
-    two.add_argument("--limit", type=int, help="only the first tasks")
-    two.add_argument("--busy", type=int, default=2 * usable_cores(), help="busy processes (default: two a core)")
+    two.add_argument("--limit", type=at_least(1), help="only the first tasks")
+    two.add_argument(
+        "--busy", type=at_least(0), default=2 * usable_cores(), help="busy processes (default: two a core)"
+    )
     two.add_argument("--keep", type=Path, help="folder of expected values")
     for command, run in ((one, rate), (two, steady)):
         command.add_argument("--path", required=True, help="file of the benchmark's tasks")
-        command.add_argument("--workers", type=int, help="runs at once (default: one a core)")
-        command.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+        command.add_argument("--workers", type=at_least(1), help="runs at once (default: one a core)")
+        command.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
         command.set_defaults(run=run)
     options = parser.parse_args(arguments)
     try:
@@ -155,4 +159,4 @@ def steady(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

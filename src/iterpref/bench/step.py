@@ -29,11 +29,13 @@ from typing import Any
 
 import torch
 
+from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.code_pairs import code_pairs, read_pairs, tokenised
 from iterpref.bench.facts import machine_facts, package_version
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run
 from iterpref.bench.step_plot import draw
 from iterpref.bench.timing import product_rate
+from iterpref.cli import run_task
 from iterpref.models.policy import load_tokenizer
 from iterpref.schema import Example, PreferencePair
 
@@ -132,14 +134,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a tokenizer")
     parser.add_argument("--shapes", default="1.5B,0.5B,7B")
-    parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
-    parser.add_argument("--steps", type=int, default=20, help="timed steps")
+    parser.add_argument("--pairs", type=at_least(1), default=8, help="pairs a step")
+    parser.add_argument("--steps", type=at_least(1), default=20, help="timed steps")
     parser.add_argument("--pairs-file", type=Path, help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
     parser.add_argument(
         "--unlike", action="store_true", help="the first shape also with pairs that share the prompt alone"
     )
     parser.add_argument("--peers", choices=("all", "best", "none"), default="all")
-    parser.add_argument("--out", type=Path, default=Path("step.json"))
+    parser.add_argument("--out", type=output_file, default=Path("step.json"))
     a = parser.parse_args(argv)
     if not torch.cuda.is_available():
         parser.error("it measures a GPU, and torch sees none here")
@@ -202,4 +204,4 @@ def show(run: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "another file or folder")

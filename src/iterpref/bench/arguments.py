@@ -1,0 +1,34 @@
+"""Arguments that the benches share: a wrong number, or a file that cannot be written, ends before anything is measured."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """For `type=`: a whole number from `low` on."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+        if value < low:
+            raise ArgumentTypeError(f"expected at least {low}, got {value}")
+        return value
+
+    return read
+
+
+def output_file(text: str) -> Path:
+    """For `type=`: a file to write, whose folder is made here."""
+    path = Path(text)
+    if path.is_dir():
+        raise ArgumentTypeError(f"{path} is a folder: name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentTypeError(f"the folder of {path} cannot be made ({error.strerror}): choose another") from None
+    return path
