@@ -121,12 +121,12 @@ def test_a_rate_is_the_median_of_its_rounds_and_a_thread_runs_at_least_once():
     assert rate.test_cpu_ms == 3.0
 
 
-@pytest.mark.parametrize("arguments", [["--seconds", "-1"], ["--soak", "-5"], ["--workers", "0"]])
+@pytest.mark.parametrize("arguments", [["--seconds", "-1"], ["--seconds", "nan"], ["--soak", "-5"], ["--workers", "0"]])
 def test_a_number_that_cannot_be_is_refused_in_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments)
     assert stopped.value.code == 2
-    assert "expected --seconds" in capsys.readouterr().err
+    assert f"argument {arguments[0]}: expected at least" in capsys.readouterr().err
 
 
 def test_where_pandas_is_absent_its_rows_say_so(monkeypatch, capsys):

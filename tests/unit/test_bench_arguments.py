@@ -13,6 +13,7 @@ from iterpref.bench.arguments import at_least, output_file
 
 def test_a_number_is_whole_and_large_enough() -> None:
     assert at_least(1)("3") == 3
+    assert at_least(0.5)("0.5") == 0.5
     for text, message in (("0", "expected at least 1, got 0"), ("1.5", "a whole number, got '1.5'"), ("", "got ''")):
         with pytest.raises(ArgumentTypeError, match=message):
             at_least(1)(text)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+N = TypeVar("N", int, float)
 
 
-def at_least(low: int) -> Callable[[str], int]:
-    """For `type=`: a whole number from `low` on."""
+def at_least(low: N) -> Callable[[str], N]:
+    """For `type=`: a number from `low` on, a whole one if `low` is."""
 
-    def read(text: str) -> int:
+    def read(text: str) -> N:
         try:
-            value = int(text)
+            value = type(low)(text)
         except ValueError:
-            raise ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-        if value < low:
+            raise ArgumentTypeError(
+                f"expected a {'whole ' if isinstance(low, int) else ''}number, got {text!r}"
+            ) from None
+        if not low <= value < float("inf"):
             raise ArgumentTypeError(f"expected at least {low}, got {value}")
         return value
 
