@@ -2,8 +2,8 @@
 
     weights      bytes of a parameter, and of an adapter's in fp32
     gradients    as the weights that train
-    optimizer    two averages of each of these (AdamW); with deepspeed_3, whose gradients are fp32, and the weights in fp32
-    reference    a second copy of the weights (reference=live), else nothing; whole on each device with deepspeed_3
+    optimizer    two averages of each of these (AdamW); with DeepSpeed, whose gradients are fp32, and the weights in fp32
+    reference    a second copy of the weights (reference=live), else nothing; whole on each device with DeepSpeed
     lowered      the copy in bf16 that autocast keeps of fp32 weights (precision bf16-mixed)
     activations  of the tokens of one pass, layer by layer: what backward reads (below)
     scores       logits of the scored rows and their gradient, a chunk of them, or all where they are kept
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.config import Config
-from iterpref.config.training import compiles, sharded, world_size
+from iterpref.config.training import compiles, sharded, world_size, zero_stage
 from iterpref.errors import UserError
 
 GIB = 2**30
@@ -102,7 +102,8 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
     own = _NF4 if model.quantization == "nf4" else _BYTES[model.dtype]
     adapters = model.lora.rank * shape.adapters_per_rank
     trained = 4 * adapters if adapters else own * shape.parameters
-    zero = trainer.strategy == "deepspeed_3" and shards > 1
+    zero = zero_stage(trainer) if shards > 1 else 0
+    holders = 1 if zero == 2 else shards  # devices that hold a part each of the weights
     if zero:  # the trained weights again in fp32, as gradients and averages are
         trained = 4 * (adapters or shape.parameters)
     width = 4 if precision == "32-true" and model.dtype == "float32" else 2
@@ -114,12 +115,12 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
     logits = rows * shape.vocabulary * width
     head_trains = not adapters
     parts = {
-        "weights": (own * shape.parameters + 4 * adapters) / shards,
+        "weights": (own * shape.parameters + 4 * adapters) / holders,
         "gradients": trained / shards,
         "optimizer": (3 if zero else 2) * trained / shards,
         "reference": own * shape.parameters / (1 if zero else shards) if config.reference == "live" else 0,
         "lowered": 2 * shape.parameters if precision == "bf16-mixed" and model.dtype == "float32" else 0,
-        "gathered": _gathered(shape, own) if shards > 1 else 0,
+        "gathered": _gathered(shape, own) if holders > 1 else 0,
         "activations": tokens * kept,
         "scores": logits if head_trains and logits <= KEEP_BYTES["cuda"] else min(logits, CHUNK_BYTES["cuda"]),
     }

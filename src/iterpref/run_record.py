@@ -20,6 +20,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 
 from iterpref.config import Config, to_dict
+from iterpref.config.training import ZERO
 from iterpref.errors import UserError
 from iterpref.launch import is_rank, rank
 from iterpref.registry import LINKS, LOCALISERS, MASKS, SOURCES, added_sources
@@ -176,7 +177,7 @@ def settings_of_run(config: Config) -> dict[str, Any]:
     plain = {k: v for k, v in to_dict(config).items() if k not in _NO_PART}
     for section, names in _NO_PART_OF.items():
         plain[section] = {k: v for k, v in plain[section].items() if k not in names}
-    checkpoints = {"fsdp2": "shards", "deepspeed_3": "flat shards"}
+    checkpoints = {"fsdp2": "shards", **dict.fromkeys(ZERO, "flat shards")}
     plain["trainer"]["strategy"] = checkpoints.get(config.trainer.strategy, "whole")
     return plain
 

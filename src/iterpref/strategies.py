@@ -1,4 +1,5 @@
-"""How several devices share one run: copies (`ddp`), or shards of weights, gradients and optimizer (`fsdp2`, `deepspeed_3`)."""
+"""How several devices share one run: copies (`ddp`), or shards of weights, gradients and optimizer (`fsdp2`, `deepspeed_3`; without
+the weights: `deepspeed_2`)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from iterpref.batch import Batch
 from iterpref.config import Config, TrainerConfig
-from iterpref.config.training import replays, world_size
+from iterpref.config.training import replays, world_size, zero_stage
 from iterpref.errors import UserError
 from iterpref.launch import is_rank
 from iterpref.models.policy import score_rows
@@ -21,8 +22,8 @@ from iterpref.ops import TokenLogRatio
 
 def check_strategy(config: TrainerConfig) -> None:
     """Raises `UserError` where DeepSpeed is asked for and missing."""
-    if config.strategy == "deepspeed_3" and find_spec("deepspeed") is None:
-        raise UserError("trainer.strategy=deepspeed_3 needs deepspeed: pip install 'iterpref[deepspeed]'")
+    if zero_stage(config) and find_spec("deepspeed") is None:
+        raise UserError(f"trainer.strategy={config.strategy} needs deepspeed: pip install 'iterpref[deepspeed]'")
 
 
 def build_strategy(config: Config, precision: str) -> dict[str, Any]:
@@ -38,11 +39,11 @@ def build_strategy(config: Config, precision: str) -> dict[str, Any]:
     if world == 1:
         return said
     check_strategy(config.trainer)
-    if config.trainer.strategy == "deepspeed_3":
-        from iterpref.zero import Zero3, Zero3Precision
+    if stage := zero_stage(config.trainer):
+        from iterpref.zero import Zero, ZeroPrecision
 
-        plugins = [*said["plugins"], Zero3Precision()]
-        return {"strategy": Zero3(precision, config.optim.clip_norm, timeout), "precision": None, "plugins": plugins}
+        zero = Zero(stage, precision, config.optim.clip_norm, timeout)
+        return {"strategy": zero, "precision": None, "plugins": [*said["plugins"], ZeroPrecision()]}
     if config.trainer.strategy == "fsdp2":
         from lightning.pytorch.strategies import ModelParallelStrategy
 
@@ -90,10 +91,10 @@ def shard(scorer: Scorer, mesh: Any) -> None:
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(FSDPScorer\) returned a view tensor")
 
 
-def whole_weights(model: nn.Module, strategy: str) -> dict[str, Tensor]:
+def whole_weights(model: nn.Module, config: TrainerConfig) -> dict[str, Tensor]:
     """The model's state, gathered from its shards: on the CPU of rank 0. All ranks must call it."""
-    if strategy == "deepspeed_3":
-        from iterpref.zero import gathered
+    if zero_stage(config):
+        from iterpref.zero_held import gathered
 
         return gathered(model)
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict

@@ -122,7 +122,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
             "pruned": pruning[0].pruned_at if pruning else None,
         }
         # Shards are gathered by all ranks.
-        whole = whole_weights(module.policy, config.trainer.strategy) if sharded(config.trainer) else None
+        whole = whole_weights(module.policy, config.trainer) if sharded(config.trainer) else None
         if trainer.is_global_zero:
             _finish(config, run, record, trainer, module, prepared.model, done, whole)
         trainer.strategy.barrier()

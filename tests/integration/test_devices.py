@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="the extra deepspeed is not installed")
-DEEPSPEED = pytest.param("deepspeed_3", marks=NEEDS_DEEPSPEED)
+ZERO_2, ZERO_3 = (pytest.param(f"deepspeed_{stage}", marks=NEEDS_DEEPSPEED) for stage in (2, 3))
 RANKS = """
 import json, os, signal, sys
 import iterpref.train, iterpref.models.export, iterpref.data.datamodule, iterpref.run_record, iterpref.tracking
@@ -162,7 +162,7 @@ def assert_the_same_run(run: Path, other: Path) -> None:
         torch.testing.assert_close(weights(run)[name], weight, rtol=1e-3, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", ZERO_2, ZERO_3])
 @pytest.mark.parametrize("more", [(), ("reference=live", "data.packing=padded", "model.gradient_checkpointing=true")])
 def test_two_devices_train_as_one_whatever_the_last_batch_has(
     strategy: str, more: tuple[str, ...], work: Path, ranks: Ranks, alone: Path
@@ -180,7 +180,7 @@ def test_copies_that_add_up_their_gradients_behind_the_last_pass_train_as_one(
     assert_the_same_run(ranks.train(config, replays=True), alone)
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", ZERO_2, ZERO_3])
 def test_adapters_train_on_two_devices_as_on_one(strategy: str, work: Path, ranks: Ranks) -> None:
     lora = ("model.lora.rank=4", "reference=adapter")
     if not (work / "lora").exists():
@@ -189,7 +189,7 @@ def test_adapters_train_on_two_devices_as_on_one(strategy: str, work: Path, rank
     assert_the_same_run(run, work / "lora")
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", DEEPSPEED])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", ZERO_2, ZERO_3])
 def test_a_run_stopped_by_sigterm_on_one_rank_is_stored_and_goes_on(
     strategy: str, work: Path, ranks: Ranks, alone: Path
 ) -> None:
@@ -202,6 +202,18 @@ def test_a_run_stopped_by_sigterm_on_one_rank_is_stored_and_goes_on(
     assert checkpoint_step(run / "checkpoints" / "last.ckpt") == 3
     assert not (run / "done.json").exists()
     assert_the_same_run(ranks.train(config), alone)
+
+
+@NEEDS_DEEPSPEED
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 2)])
+def test_a_stopped_run_goes_on_with_the_other_stage_of_zero(
+    before: int, after: int, work: Path, ranks: Ranks, alone: Path
+) -> None:
+    def config(stage: int) -> Any:
+        return config_of(work, f"stage-{before}", "trainer.devices=2", f"trainer.strategy=deepspeed_{stage}")
+
+    assert ranks.codes(config(before), stop_after=5) == [128 + signal.SIGTERM] * 2
+    assert_the_same_run(ranks.train(config(after)), alone)
 
 
 # The fourth pass of two devices ends an epoch, whose last step has fewer passes on one.
@@ -234,7 +246,7 @@ def test_a_run_stopped_before_or_in_a_validation_makes_up_for_it(
     assert_the_same_run(ranks.train(config), alone)
 
 
-@pytest.mark.parametrize("strategy", ["fsdp2", DEEPSPEED])
+@pytest.mark.parametrize("strategy", ["fsdp2", ZERO_2, ZERO_3])
 def test_a_folder_of_shards_becomes_the_exported_folder(strategy: str, work: Path, ranks: Ranks, alone: Path) -> None:
     import torch
 

@@ -86,6 +86,9 @@ def test_options_change_the_parts_that_they_are_for() -> None:
     ]
     zero = parts(bf16(trainer__devices=8, trainer__strategy="deepspeed_3"))
     assert [zero[name] * 8 / shape.parameters for name in ("weights", "gradients", "optimizer")] == [2, 4, 12]
+    zero = parts(bf16(trainer__devices=8, trainer__strategy="deepspeed_2"))
+    assert [zero[name] / shape.parameters for name in ("weights", "gradients", "optimizer")] == [2, 4 / 8, 12 / 8]
+    assert zero["gathered"] == 0
     live.trainer.devices, live.trainer.strategy = 8, "deepspeed_3"
     assert parts(live)["reference"] == base["weights"]
     assert parts(Config(), "bf16-mixed")["lowered"] == base["weights"]

@@ -28,7 +28,7 @@ def sharing(strategy: str, **changes: Any) -> Config:
 BF16 = {"model__dtype": "bfloat16", "trainer__precision": "bf16-true"}
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "deepspeed_3"])
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "deepspeed_2", "deepspeed_3"])
 def test_shards_and_copies_are_both_ways_to_share_a_run(strategy: str) -> None:
     check_rules(sharing(strategy))
     check_rules(sharing(strategy, **BF16))
@@ -45,8 +45,8 @@ def test_passes_that_are_graphs_are_for_copies() -> None:
     ("strategy", "changes", "message"),
     [
         ("deepspeed_3", {"trainer__compile": "layers"}, r"trainer\.compile=layers.*set trainer\.compile=none"),
-        ("deepspeed_3", {"trainer__check_finite": True}, r"trainer\.check_finite=true sees no gradients.*trainer\.strategy=ddp"),
-        ("deepspeed_3", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic needs whole parameters"),
+        ("deepspeed_2", {"trainer__check_finite": True}, r"trainer\.check_finite=true sees no gradients.*trainer\.strategy=ddp"),
+        ("deepspeed_2", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic needs whole parameters"),
         ("fsdp2", {"optim__rounding": "stochastic", **BF16}, r"optim\.rounding=stochastic.*trainer\.strategy=fsdp2 has shards"),
         ("fsdp2", {"trainer__compile": "graphs"}, r"trainer\.compile=graphs records passes of a whole.*set trainer\.compile=layers"),
         ("deepspeed_3", {"trainer__compile": "replay"}, r"trainer\.compile=replay.*set trainer\.compile=none"),

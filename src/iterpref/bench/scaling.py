@@ -1,6 +1,6 @@
 """Several devices against one: the same gradients, how much faster, how much memory; and a 7B model on one device, beside TRL's trainer.
 
-    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]             same step on one device, ddp, fsdp2, deepspeed_3
+    python -m iterpref.bench.scaling equality [--devices 2] [--out FILE]             same step on one device and by every strategy
     python -m iterpref.bench.scaling devices --tokenizer DIR [--devices 1 2 4 ...]   1.5B and 7B shapes on one device and on several
     python -m iterpref.bench.scaling one --tokenizer DIR [...]                       7B on one device: all parameters, adapters, TRL
 
@@ -29,19 +29,20 @@ from iterpref.bench.exchange import Spans, shares
 from iterpref.bench.facts import machine_facts, package_version
 from iterpref.cli import run_task
 from iterpref.config import Config
+from iterpref.config.training import ZERO
 from iterpref.errors import UserError
 from iterpref.launch import launch
 from iterpref.pace import PAPER_EPOCHS, PAPER_PAIRS
 
-STRATEGIES = ("ddp", "fsdp2", "deepspeed_3")
+STRATEGIES = ("ddp", "fsdp2", *ZERO)
 # `trainer.compile` of each in `devices`: as it is fastest. DeepSpeed's hooks stand inside of what would be compiled.
-COMPILED = {"auto": "graphs", "ddp": "graphs", "fsdp2": "layers", "deepspeed_3": "none"}
+COMPILED = {"auto": "graphs", "ddp": "graphs", "fsdp2": "layers", **dict.fromkeys(ZERO, "none")}
 # Ways that `equality` compares: a strategy and `trainer.compile`.
 WAYS = {
     "ddp": ("ddp", "none"),
     "ddp, replay": ("ddp", "replay"),
     "fsdp2": ("fsdp2", "none"),
-    "deepspeed_3": ("deepspeed_3", "none"),
+    **{name: (name, "none") for name in ZERO},
 }
 # Of the 7B shape on one device. TRL needs all activations of padded rows: a row that does not fit says so.
 TRL = {
@@ -102,7 +103,7 @@ def equality(devices: int, cpu: bool) -> dict[str, Any]:
 
 
 def _installed() -> list[str]:
-    return [s for s in STRATEGIES if s != "deepspeed_3" or find_spec("deepspeed") is not None]
+    return [s for s in STRATEGIES if s not in ZERO or find_spec("deepspeed") is not None]
 
 
 def _against_one(kept: Path, name: str, ranks: list[dict[str, Any]]) -> dict[str, Any]:

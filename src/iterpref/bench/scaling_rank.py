@@ -23,6 +23,7 @@ from iterpref.bench.step import floor_s
 from iterpref.bench.step_ours import SHAPES, Shape, bench_config, run, with_reference
 from iterpref.bench.timing import product_rate
 from iterpref.config import Config
+from iterpref.config.training import ZERO
 from iterpref.data.collate import PARTS, collate, trie_tokens
 from iterpref.data.loader import PairLoader
 from iterpref.launch import die_with_parent, enter, rank, world_size
@@ -92,7 +93,7 @@ class Kept(L.Callback):
 
 
 def _gradient(parameter: Any, strategy: str) -> Tensor:
-    if strategy == "deepspeed_3":
+    if strategy in ZERO:
         from deepspeed.utils import safe_get_full_grad
 
         return safe_get_full_grad(parameter)

@@ -9,7 +9,7 @@ from iterpref.config.evaluate import benchmark_rules, check_evaluation_effects
 from iterpref.config.pairs import PairsConfig
 from iterpref.config.root import Config
 from iterpref.config.sweep import idle_sweep
-from iterpref.config.training import replays, sharded, world_size
+from iterpref.config.training import replays, sharded, world_size, zero_stage
 from iterpref.errors import UserError
 
 
@@ -91,10 +91,10 @@ def _device_rules(c: Config) -> list[tuple[bool, str]]:
         (sharded(t) and c.optim.rounding == "stochastic",
          f"optim.rounding=stochastic needs whole parameters, and trainer.strategy={t.strategy} has shards: "
          "set optim.rounding=nearest, or trainer.strategy=ddp"),
-        (t.strategy == "deepspeed_3" and t.compile != "none",
+        (zero_stage(t) > 0 and t.compile != "none",
          f"trainer.compile={t.compile} would compile DeepSpeed's hooks with the layers: set trainer.compile=none, or trainer.strategy=fsdp2"),
-        (t.strategy == "deepspeed_3" and t.check_finite,
-         "trainer.check_finite=true sees no gradients under trainer.strategy=deepspeed_3, which keeps them in shards of its own: "
+        (zero_stage(t) > 0 and t.check_finite,
+         f"trainer.check_finite=true sees no gradients under trainer.strategy={t.strategy}, which keeps them in shards of its own: "
          "set trainer.strategy=ddp"),
     ]  # fmt: skip
 

@@ -94,6 +94,9 @@ class OptimConfig:
     )  # fmt: skip
 
 
+ZERO = {"deepspeed_2": 2, "deepspeed_3": 3}  # strategies, and the stage of ZeRO
+
+
 @dataclass
 class TrainerConfig:
     epochs: int = option(3, "passes over the training pairs (paper: 3)", low=1)
@@ -102,8 +105,9 @@ class TrainerConfig:
     devices: int = option(1, "devices on this host", low=1)
     nodes: int = option(1, "hosts, each with so many devices; torchrun starts the processes", low=1)
     strategy: str = option(
-        "auto", "several devices: ddp, a copy on each; fsdp2 and deepspeed_3, shards of weights, gradients and optimizer; auto: ddp",
-        choices=("auto", "ddp", "fsdp2", "deepspeed_3"),
+        "auto", "several devices: ddp, a copy on each; fsdp2 and deepspeed_3, shards of weights, gradients and optimizer; "
+        "deepspeed_2, of gradients and optimizer alone; auto: ddp",
+        choices=("auto", "ddp", "fsdp2", *ZERO),
     )  # fmt: skip
     timeout_s: float = option(1800.0, "longest wait of a device for the others, seconds", above=0)
     precision: str = option("auto", "arithmetic; auto: bf16-mixed where the device computes in bf16, else 32-true",
@@ -157,5 +161,10 @@ def replays(config: TrainerConfig) -> bool:
 
 
 def sharded(config: TrainerConfig) -> bool:
-    """Whether each device holds a part of weights, gradients and optimizer."""
-    return config.strategy in ("fsdp2", "deepspeed_3")
+    """Whether each device holds a part alone of gradients and optimizer, and perhaps of the weights."""
+    return config.strategy in ("fsdp2", *ZERO)
+
+
+def zero_stage(config: TrainerConfig) -> int:
+    """What DeepSpeed's ZeRO shares out: 2, gradients and optimizer; 3, weights as well; 0: it has no part in this."""
+    return ZERO.get(config.strategy, 0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
-from iterpref.config.training import replays, sharded
+from iterpref.config.training import replays, sharded, zero_stage
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
@@ -143,7 +143,7 @@ class FocalDPOModule(L.LightningModule):
         if "train/lr" not in self.line:
             return  # in the middle of a step
         self._begins = True
-        if self.config.trainer.strategy == "deepspeed_3":
+        if zero_stage(self.config.trainer):
             self.line["train/grad_norm"] = self.trainer.strategy.grad_norm  # type: ignore[attr-defined]
         if self.trainer.global_step % self.config.trainer.log_every == 0:
             self._log.add({**self._means("train", self._train_meter), **self.line}, self.trainer.global_step - 1)
@@ -204,7 +204,7 @@ class FocalDPOModule(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clips by global norm and logs the norm before clipping; DeepSpeed does so in its step."""
-        if self.config.trainer.strategy == "deepspeed_3":
+        if zero_stage(self.config.trainer):
             return
         self.line["train/grad_norm"] = clip(optimizer, self.config.optim.clip_norm or float("inf"))
 
