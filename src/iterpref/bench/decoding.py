@@ -43,12 +43,11 @@ def attention(shape: tuple[int, int, int, int, int], rounds: int, bandwidth: flo
 
     rows, heads, key_heads, tokens, size = shape
     g = torch.Generator("cuda").manual_seed(0)
-    room = torch.randn(
-        2, rows, key_heads, tokens + 128, size, device="cuda", dtype=torch.bfloat16, generator=g
-    )  # views into it
-    keys, values = (held[:, :, :tokens] for held in room)
-    query = torch.randn(rows, heads, size, device="cuda", dtype=torch.bfloat16, generator=g)
-    bias = torch.full((rows, tokens), recorded.HIDDEN, device="cuda", dtype=torch.bfloat16)
+    bf16: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16}
+    # Views into larger room, as of answers that have not ended.
+    keys, values = torch.randn(2, rows, key_heads, tokens + 128, size, generator=g, **bf16)[:, :, :, :tokens]
+    query = torch.randn(rows, heads, size, generator=g, **bf16)
+    bias = torch.full((rows, tokens), recorded.HIDDEN, **bf16)
     for row in range(rows):
         bias[row, row * 7919 % (tokens // 3) : tokens - 50] = 0
     module: Any = SimpleNamespace(num_key_value_groups=heads // key_heads, is_causal=True)
