@@ -106,7 +106,7 @@ class Zero(DeepSpeedStrategy):
     def _held(self) -> Held:
         module: Any = self.lightning_module
         kind = Held3 if self._stage == 3 else Held2
-        return kind(module.policy, self._engine.optimizer, self.root_device, self.world_size)
+        return kind(module.policy, self._engine.optimizer, self.root_device)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
         from torch.distributed.checkpoint.state_dict_saver import save

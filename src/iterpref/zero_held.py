@@ -6,7 +6,6 @@ A checkpoint has the same names and sizes whatever the stage and the number of r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,19 +18,22 @@ _AVERAGES = ("exp_avg", "exp_avg_sq")
 
 
 class Held(ABC):
-    """Args: the model, ZeRO's optimizer, and this rank's device among so many ranks. All ranks must call what is here."""
+    """Of a model, by ZeRO's optimizer, on this rank's device. All ranks must call what is here."""
 
-    def __init__(self, model: nn.Module, zero: Any, device: torch.device, ranks: int) -> None:
-        self._zero, self._device, self._ranks = zero, device, ranks
+    def __init__(self, model: nn.Module, zero: Any, device: torch.device) -> None:
+        self._zero, self._device = zero, device
         self._named: list[tuple[str, Any]] = list(trained_only(model, model.state_dict(keep_vars=True)).items())
 
     def tensors(self) -> dict[str, Any]:
         """Flat, by the names of a checkpoint; what ZeRO does not hold (a buffer) as it is."""
         found: dict[str, Any] = {}
+        averages = _AVERAGES if self.step() else ()
         for name, tensor in self._named:
-            place = f"state_dict.policy.{name}"
-            found[place] = self._flat(tensor, None) if self._holds(tensor) else tensor
-            for key in _AVERAGES if self.step() and self._holds(tensor) else ():
+            if not self._holds(tensor):
+                found[f"state_dict.policy.{name}"] = tensor
+                continue
+            found[f"state_dict.policy.{name}"] = self._flat(tensor, None)
+            for key in averages:
                 found[f"optimizer_0.{name}.{key}"] = self._flat(tensor, key)
         return found
 
@@ -95,7 +97,7 @@ class Held3(Held):
         # DeepSpeed's last shard is padded, torch's is short.
         begin = min(torch.distributed.get_rank() * local.numel(), parameter.ds_numel)
         own = local[: min(local.numel(), parameter.ds_numel - begin)].to(self._device)
-        mesh = init_device_mesh(self._device.type, (self._ranks,))
+        mesh = init_device_mesh(self._device.type, (torch.distributed.get_world_size(),))
         return DTensor.from_local(own, mesh, [Shard(0)], shape=torch.Size([parameter.ds_numel]), stride=(1,))
 
     def _put(self, parameter: Any, key: str | None, flat: Any) -> None:
@@ -146,13 +148,11 @@ class Held2(Held):
 
 def gathered(model: nn.Module) -> dict[str, Tensor]:
     """The model's state on the CPU of rank 0, parameter by parameter; all ranks must call it."""
-    return dict(_gathered(model))
-
-
-def _gathered(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     import deepspeed
 
+    state: dict[str, Tensor] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         with deepspeed.zero.GatheredParameters([tensor] if hasattr(tensor, "ds_id") else []):
             if torch.distributed.get_rank() == 0:
-                yield name, tensor.detach().to("cpu", copy=True)
+                state[name] = tensor.detach().to("cpu", copy=True)
+    return state

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,6 @@ from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
 from iterpref.cli import run_task
 from iterpref.config import BenchmarkConfig, Config, ModelConfig
-from iterpref.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,11 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
     started = time.perf_counter()
-    try:
-        rows = run(options)
-    except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
-        sys.exit(2)
+    rows = run(options)
     figures = {
         "machine": {**machine_facts(), "device": _device()},
         "seconds": time.perf_counter() - started,

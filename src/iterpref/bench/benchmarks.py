@@ -67,11 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, help="folder of verdicts, so that a second run goes on")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
-    try:
-        sys.exit(1 if run(options) else 0)
-    except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
-        sys.exit(2)
+    sys.exit(1 if run(options) else 0)
 
 
 def run(options: argparse.Namespace) -> int:

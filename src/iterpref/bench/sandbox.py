@@ -37,7 +37,6 @@ from iterpref.bench.rates import ROUNDS, Output, Rate, measure
 from iterpref.bench.soak import Soak, soak
 from iterpref.cli import run_task
 from iterpref.codeflow.sandbox import tiers
-from iterpref.errors import UserError
 
 WIDTH = 130  # of the tables in a file
 TIERS = ("auto", "namespaces", "landlock", "plain", "bwrap")
@@ -57,12 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
-    try:
-        left = run(options.tier, options.seconds, tuple(options.workers), options.soak, options.json)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
-    raise SystemExit(int(left))
+    raise SystemExit(int(run(options.tier, options.seconds, tuple(options.workers), options.soak, options.json)))
 
 
 def run(tier: str, seconds: float, workers: tuple[int, ...], n_soak: int, out: Path | None) -> bool:

@@ -33,7 +33,6 @@ from iterpref.cli import run_task
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
 from iterpref.config import BenchmarkConfig
-from iterpref.errors import UserError
 from iterpref.eval.samples import Sample, read_samples
 from iterpref.eval.scores import summarise
 from iterpref.eval.scoring import Judged, judge_samples
@@ -67,11 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
         command.set_defaults(run=run)
     options = parser.parse_args(arguments)
-    try:
-        figures = options.run(options)
-    except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
-        sys.exit(2)
+    figures = options.run(options)
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine_facts(), **figures}, indent=2) + "\n")
     sys.exit(1 if figures.get("differ") else 0)

@@ -124,13 +124,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-_SECTIONS = (
-    "git",
-    "versions",
-    "hardware",
-    "data",
-    "stage_seconds",
-)  # of run.json; null, or not there, where there was nothing
+# Of run.json; null, or not there, where there was nothing.
+_SECTIONS = ("git", "versions", "hardware", "data", "stage_seconds")
 
 
 def _read_record(path: Path) -> dict[str, Any]:
