@@ -108,6 +108,17 @@ def test_rates_are_told_by_learning_rate_and_change_neither_an_arm_nor_the_choic
     assert found["tuned"] == before["tuned"] == {"sft": 1e-5}
 
 
+def test_arms_are_compared_at_one_rate_where_both_have_a_run_at_it() -> None:
+    found = summary(STUDY, [*RECORDS, *AFTER, record("dpo", 0, {"a": 1, "b": 0, "c": 0, "d": 0}, "rates", 50, lr=1e-6)])
+    told = found["at_one_rate"]["t"]
+    assert {arm: {base: list(of) for base, of in bases.items()} for arm, bases in told.items()} == {
+        "dpo": {"sft": [1e-6]}, "sft": {"dpo": [1e-6]},
+    }  # fmt: skip
+    assert (told["dpo"]["sft"][1e-6]["difference"], told["sft"]["dpo"][1e-6]["difference"]) == (-0.5, 0.5)
+    assert summary(STUDY, [*RECORDS, *AFTER])["at_one_rate"]["t"] == {}  # of one arm alone
+    assert "| dpo | sft | -50.0 [-100.0, +0.0]" in markdown(STUDY, found).partition("at the same rate")[2]
+
+
 def test_a_curve_begins_with_the_reference_and_is_a_mean_over_seeds() -> None:
     runs = RECORDS[:2]
     assert curve(runs, "chosen_logps") == {0: -6.0, 10: -10.0, 20: -9.5}  # -10 + 4; -9 and -10

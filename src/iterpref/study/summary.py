@@ -39,6 +39,7 @@ def summary(study: Study, found: Records) -> dict[str, Any]:
         "tuned": tuned(found, study.tune.by, study.tune.lrs), "arms": arms, "jobs": len(found),
         "by_lr": {"tune": {study.tune.by: _by_lr(study, found, "tune", study.tune.by)},
                   "rates": {name: _by_lr(study, found, "rates", name) for name in study.tune.also}},
+        "at_one_rate": {name: _at_one_rate(study, found, name) for name in study.tune.also},
         # The sum to the last bit, which depends on the version of Python otherwise.
         "job_seconds": fsum(s for r in found for s in r["seconds"].values()), "machine_seconds": machine_seconds(found),
         "gpus": sorted({name for r in found for name in r["gpus"]}),
@@ -67,6 +68,18 @@ def _by_lr(study: Study, found: Records, phase: str, benchmark: str) -> dict[str
         if tasks := task_means([run], benchmark):
             by_arm[run["arm"]][run["lr"]] = _over_tasks(list(tasks.values()))
     return {arm: rates for arm, rates in by_arm.items() if rates}
+
+
+def _at_one_rate(study: Study, found: Records, benchmark: str) -> dict[str, dict[str, dict[float, Any]]]:
+    """`{arm: {base: {learning rate: difference}}}` of phase `rates`, task by task, where both have a run at that rate."""
+    runs = {(r["arm"], r["lr"]): task_means([r], benchmark) for r in found if r["phase"] == "rates"}
+    compared: dict[str, dict[str, dict[float, Any]]] = defaultdict(dict)
+    for arm in study.arms:
+        for base in study.bases(arm):
+            sides = {lr: (runs.get((base, lr)), runs.get((arm, lr))) for lr in study.tune.all_lrs}
+            if told := {lr: paired(first, second) for lr, (first, second) in sides.items() if first and second}:
+                compared[arm][base] = told
+    return dict(compared)
 
 
 def _rates(study: Study, runs: Records) -> dict[str, Any]:

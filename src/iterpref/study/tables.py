@@ -77,12 +77,22 @@ def _by_lr(study: Study, result: Mapping[str, Any]) -> list[Sheet]:
             rows.append((arm, *(_percents(of.get(lr)) for lr in lrs), *([highest] if best_too else []), tuned))
         return Sheet(title, ("arm", *heads, *(["highest"] if best_too else []), "chosen by tuning"), tuple(rows))
 
-    told, by = f"%, by learning rate; [95 % interval over tasks]; seed {study.tune.seed}", study.tune.by
-    tuning = sheet(f"pass@1 on {by}, {told}", sorted(study.tune.lrs), result["by_lr"]["tune"][by], False)
-    return [tuning] + [
-        sheet(f"pass@1 on {name}, {told}; after the fact: it chooses nothing", study.tune.all_lrs, rates, True)
-        for name, rates in result["by_lr"]["rates"].items()
-    ]
+    told, by, lrs = f"by learning rate; [95 % interval over tasks]; seed {study.tune.seed}", study.tune.by, study.tune.all_lrs
+    found = [sheet(f"pass@1 on {by}, %, {told}", sorted(study.tune.lrs), result["by_lr"]["tune"][by], False)]
+    for name, rates in result["by_lr"]["rates"].items():
+        found.append(sheet(f"pass@1 on {name}, %, {told}; after the fact: it chooses nothing", lrs, rates, True))
+        title = (
+            f"pass@1 on {name} less that of another arm at the same rate, points, task by task, {told}; after the fact"
+        )
+        compared = [(arm, base, of) for arm, bases in result["at_one_rate"][name].items() for base, of in bases.items()]
+        found.append(
+            Sheet(
+                title,
+                ("arm", "less", *(f"{lr:g}" for lr in lrs)),
+                tuple((arm, base, *(_difference(of.get(lr)) for lr in lrs)) for arm, base, of in compared),
+            )
+        )
+    return found
 
 
 def markdown(study: Study, result: Mapping[str, Any]) -> str:
