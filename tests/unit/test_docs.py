@@ -76,7 +76,8 @@ def tables(head: tuple[str, ...]) -> list[list[str]]:
 def test_the_main_tables_are_those_of_the_stored_records(tmp_path: Path) -> None:
     study = read_study(ROOT / "configs/study/main.yaml", None)
     records = stored_records(study, tmp_path, ROOT / "docs/study/main.jsonl.xz").records
-    arms = summary(study, records)["arms"]
+    found = summary(study, records)
+    arms, rates, at_one = found["arms"], found["by_lr"]["rates"]["mbpp_sampled"], found["at_one_rate"]["mbpp_sampled"]
     shown = tables(("arm", "learning rate"))
     assert {row[0] for row in shown} == set(ARMS)
     for name, rate, *cells, tenth in shown:
@@ -94,3 +95,19 @@ def test_the_main_tables_are_those_of_the_stored_records(tmp_path: Path) -> None
     for name, *cells in tables(("arm", "log-prob of y+")):
         for cell, (first, last) in zip(cells, arms[ARMS[name]]["likelihood"].values(), strict=True):
             assert [float(value) for value in cell.split(" to ")] == [round(first, 1), round(last, 1)], name
+    for name, *cells in tables(("arm", "6e-7")):
+        for cell, lr in zip(cells, study.tune.all_lrs, strict=True):
+            arm = ARMS[name]
+            if cell == "not run":
+                assert lr not in rates[arm]
+                continue
+            level, less = cell.split(" [")[0].partition("; ")[::2]
+            assert level == f"{100 * rates[arm][lr]['mean']:.1f}", (name, lr)
+            if arm != "sft":
+                assert less.split(" [")[0] == f"{100 * at_one[arm]['sft'][lr]['difference']:+.1f}", (name, lr)
+    variants = {row[0].strip("`"): row[2:] for of in ("Target-RPO", "Target-DPO") for row in tables((f"of {of}",))}
+    assert set(variants) == set(study.variants)
+    for name, cells in variants.items():
+        (against,) = arms[name]["against"].values()
+        for cell, benchmark in zip(cells, ("mbpp_sampled", "mbpp", "humaneval_sampled"), strict=True):
+            assert cell.split(" [")[0] == f"{100 * against[benchmark]['difference']:+.1f}", (name, benchmark)

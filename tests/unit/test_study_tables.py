@@ -116,7 +116,7 @@ def test_arms_are_compared_at_one_rate_where_both_have_a_run_at_it() -> None:
     }  # fmt: skip
     assert (told["dpo"]["sft"][1e-6]["difference"], told["sft"]["dpo"][1e-6]["difference"]) == (-0.5, 0.5)
     assert summary(STUDY, [*RECORDS, *AFTER])["at_one_rate"]["t"] == {}  # of one arm alone
-    assert "| dpo | sft | -50.0 [-100.0, +0.0]" in markdown(STUDY, found).partition("at the same rate")[2]
+    assert "| dpo | sft | -50.0 [-100.0, +0.0]" in markdown(STUDY, found).partition("another arm's at the same rate")[2]
 
 
 def test_a_curve_begins_with_the_reference_and_is_a_mean_over_seeds() -> None:

@@ -77,21 +77,18 @@ def _by_lr(study: Study, result: Mapping[str, Any]) -> list[Sheet]:
             rows.append((arm, *(_percents(of.get(lr)) for lr in lrs), *([highest] if best_too else []), tuned))
         return Sheet(title, ("arm", *heads, *(["highest"] if best_too else []), "chosen by tuning"), tuple(rows))
 
-    told, by, lrs = f"by learning rate; [95 % interval over tasks]; seed {study.tune.seed}", study.tune.by, study.tune.all_lrs
+    told = f"by learning rate; [95 % interval over tasks]; seed {study.tune.seed}"
+    by, lrs = study.tune.by, study.tune.all_lrs
     found = [sheet(f"pass@1 on {by}, %, {told}", sorted(study.tune.lrs), result["by_lr"]["tune"][by], False)]
     for name, rates in result["by_lr"]["rates"].items():
         found.append(sheet(f"pass@1 on {name}, %, {told}; after the fact: it chooses nothing", lrs, rates, True))
-        title = (
-            f"pass@1 on {name} less that of another arm at the same rate, points, task by task, {told}; after the fact"
+        rows = tuple(
+            (arm, base, *(_difference(of.get(lr)) for lr in lrs))
+            for arm, bases in result["at_one_rate"][name].items()
+            for base, of in bases.items()
         )
-        compared = [(arm, base, of) for arm, bases in result["at_one_rate"][name].items() for base, of in bases.items()]
-        found.append(
-            Sheet(
-                title,
-                ("arm", "less", *(f"{lr:g}" for lr in lrs)),
-                tuple((arm, base, *(_difference(of.get(lr)) for lr in lrs)) for arm, base, of in compared),
-            )
-        )
+        title = f"pass@1 on {name} less another arm's at the same rate, points, task by task, {told}; after the fact"
+        found.append(Sheet(title, ("arm", "less", *(f"{lr:g}" for lr in lrs)), rows))
     return found
 
 
