@@ -5,6 +5,7 @@
     optimizer    two averages of each of these (AdamW); with DeepSpeed, whose gradients are fp32, and the weights in fp32
     reference    a second copy of the weights (reference=live), else nothing; whole on each device with DeepSpeed
     lowered      the copy in bf16 that autocast keeps of fp32 weights (precision bf16-mixed)
+    buffers      DeepSpeed's, as measured: 9 to 14 GiB at 1.5B and 7B (docs/scaling.md)
     activations  of the tokens of one pass, layer by layer: what backward reads (below)
     scores       logits of the scored rows and their gradient, a chunk of them, or all where they are kept
 
@@ -34,6 +35,7 @@ from iterpref.errors import UserError
 GIB = 2**30
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _NF4 = 0.53  # bytes of a parameter with its scales
+_ZERO_BUFFERS = 12 * GIB  # at most
 _TIGHT = 0.9
 
 
@@ -121,6 +123,7 @@ def plan(config: Config, shape: Shape, tokens: int, rows: int, precision: str) -
         "reference": own * shape.parameters / (1 if zero else shards) if config.reference == "live" else 0,
         "lowered": 2 * shape.parameters if precision == "bf16-mixed" and model.dtype == "float32" else 0,
         "gathered": _gathered(shape, own) if holders > 1 else 0,
+        "buffers": min(8 * (adapters or shape.parameters), _ZERO_BUFFERS) if zero else 0,
         "activations": tokens * kept,
         "scores": logits if head_trains and logits <= KEEP_BYTES["cuda"] else min(logits, CHUNK_BYTES["cuda"]),
     }

@@ -51,13 +51,9 @@ def build_strategy(config: Config, precision: str) -> dict[str, Any]:
             **said,
             "strategy": ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1, timeout=timeout),
         }
-    if replays(config.trainer):
-        from iterpref.copies import Copies
+    from iterpref.copies import Buckets, Copies
 
-        return {**said, "strategy": Copies(timeout=timeout)}
-    from lightning.pytorch.strategies import DDPStrategy
-
-    return {**said, "strategy": DDPStrategy(timeout=timeout, gradient_as_bucket_view=True)}
+    return {**said, "strategy": (Copies if replays(config.trainer) else Buckets)(timeout=timeout)}
 
 
 def cluster_plugins() -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,12 @@ QWEN_7B = Qwen2Config(
     vocab_size=152_064, hidden_size=3584, intermediate_size=18_944, num_hidden_layers=28, num_attention_heads=28,
     num_key_value_heads=4, tie_word_embeddings=False,
 )  # fmt: skip
+
+TRAINER = {
+    "compile": "compiled",
+    "strategy": "strategy",
+    "devices": "devices",
+}  # options, and what a measured row calls them
 
 
 def composed(*overrides: str) -> Config:
@@ -58,6 +66,16 @@ def test_the_plan_is_near_the_peaks_that_were_measured_on_an_h200() -> None:
     for compiled, measured in (("graphs", 17.4), ("none", 21.6)):
         found = plan(bf16(trainer__compile=compiled), shape, 3781, 2000, "bf16-true").total / GIB
         assert found == pytest.approx(measured, rel=0.1), compiled
+
+
+def test_the_plan_is_near_the_peaks_of_every_strategy_that_was_measured() -> None:
+    rows = json.loads((Path(__file__).parents[2] / "docs/bench/scaling_h200.json").read_text())["rows"]
+    assert {row["strategy"] for row in rows} == {"auto", "ddp", "fsdp2", "deepspeed_3"}
+    for row in rows:
+        config = bf16(**{f"trainer__{key}": row[said] for key, said in TRAINER.items()})
+        shape = shape_of({"1.5B": QWEN_1_5B, "7B": QWEN_7B}[row["shape"]])
+        found = plan(config, shape, row["positions"], int(row["loss_rows"]), "bf16-true").total / GIB
+        assert found == pytest.approx(row["peak_gib"], rel=0.2), row
 
 
 def test_options_change_the_parts_that_they_are_for() -> None:

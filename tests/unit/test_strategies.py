@@ -38,7 +38,7 @@ def test_passes_that_are_graphs_are_for_copies() -> None:
     config = sharing("ddp", trainer__compile="graphs")
     check_rules(config)
     assert type(build_strategy(config, "32-true")["strategy"]).__name__ == "Copies"
-    assert type(build_strategy(sharing("ddp"), "32-true")["strategy"]).__name__ == "DDPStrategy"
+    assert type(build_strategy(sharing("ddp"), "32-true")["strategy"]).__name__ == "Buckets"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import Tensor
 from iterpref.batch import Batch
 from iterpref.config import Config, to_dict
 from iterpref.config.training import replays, sharded, zero_stage
+from iterpref.copies import Buckets
 from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
@@ -137,7 +138,19 @@ class FocalDPOModule(L.LightningModule):
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
         if self._graphs is None:  # else the first pass of a step replaces them
-            optimizer.zero_grad()
+            optimizer.zero_grad(set_to_none=not self._in_buckets)
+
+    def on_validation_model_zero_grad(self) -> None:
+        if not self._in_buckets:  # else the next pass would not find them, and their memory stays taken
+            super().on_validation_model_zero_grad()
+
+    @property
+    def _in_buckets(self) -> bool:
+        return isinstance(self.trainer.strategy, Buckets)
+
+    def nothing(self) -> Tensor:
+        """0, whose gradient is 0 in every weight that trains: for `Buckets`."""
+        return sum((0 * p.flatten()[0].float() for p in self.parameters() if p.requires_grad), torch.zeros(()))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if "train/lr" not in self.line:
