@@ -24,7 +24,8 @@ class Buckets(DDPStrategy):
     def on_train_start(self) -> None:
         super().on_train_start()
         module, wrapped = self.lightning_module, self.model
-        assert module is not None and wrapped is not None
+        assert module is not None
+        assert wrapped is not None
         zero: Any = self._forward_redirection(wrapped, module, "nothing")
         zero.backward()
 

@@ -149,7 +149,7 @@ class FocalDPOModule(L.LightningModule):
         return isinstance(self.trainer.strategy, Buckets)
 
     def nothing(self) -> Tensor:
-        """0, whose gradient is 0 in every weight that trains: for `Buckets`."""
+        """0, whose gradient is 0 in every weight that trains, the last ones first as in a pass: DDP orders its buckets by that."""
         return sum((0 * p.flatten()[0].float() for p in self.parameters() if p.requires_grad), torch.zeros(()))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
