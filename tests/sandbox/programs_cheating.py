@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from iterpref.schema import Verdict
 
 from .build import ASSERTS, CALLS, GOOD, IN_PROCESS, JUDGED_INSIDE, STDIO, SUITE, Program, in_f
@@ -236,7 +238,8 @@ RESULTS = {
     "an end that lacks its time": Program(_EMIT + "    told('stop', 'case 0')\n    return 2 * x\n", *_REPORT),
     "swaps the result for its own": Program(
         "def f(x):" + TO_RESULT + "    import unittest\n    frame.f_locals['result'] = unittest.TestResult()\n    return 7\n",
-        FAIL, kinds=JUDGED_INSIDE,
+        # Before Python 3.13 f_locals is a copy, and the swap has no effect.
+        *((TAMPER, "report") if sys.version_info >= (3, 13) else (FAIL,)), kinds=JUDGED_INSIDE,
     ),
     "writes to every descriptor": Program(
         in_f("import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'PASS' * 9)\n    except OSError: pass"), TAMPER, "report"
