@@ -163,9 +163,10 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     """The policy, its reference where a second model is one, and what trains it; raises `UserError` for what cannot be trained."""
     from iterpref.config.training import compiles
     from iterpref.models.adapters import add_adapters
+    from iterpref.models.checks import check_head, check_model
     from iterpref.models.module import FocalDPOModule
     from iterpref.models.optim import total_steps
-    from iterpref.models.policy import check_head, check_model, compile_layers, load_model, resolve_attention
+    from iterpref.models.policy import compile_layers, load_model, resolve_attention
 
     attention = resolve_attention(config.model, config.data.packing, device, model)
     policy = load_model(model, config.model, attention)

@@ -16,10 +16,9 @@ import torch.distributed as dist
 from iterpref.config import ModelConfig
 from iterpref.data.collate import collate
 from iterpref.errors import UserError
+from iterpref.models.checks import check_head, check_model
 from iterpref.models.export import export
 from iterpref.models.policy import (
-    check_head,
-    check_model,
     compile_layers,
     load_model,
     load_tokenizer,
@@ -49,7 +48,9 @@ def test_a_chat_prompt_is_the_user_turn_and_the_opening_of_the_answer(folder: Pa
 
 
 def model_with(**config: Any) -> Any:
-    return SimpleNamespace(config=SimpleNamespace(**{"model_type": "llama", "max_position_embeddings": 64, **config}))
+    settings = SimpleNamespace(**{"model_type": "llama", "max_position_embeddings": 64, **config})
+    settings.get_text_config = lambda: settings
+    return SimpleNamespace(config=settings)
 
 
 def test_a_pair_longer_than_the_model_names_the_limits() -> None:

@@ -31,7 +31,7 @@ class ModelConfig:
         choices=("none", "nf4"),
     )  # fmt: skip
     attention: str = option(
-        "auto", "attention; auto: flex for packing=shared on a GPU, eager for a model with soft-capped scores, else sdpa",
+        "auto", "attention; auto: flex for packing=shared on a GPU, eager for a model with soft-capped scores or without sdpa, else sdpa",
         choices=("auto", "sdpa", "eager", "flex"),
     )  # fmt: skip
     prompt_format: str = option(

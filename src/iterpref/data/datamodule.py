@@ -26,8 +26,9 @@ from iterpref.data.stages import Prepared, prepare
 from iterpref.devices import autocast, resolve_device, resolve_precision
 from iterpref.errors import UserError
 from iterpref.losses import loss_terms
-from iterpref.models.policy import check_model, load_model, resolve_attention
-from iterpref.models.source import weights_key
+from iterpref.models.checks import check_architecture, check_head, check_model
+from iterpref.models.policy import load_model, resolve_attention
+from iterpref.models.source import resolve_model, weights_key
 from iterpref.schema import SPLITS, Example
 
 
@@ -42,9 +43,13 @@ class CodeFlowDataModule(L.LightningDataModule):
         self.examples: dict[str, Sequence[Example]] = {}
 
     def prepare_data(self) -> None:
-        prepared = prepare(self.config)
-        if self.config.reference == "cached":
-            build_reference(self.config, prepared, read_examples(self.config, prepared))
+        config = self.config
+        check_architecture(
+            resolve_model(config.model, Path(config.paths.data), config.seed), config.model, config.data.packing
+        )
+        prepared = prepare(config)
+        if config.reference == "cached":
+            build_reference(config, prepared, read_examples(config, prepared))
 
     def setup(self, stage: str | None = None) -> None:
         if self.examples:
@@ -167,8 +172,9 @@ def build_reference(config: Config, prepared: Prepared, examples: ExampleTable) 
     def open_model() -> Any:
         attention = resolve_attention(config.model, config.data.packing, device, prepared.model)
         model = load_model(prepared.model, config.model, attention)
-        # Before the pass over all pairs, whose log-probs beyond the model's last position would be wrong.
+        # Before the pass over all pairs, whose log-probs would be wrong.
         check_model(model, config.model, config.data.packing, _longest(examples))
+        check_head(model, config.model.name)
         return model.to(device).eval()
 
     context = partial(autocast, device, resolve_precision(config.trainer, device))

@@ -45,8 +45,13 @@ class Prepared:
 
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
+    from iterpref.models.checks import check_tokens  # late: what makes no tokens needs no torch
+
     data = Path(config.paths.data)
-    model = resolve_model(config.model, data, config.seed)  # first: a model that is not there must not cost hours
+    model = resolve_model(
+        config.model, data, config.seed
+    )  # first: a model that is not there, or not fit, must not cost hours
+    check_tokens(model, config.model)
     trajectories, pairs = prepare_pairs(config)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)

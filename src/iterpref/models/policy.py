@@ -16,7 +16,7 @@ from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.adapters import quantization
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, check_shared, register_flex
+from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Message
 
@@ -95,11 +95,15 @@ def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> An
 
 
 def resolve_attention(config: ModelConfig, packing: str, device: torch.device, folder: Path) -> str:
-    """`model.attention`, with `auto` made `flex` for shared prefixes on a GPU, `eager` for soft-capped scores, else `sdpa`.
+    """`model.attention`, with `auto` made `flex` for shared prefixes on a GPU, `eager` for soft-capped scores and for models
+    that know nothing faster, else `sdpa`.
 
     Raises `UserError` where the choice cannot run.
     """
-    softcap = getattr(model_settings(folder), "attn_logit_softcapping", None)
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    settings = model_settings(folder)
+    softcap = getattr(settings.get_text_config(), "attn_logit_softcapping", None)
     flex = device.type == "cuda" and packing == "shared"
     if config.attention == "flex" and not flex:
         raise UserError("model.attention=flex needs a GPU and data.packing=shared: set model.attention=auto")
@@ -109,7 +113,11 @@ def resolve_attention(config: ModelConfig, packing: str, device: torch.device, f
         )
     if config.attention != "auto":
         return config.attention
-    return "flex" if flex else "eager" if softcap else "sdpa"
+    if flex:
+        return "flex"
+    known = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING
+    without_sdpa = known and not MODEL_FOR_CAUSAL_LM_MAPPING[type(settings)]._supports_sdpa
+    return "eager" if softcap or without_sdpa else "sdpa"
 
 
 def prepare_generation(model: Any) -> None:
@@ -137,18 +145,6 @@ def compile_layers(model: Any, by_length: bool = False) -> None:
     for part in (*decoder.layers, decoder.norm):
         # Never dynamic=True, to which a model's widths are as unknown as its rows' length.
         part.compile(dynamic=False if by_length else None)
-
-
-def check_model(model: Any, config: ModelConfig, packing: str, longest: int) -> None:
-    """Raises `UserError` for a batch that this model would get wrong: too long for it, or of an unchecked kind."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit and longest > limit:
-        raise UserError(
-            f"the longest pair has {longest} tokens, but {config.name} ends at {limit}: "
-            "lower data.max_prompt_tokens and data.max_completion_tokens"
-        )
-    if packing == "shared":
-        check_shared(model.config, config.name)
 
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str | Sequence[Message]], config: ModelConfig) -> list[str]:
@@ -219,32 +215,11 @@ def hidden_states(model: Any, batch: Batch) -> Tensor:
 def output_head(model: Any) -> tuple[Tensor, LogitMap]:
     """The weight [V, H] of the model's output head, and what stands between its product and the logits.
 
-    `check_head` makes sure that there is nothing else.
+    `checks.check_head` makes sure that there is nothing else.
     """
     layer, config = model.get_output_embeddings(), model.config
     scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
     return layer.weight, LogitMap(float(scale), getattr(config, "final_logit_softcapping", None), layer.bias)
-
-
-def check_head(model: Any, name: str) -> None:
-    """Raises `UserError` unless `output_head` gives the model's own logits: some families do more behind their last layer."""
-    seen: list[Tensor] = []
-    handle = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    attention = model.config._attn_implementation
-    try:
-        model.set_attn_implementation("eager")  # no mask here, and no kernel to compile
-        with torch.no_grad():
-            logits_TV = model(input_ids=torch.arange(8, device=model.device)[None], use_cache=False).logits[0]
-    finally:
-        model.set_attn_implementation(attention)
-        handle.remove()
-    weight_VH, head = output_head(model)
-    ours_TV = head.logits(seen[0][0] @ weight_VH.T)
-    if not torch.allclose(ours_TV.float(), logits_TV.float(), rtol=1e-2, atol=1e-2):
-        raise UserError(
-            f"{name} is a {model.config.model_type}, which does more to its logits than a linear head, a scale and a soft cap: "
-            "its log-probs would be wrong here; use another model"
-        )
 
 
 def scored_logits(model: Any, batch: Batch) -> Tensor:
