@@ -202,6 +202,24 @@ JUDGES = {
     "its own abs in the namespace of the checks": Program(
         "def abs(x):\n    return 4\n" + WRONG, FAIL, "asserts", kinds=(ASSERTS,)
     ),
+    "empties the wrapper of the asserts when it is made": Program(
+        "import builtins\nold = builtins.__build_class__\ndef build(body, name, *bases, **more):\n"
+        "    made = old(body, name, *bases, **more)\n    builtins.__build_class__ = old\n"
+        "    for n in [n for n in vars(made) if n == 'runTest' or n.startswith('test')]: setattr(made, n, print)\n"
+        "    return made\nbuiltins.__build_class__ = build\n" + WRONG, (FAIL, TAMPER), "", kinds=JUDGED_INSIDE,
+    ),
+    "other builtins for the tests' module": Program(
+        "import sys, builtins\nframe = sys._getframe(1)\nwhile frame:\n    if frame.f_globals.get('__name__') == 'test_solution':\n"
+        "        frame.f_globals['__builtins__'] = dict(vars(builtins), abs=lambda x: 0)\n    frame = frame.f_back\n" + GOOD,
+        TAMPER, "test_solution.__builtins__", kinds=(SUITE,),
+    ),
+    "a builtin's name in the tests' module": Program(
+        "import sys\nsys.modules['test_solution'].len = lambda x: 4\n" + GOOD, TAMPER, "test_solution.len", kinds=(SUITE,)
+    ),
+    "a name of the tests' module": Program(
+        "import sys\ndef f(x):\n    sys._getframe(1).f_globals['f'] = abs\n    return 2 * x\n",
+        TAMPER, "test_solution.f", kinds=(SUITE,),
+    ),
 }  # fmt: skip
 
 RESULTS = {

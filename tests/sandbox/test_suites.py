@@ -8,7 +8,7 @@ import pytest
 
 from iterpref.codeflow.sandbox.child import rehearsal
 from iterpref.codeflow.sandbox.pool import PooledSandbox
-from iterpref.codeflow.sandbox.protocol import FunctionCases, RunRequest
+from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases, RunRequest
 from iterpref.schema import SourceFile, Verdict
 
 from .build import GOOD, TESTS, request, suite
@@ -137,6 +137,8 @@ NEAR_ALL = "class E:\n    def __sub__(self, o): return 0\n    __rsub__ = __sub__
         ("class E:\n    def __eq__(self, o): return isinstance(o, bool)\n", "assert f() == True"),
         ("class E:\n    def __eq__(self, o): return type(o) is int and 0 < o < 99\n", "assert f() in (3, 4)"),
         (NEAR_ALL, "self.assertAlmostEqual(f(), 2.0)"),
+        (NEAR_ALL, "assert abs(f() - 2.0) < 1e-6"),
+        ("class E(float):\n    def __rsub__(self, o): return 0.0\n", "self.assertTrue(abs(2 - f()) <= 1e-6)"),
         ("class E(list):\n    def __eq__(self, o): return True\n", "self.assertListEqual(f(), [2])"),
     ],
 )
@@ -148,6 +150,79 @@ def test_an_object_that_matches_everything_fails_every_kind_of_assertion(
     result = sandbox.run(request(classes + "def f():\n    return E()\n", suite(tests, 1)))
     assert result.verdict == Verdict.FAIL, result.stderr
     assert "every" in result.stderr
+
+
+FIRST_ALONE = """class E:
+    def __eq__(self, o):
+        if type(o) is not int or abs(o) > 9999: return False
+        self.first = getattr(self, "first", o)
+        return o == self.first
+"""
+CHANGED = """
+import random, unittest
+from solution import f
+LEAST = 1e-6
+def near(a, b):
+    return abs(a - b) < LEAST
+class T(unittest.TestCase):
+    def test_a(self):
+        f()
+        for _ in range(9):
+            assert near(random.randint(1, 9), 50)
+"""
+
+
+def test_an_object_that_equals_what_it_is_first_compared_with_fails(sandbox: PooledSandbox) -> None:
+    tests = "import unittest\nfrom solution import f\nclass T(unittest.TestCase):\n    def test_a(self):\n        "
+    for statement in ("self.assertEqual(f(), 2)", "assert f() == 2", "self.assertIn(f(), [2])"):
+        code = FIRST_ALONE + "def f():\n    return E()\n"
+        result = sandbox.run(request(code, suite(tests + statement + "\n", 1)))
+        assert result.verdict == Verdict.FAIL, statement
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("frame.f_globals['LEAST'] = 99", "test_solution.LEAST"),
+        ("frame.f_globals['near'] = lambda *a: True", "test_solution.near"),
+        ("frame.f_globals['near'].__code__ = (lambda a, b: True).__code__", "test_solution.near"),
+        ("frame.f_globals['range'] = lambda *a: ()", "test_solution.range"),
+        ("random.randint = lambda a, b: 50", "random.randint"),
+    ],
+)
+def test_what_a_suite_stands_on_is_not_the_programs_to_change(sandbox: PooledSandbox, change: str, told: str) -> None:
+    code = f"import random, sys\ndef f():\n    frame = sys._getframe(1)\n    {change}\n"
+    result = sandbox.run(request(code, suite(CHANGED, 1)))
+    assert (result.verdict, result.detail) == (Verdict.TAMPER, told), result.stderr
+
+
+def test_checks_see_the_builtins_of_python_and_not_those_that_a_program_made_up(sandbox: PooledSandbox) -> None:
+    code = "import builtins\n__builtins__ = dict(vars(builtins), range=lambda *a: ())\ndef f(x):\n    return 7\n"
+    checks = Asserts("def check(f):\n    for i in range(3):\n        assert f(i) == 2 * i\ncheck(f)\n")
+    assert sandbox.run(request(code, checks)).verdict == Verdict.FAIL
+
+
+def test_tests_may_change_what_is_their_own(sandbox: PooledSandbox) -> None:
+    tests = """
+    import unittest
+    from unittest.mock import patch
+    from solution import *
+    from solution import f
+    calls, seen = 0, []
+    def note():
+        global calls
+        calls += 1
+    class T(unittest.TestCase):
+        def test_a(self):
+            note(); seen.append(f(1))
+            self.assertEqual(calls, 1)
+        @patch("test_solution.f", lambda x: 9)
+        def test_b(self):
+            self.assertEqual(f(1), 9)
+    """
+    code = "def f(x):\n    return 2 * x\ndef sum(x):\n    return 3\n"
+    result = sandbox.run(request(code, suite(tests, 2)))
+    assert result.verdict == Verdict.PASS, result.detail
 
 
 def test_honest_classes_with_their_own_equality_pass(sandbox: PooledSandbox) -> None:

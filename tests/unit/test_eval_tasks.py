@@ -178,6 +178,8 @@ def test_contest_answers_compare_as_the_harness_does() -> None:
     assert Called("equal")([(1, 2)], [[1, 2]])  # only the outermost
     assert not Printed()(" 1 2 \nYES\n\n", "1 2\nYES")
     assert not Printed()("1.50 2", "1.5 2.0")
+    assert not Printed()("nan", "nan")
+    assert Printed()("sNaN", "1") == "line 1: expected '1', got 'sNaN'"
     assert Printed()("1.5000001", "1.5") == "line 1: expected '1.5', got '1.5000001'"
     assert Printed()("1", "1\n2") == "expected 2 lines, got 1"
 

@@ -31,6 +31,8 @@ from iterpref.codeflow.sandbox.protocol import Asserts, FunctionCases
         ("assert A(1).f(g(2)) == True", "A(1).f(g(2))", True),
         ("import math\nassert math.isclose(f(2), 1.5, rel_tol=0.1)", "f(2)", Close(1.5, rel_tol=0.1)),
         ("from math import isclose\nassert isclose(1, f(2))", "f(2)", Close(1.0)),
+        ("assert abs(f(2) - 1.5) < 1e-6", "f(2)", Close(1.5, 0.0, 1e-6)),
+        ("import math\nassert math.fabs(-2 - f(2)) <= 1", "f(2)", Close(-2.0, 0.0, 1.0)),
     ],
 )
 def test_a_check_against_a_literal_is_judged_outside(check: str, call: str, expected: Any) -> None:
@@ -46,7 +48,10 @@ def test_a_check_against_a_literal_is_judged_outside(check: str, call: str, expe
         "assert 1 < f(2) < 3",
         "assert f(2) != 3",
         "assert x == 4",
-        "assert abs(f(2) - 1.5) < 1e-6",
+        "assert abs(f(2) - g(2)) < 1e-6",
+        "assert abs(f(2)) < 1e-6",
+        "assert abs(f(2) - 1.5) > 1e-6",
+        "abs = print\nassert abs(f(2) - 1.5) < 1e-6",
         "assert math.isclose(f(2), g(2))",
         "assert all(a == b for a, b in zip(f(2), [4]))",
         "assert [f(i) == i for i in range(2)].count(True) == 2",

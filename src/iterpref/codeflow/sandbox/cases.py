@@ -25,8 +25,8 @@ def split(code: str, setup: str = "") -> FunctionCases | Asserts:
     """`FunctionCases` when every statement of `code` compares an expression with a literal, else `Asserts`.
 
     The forms, `CALL` being an expression with a call in it: `assert CALL == LITERAL` either way round,
-    `assert CALL is True | False | None`, `assert CALL`, `assert not CALL` and `assert math.isclose(CALL, NUMBER)`; a
-    message is dropped. Imports in front of the checks go to the setup. All or nothing: a statement between two checks
+    `assert CALL is True | False | None`, `assert CALL`, `assert not CALL`, `assert math.isclose(CALL, NUMBER)` and
+    `assert abs(CALL - NUMBER) < NUMBER`; a message is dropped. Imports in front of the checks go to the setup. All or nothing: a statement between two checks
     may matter to the second. Values agree as Python's `==` has it. A text that does not parse stays as it is: it fails
     where it runs.
 
@@ -68,6 +68,8 @@ def _case(test: ast.expr, of_tests: Set[str]) -> tuple[ast.expr, Any] | None:
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
     left, right = test.left, test.comparators[0]
+    if isinstance(test.ops[0], (ast.Lt, ast.LtE)):
+        return _near(left, right, of_tests)
     if isinstance(test.ops[0], ast.Is) and isinstance(right, ast.Constant) and right.value in (True, False, None):
         return (ast.Compare(left, [ast.Is()], [right]), Truth(True)) if _is_answer(left, of_tests) else None
     if not isinstance(test.ops[0], ast.Eq):
@@ -108,6 +110,23 @@ def _close(test: ast.Call, of_tests: Set[str]) -> tuple[ast.expr, Any] | None:
         for expression, literal in ((left, right), (right, left)):
             if _calls(expression) and _is_literal(literal) and not _compares(expression):
                 return expression, Close(float(_literal(literal)), **tolerances)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return None
+
+
+def _near(distance: ast.expr, most: ast.expr, of_tests: Set[str]) -> tuple[ast.expr, Any] | None:
+    """`abs(CALL - NUMBER) < NUMBER`, or `<=`; also with the difference the other way round, and with `math.fabs`."""
+    if not isinstance(distance, ast.Call) or len(distance.args) != 1 or distance.keywords:
+        return None
+    name, difference = ast.unparse(distance.func), distance.args[0]
+    known = (name == "abs" and name not in of_tests) or (name == "math.fabs" and "math" in of_tests)
+    if not known or not isinstance(difference, ast.BinOp) or not isinstance(difference.op, ast.Sub):
+        return None
+    try:
+        for expression, literal in ((difference.left, difference.right), (difference.right, difference.left)):
+            if _calls(expression) and _is_literal(literal) and not _compares(expression):
+                return expression, Close(float(_literal(literal)), rel_tol=0.0, abs_tol=float(_literal(most)))
     except (ValueError, TypeError, OverflowError):
         pass
     return None

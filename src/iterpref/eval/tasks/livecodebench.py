@@ -76,10 +76,12 @@ class Printed:
 
 
 def _decimals(line: str) -> list[Decimal] | None:
+    """The numbers of a line of nothing else. NaN is none: to compare a signalling one raises, and a quiet one equals nothing."""
     try:
-        return [Decimal(word) for word in line.split()]
+        numbers = [Decimal(word) for word in line.split()]
     except InvalidOperation:
         return None
+    return None if any(number.is_nan() for number in numbers) else numbers
 
 
 class LiveCodeBench(Benchmark[LcbTask]):

@@ -40,19 +40,28 @@ def _compares(code: CodeType) -> bool:
 
 class _ProbeComparisons(ast.NodeTransformer):
     """`a == b` becomes `__probe__.equal(a, b)`, for a bare `assert` and `assertTrue` see no values otherwise; an order, or a
-    chain of comparisons, has its values shown one by one."""
+    chain of comparisons, has its values shown one by one. So has a difference, as of `abs(f(x) - y) < 1e-6` the comparison
+    sees what the values made of it."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         method = METHODS.get(type(node.ops[0])) if len(node.ops) == 1 else None
         if method is not None:
-            function = ast.Attribute(value=ast.Name(id=PROBE, ctx=ast.Load()), attr=method, ctx=ast.Load())
-            call = ast.Call(func=function, args=[node.left, node.comparators[0]], keywords=[])
-            return ast.copy_location(call, node)
+            return _asked(node, method, node.left, node.comparators[0])
         if any(isinstance(op, (ast.Eq, ast.In, ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in node.ops):
             node.left = _probed(node.left)
             node.comparators = [_probed(value) for value in node.comparators]
         return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        plain = isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant)
+        return _asked(node, "minus", node.left, node.right) if isinstance(node.op, ast.Sub) and not plain else node
+
+
+def _asked(node: ast.expr, method: str, left: ast.expr, right: ast.expr) -> ast.expr:
+    function = ast.Attribute(value=ast.Name(id=PROBE, ctx=ast.Load()), attr=method, ctx=ast.Load())
+    return ast.copy_location(ast.Call(func=function, args=[left, right], keywords=[]), node)
 
 
 def _probed(value: ast.expr) -> ast.expr:

@@ -96,6 +96,10 @@ def run_suite(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -> 
         solution = {file.label for file in task.files if not file.is_test}
         own_equalities = any("addTypeEqualityFunc" in file.text for file in tests)
         foreign = task.seals.add_tests(classes, own_equalities, solution)
+        loaded = zip(modules, tests, strict=True)
+        foreign = foreign or task.seals.add_modules(
+            (module.__name__, vars(module), codes[file.path]) for module, file in loaded
+        )
         suite = unittest.TestSuite(LOAD(item) for item in classes if issubclass(item, unittest.TestCase))
         suite.run(task.collector)  # type: ignore[arg-type]
     except BaseException as error:  # KeyboardInterrupt and SystemExit pass through unittest
@@ -109,6 +113,14 @@ def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -
     """One test: the checks, in the namespace of the solution's first file."""
     checks = next(file for file in task.files if file.is_test)
     task.seals.add_named([codes[checks.path]], {file.module.partition(".")[0] for file in task.files})
+    namespace: dict[str, Any] = {}
+    run = exec
+
+    class Asserts(unittest.TestCase):  # made before any code of the task could have a hand in it
+        def runTest(self) -> None:  # noqa: N802
+            run(codes[checks.path], namespace)
+
+    test = Asserts()
     try:
         namespace = _solution(task)
     except BaseException as error:
@@ -117,18 +129,13 @@ def run_asserts(task: Task, codes: dict[str, CodeType], entry: dict[str, Any]) -
         if name in namespace:
             namespace[name] = judge
     namespace["__probe__"] = task.probe
-
-    class Asserts(unittest.TestCase):
-        def runTest(self) -> None:  # noqa: N802
-            exec(codes[checks.path], namespace)
-
-    test = Asserts()
+    namespace["__builtins__"] = builtins  # Python looks there before it looks anywhere
     try:
         task.seals.add_tests([Asserts], own_equalities=False)
         unittest.TestSuite([test]).run(task.collector)  # type: ignore[arg-type]
     except BaseException as error:
         task.give_up(error)
-    unprobed = namespace.get("__probe__") is not task.probe
+    unprobed = namespace.get("__probe__") is not task.probe or namespace.get("__builtins__") is not builtins
     task.finish(task.seals.broken(everything=True) or ("probe" if unprobed else ""), with_canaries=True)
 
 

@@ -73,9 +73,26 @@ class Probe:
 
     def _compared(self, left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> Any:
         odd = self.odd(left), self.odd(right)
+        self.ask_neighbours(odd, (left, right))
         result = compare(left, right)
         self.refuse_near(odd, (left, right))
         return result
+
+    def minus(self, left: Any, right: Any) -> Any:
+        """`left - right`"""
+        self.near(left)
+        self.near(right)
+        return left - right
+
+    def ask_neighbours(self, odd: Sequence[list[Any]], values: Sequence[Any]) -> None:
+        """Before two values with these odd parts are compared: what settles on the first value that it is asked about, or
+        counts the questions, is asked about the neighbours of the right one first, how often nobody knows."""
+        for items, other in zip(odd, reversed(values), strict=True):
+            for item in items[:MOST_PARTS]:
+                for part in itertools.islice(_parts(other, ()), MOST_PARTS):
+                    for neighbour in itertools.chain(*_neighbours(part, self._noise)):
+                        for _ in range(1 + self._noise % 3):
+                            _agrees(operator.eq, item, neighbour)
 
     def refuse_near(self, odd: Sequence[list[Any]], values: Sequence[Any]) -> None:
         """After a comparison of two values with these odd parts: whatever in one of them equals a part of the other must
@@ -110,8 +127,10 @@ class Probe:
             raise AssertionError(f"an object of class {type(item).__name__!r} contains everything")
 
     def near(self, value: Any) -> None:
-        """The same for assertAlmostEqual, which subtracts and rounds where the values are not equal."""
-        if type(value) not in PLAIN and _agrees(lambda a, b: round(abs(a - b), 7) == 0, value, self._far):
+        """The same for what is subtracted, as assertAlmostEqual does with values that are not equal."""
+        if type(value) not in PLAIN and any(
+            _agrees(lambda a, b: round(abs(a - b), 7) == 0, *pair) for pair in ((value, self._far), (self._far, value))
+        ):
             raise AssertionError(f"an object of class {type(value).__name__!r} is close to every number")
 
 
@@ -199,6 +218,8 @@ def _with_probe(original: Callable[..., Any], probe: Probe, numeric: bool) -> Ca
         if numeric:
             for value in values:
                 probe.near(value)
+        if any(odd) and len(odd) == 2:
+            probe.ask_neighbours(odd, values)
         result = original(*args, **kwargs)
         if any(odd) and len(odd) == 2:
             probe.refuse_near(odd, values)

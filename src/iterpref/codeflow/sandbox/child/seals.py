@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from . import memory
+from .module_seals import ModuleSeal, nested
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ HOOKS = frozenset(
 )
 # Modules whose functions tests compare with, where they name them; what a program may well replace is not among them.
 COMPARING = (
-    "cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "math", "operator", "re",
-    "statistics", "string", "numpy", "numpy.linalg", "numpy.testing", "pandas", "pandas.testing",
+    "cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "math", "operator", "random", "re",
+    "statistics", "string", "numpy", "numpy.linalg", "numpy.random", "numpy.testing", "pandas", "pandas.testing",
 )  # fmt: skip
 
 
@@ -114,6 +115,7 @@ class Seals:
         ]
         self._tests: list[_Seal] = []
         self._named: list[tuple[ModuleType, _Seal]] = []
+        self._modules: list[ModuleSeal] = []
         self._own, self._classes = own, set(own)
         self._voice: tuple[Any, Any] = (None, None)
         self._near: memory.Image | None = None
@@ -133,7 +135,7 @@ class Seals:
     def add_named(self, codes: Iterable[CodeType], own: Collection[str]) -> None:
         """Seals what the suite's code names of the modules that it may compare with, before any code of the task runs.
         `own`: modules of the task, which may well have such a name."""
-        names = {name for code in codes for part in _nested(code) for name in part.co_names}
+        names = {name for code in codes for part in nested(code) for name in part.co_names}
         for label in COMPARING:
             parts = label.split(".")
             if parts[0] in own or (label not in names and not names.issuperset(parts)):
@@ -160,6 +162,11 @@ class Seals:
             found = found or next(self._foreign(item, strangers), "")
         return found
 
+    def add_modules(self, namespaces: Iterable[tuple[str, dict[str, Any], CodeType]]) -> str:
+        """Seals test modules that are loaded: name, namespace, code of each. Returns what was changed already, or ""."""
+        self._modules += [ModuleSeal(*parts) for parts in namespaces]
+        return next((found for seal in self._modules if (found := seal.broken())), "")
+
     def _foreign(self, item: type, strangers: Collection[str]) -> Iterator[str]:
         for base in (*item.__mro__, *type.mro(type(item))):
             if base in (object, type):
@@ -183,6 +190,7 @@ class Seals:
         """Of a suite that is over."""
         self._tests.clear()
         self._named.clear()
+        self._modules.clear()
         self._classes = set(self._own)
 
     def broken(self, everything: bool) -> str:
@@ -210,7 +218,7 @@ class Seals:
                 return f"sys.modules[{seal.label!r}]"
             if found := seal.broken():
                 return found
-        return ""
+        return next((found for seal in self._modules if everything and (found := seal.broken())), "")
 
     def _far_broken(self) -> str:
         return next((found for seal in self._rest if (found := seal.broken())), "") or self._changed_body()
@@ -253,10 +261,3 @@ def _innermost(value: Any) -> Any:
             break
         value = below
     return value
-
-
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _nested(constant)
