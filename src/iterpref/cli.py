@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -103,32 +103,39 @@ def _tidy(folder: Path, log: str) -> None:
         one.rmdir()
 
 
-def run_task(task: Callable[[], Any], places: str = PLACES) -> None:
+def _stop(message: str, code: int) -> NoReturn:
+    print(f"\niterpref: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def run_task(task: Callable[[], Any], places: str = PLACES, stop: Callable[[str, int], NoReturn] = _stop) -> None:
     """Calls `task`; ends the process with 2 after a `UserError`, whose message it prints.
 
-    `places`: the arguments that say where it writes.
+    Args:
+        places: the arguments that say where it writes.
+        stop: ends the process with a message and a code, in another way than by printing the one here.
     """
     with reader_may_leave():
-        _told(task, places)
+        _told(task, places, stop)
 
 
-def _told(task: Callable[[], Any], places: str) -> None:
+def _told(task: Callable[[], Any], places: str, stop: Callable[[str, int], NoReturn]) -> None:
     try:
         task()
     except UserError as error:
-        _stop(str(error))
+        stop(str(error), 2)
     except OverrideParseException as error:
-        _stop(str(unreadable(error)))
+        stop(str(unreadable(error)), 2)
     except (HydraException, OmegaConfBaseException) as error:
-        _stop(" ".join(str(error).split()) + _missing_launcher(str(error)))
+        stop(" ".join(str(error).split()) + _missing_launcher(str(error)), 2)
     except KeyboardInterrupt:
-        _stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", code=130)
+        stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", 130)
     except OSError as error:
-        _stop(explain_os_error(error, places))
+        stop(explain_os_error(error, places), 2)
     except ValueError as error:
         if not isinstance(error.__cause__, OSError):
             raise
-        _stop(explain_os_error(error.__cause__, places))  # of the log file that Hydra opens in the run's folder
+        stop(explain_os_error(error.__cause__, places), 2)  # of the log file that Hydra opens in the run's folder
 
 
 def checked_config(command: str, composed: DictConfig, overrides: Sequence[str], experiment: str | None) -> Config:
@@ -247,8 +254,3 @@ def explain_os_error(error: OSError, places: str = PLACES) -> str:
     what, remedy = _OF_THE_DISK[error.errno]
     place = error.filename2 or error.filename or "the output folder"
     return f"{what.format(place)}: {remedy.format(places)}. Nothing that was finished is lost; run the same command again to go on"
-
-
-def _stop(message: str, code: int = 2) -> None:
-    print(f"\niterpref: {message}", file=sys.stderr)
-    raise SystemExit(code)

@@ -17,8 +17,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from iterpref.config import Config, TrainerConfig, load, to_dict
 from iterpref.config.training import world_size
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 _GRACE_S = 30.0  # for the others, once one has failed: they may be about to say why
 _SAVING_S = 600.0  # for all, after SIGTERM: a checkpoint may be large
 _POLL_S = 0.1
+_MESSAGE_BYTES = 2**15
 
 
 def rank() -> int:
@@ -84,16 +86,15 @@ def launch(config: Config, run: Path, command: tuple[str, ...] = ("-m", "iterpre
         "NODE_RANK": "0",
     }  # fmt: skip
     ranks = [
-        # The pipe says when this process is gone, however it went.
-        subprocess.Popen([sys.executable, *command, str(file)], env={**common, "RANK": str(r), "LOCAL_RANK": str(r)}, stdin=subprocess.PIPE)
+        _Rank([*command, str(file)], {**common, "RANK": str(r), "LOCAL_RANK": str(r)})
         for r in range(config.trainer.devices)
-    ]  # fmt: skip
+    ]
     stopped: list[int] = []
 
     def forward(number: int, frame: Any) -> None:
         stopped.append(number)
-        for process in ranks:
-            process.terminate()
+        for one in ranks:
+            one.process.terminate()
 
     before = {number: signal.signal(number, forward) for number in _stop_signals()}
     try:
@@ -106,31 +107,63 @@ def launch(config: Config, run: Path, command: tuple[str, ...] = ("-m", "iterpre
         end_by(stopped[0], before.get(stopped[0]))
 
 
-def _wait(ranks: list[subprocess.Popen[bytes]], stopped: list[int]) -> None:
+class _Rank:
+    """A process, and the socket that is its standard input: by it a rank knows that we are gone, and we why it has ended."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self._link, theirs = socket.socketpair()
+        self.process = subprocess.Popen([sys.executable, *arguments], env=environment, stdin=theirs.fileno())
+        theirs.close()
+
+    def said(self) -> str:
+        """What its user is to read, once it has ended; empty where it has not ended by itself."""
+        self._link.setblocking(False)
+        try:
+            return self._link.recv(_MESSAGE_BYTES).decode(errors="replace")
+        except OSError:  # nothing, and a process of its own still holds the other end
+            return ""
+
+
+def _say(message: str, code: int) -> NoReturn:
+    """Ends this rank; the process that has started it prints the message, once for all ranks that say the same."""
+    with socket.fromfd(0, socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.send(message.encode()[:_MESSAGE_BYTES], socket.MSG_DONTWAIT)
+    raise SystemExit(code)
+
+
+def _wait(ranks: list[_Rank], stopped: list[int]) -> None:
     """Until all have ended well, or one has not and the others are gone."""
-    failed, deadline = None, None
-    while None in (codes := [process.poll() for process in ranks]):
-        if failed is None and not stopped and (bad := [r for r, code in enumerate(codes) if code]):
-            failed, deadline = bad[0], time.monotonic() + _GRACE_S
-            log.error("rank %d of %d ended with %d; stopping the others", failed, len(ranks), codes[failed])
-            for process in ranks:
-                process.terminate()
+    failed, deadline = list[int](), None
+    while None in (codes := [one.process.poll() for one in ranks]):
+        if not failed and not stopped and (failed := _bad(codes)):
+            deadline = time.monotonic() + _GRACE_S
+            log.error("rank %d of %d ended with %d; stopping the others", failed[0], len(ranks), codes[failed[0]])
+            for one in ranks:
+                one.process.terminate()
         if stopped and deadline is None:
             deadline = time.monotonic() + _SAVING_S
         if deadline is not None and time.monotonic() > deadline:
-            for process in ranks:
-                process.kill()
+            for one in ranks:
+                one.process.kill()
         time.sleep(_POLL_S)
-    codes = [process.returncode for process in ranks]
     if stopped or not any(codes):
         return
-    failed = failed if failed is not None else next(r for r, code in enumerate(codes) if code)
-    code = codes[failed] or 0
-    if 2 in codes:
-        raise SystemExit(2)  # it has said why
+    said = [message for one in ranks if (message := one.said())]
+    # Those that end later do so because one is gone.
+    died = [_death(r, len(ranks), codes[r] or 0) for r in failed or _bad(codes) if codes[r] != 2]
+    if told := [*dict.fromkeys(said), *died]:
+        raise UserError("\n".join(told))
+    raise SystemExit(2)
+
+
+def _bad(codes: Sequence[int | None]) -> list[int]:
+    return [r for r, code in enumerate(codes) if code]
+
+
+def _death(rank: int, of: int, code: int) -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    raise UserError(
-        f"rank {failed} of {len(ranks)} {how}, and the others were stopped: see its message above; "
+    return (
+        f"rank {rank} of {of} {how}, and the others were stopped: see its message above; "
         "the same command goes on from the last checkpoint"
     )
 
@@ -173,7 +206,7 @@ def main() -> None:
     )
     from omegaconf import OmegaConf
 
-    run_task(lambda: train(load(OmegaConf.create(said["config"]))))
+    run_task(lambda: train(load(OmegaConf.create(said["config"]))), stop=_say)
 
 
 if __name__ == "__main__":

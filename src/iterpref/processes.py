@@ -16,7 +16,7 @@ def end_with_parent() -> None:
 
 
 def die_with_parent() -> None:
-    """For a process that was started with a pipe as its standard input, to which nobody writes."""
+    """For a process whose standard input is a pipe or socket, into which nobody writes."""
     _end_after(lambda: os.read(0, 1))  # not through sys.stdin, whose lock would be held when the interpreter ends
 
 

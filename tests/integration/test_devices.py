@@ -289,6 +289,48 @@ def test_a_rank_that_dies_ends_the_others_with_an_error(script: str, expected: s
     assert not list(tmp_path.iterdir())
 
 
+SAYS = """
+import os
+from iterpref.launch import _say
+if os.environ["RANK"] == "1" and os.environ["CODE"] != "2":
+    os._exit(int(os.environ["CODE"]))
+_say(1000 * "no room ", 2)
+"""
+DIED = "rank 1 of 2 ended with code 7, and the others were stopped: see its message above; the same command goes on from the last checkpoint"
+
+
+@pytest.mark.parametrize(("code", "also"), [("2", ""), ("7", f"\n{DIED}")])
+def test_what_ranks_say_is_told_once_and_a_death_beside_it_is_named(
+    code: str, also: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from iterpref.config import Config
+    from iterpref.errors import UserError
+    from iterpref.launch import launch
+
+    monkeypatch.setenv("CODE", code)
+    config = Config()
+    config.trainer.devices = 2
+    with pytest.raises(UserError) as told:
+        launch(config, tmp_path, ("-c", SAYS))
+    # Whoever dies may take the other along before it has spoken.
+    assert str(told.value) in (1000 * "no room " + also, also.strip())
+
+
+def test_a_mistake_that_every_rank_meets_is_told_by_the_one_that_started_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from iterpref.config import Config
+    from iterpref.errors import UserError
+    from iterpref.launch import launch
+
+    config = Config()
+    config.paths.run = str(tmp_path)
+    config.trainer.devices, config.loss.beta = 2, -1.0  # which a rank meets before it imports much
+    with pytest.raises(UserError, match=r"^[^\n]*loss\.beta[^\n]*-1[^\n]*$"):
+        launch(config, tmp_path)
+    assert "beta" not in capfd.readouterr().err
+
+
 def test_the_command_starts_a_process_for_each_device(work: Path, alone: Path) -> None:
     """The command line itself, to a run that is the same."""
     command = [
