@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
+from iterpref.checksums import check_checkpoint, seal_shards, shard_places
 from iterpref.errors import UserError
+from iterpref.launch import rank
 
 if TYPE_CHECKING:
     import lightning as L
@@ -64,6 +68,8 @@ def save_whole(trainer: L.Trainer, path: Path) -> None:
         refused.filename = refused.filename or str(partial)
         raise refused from None
     if trainer.is_global_zero:
+        if partial.is_dir():
+            seal_shards(partial)
         _into_place(partial, path)
     trainer.strategy.barrier()
 
@@ -173,33 +179,59 @@ def recover(path: Path) -> Path | None:
 
 
 def read_checkpoint(path: Path, *, weights: bool = False) -> dict[str, Any]:
-    """What `path` holds beside tensors, `global_step` among it; with `weights`, also `state_dict`, on the CPU.
+    """What `path` holds beside tensors, `global_step` among it; with `weights`, also `state_dict`, on the CPU, all bits checked.
 
     Raises `UserError` for what is no checkpoint of ours.
     """
+    with _told_as_unreadable(path):
+        if weights:
+            check_checkpoint(path)
+        return _read(path, weights)
+
+
+def check_bits(path: Path) -> None:
+    """Raises `UserError` where the checkpoint is not what was written, bit by bit. The ranks of a run share the reading."""
+    with _told_as_unreadable(path):
+        check_checkpoint(path, rank(), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@contextmanager
+def _told_as_unreadable(path: Path) -> Iterator[None]:
     try:
-        if path.is_dir():
-            checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
-            _check_shards(path)
-            return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
-        with path.open("rb") as handle:
-            if not zipfile.is_zipfile(handle):  # torch would speak of other formats that it knows
-                raise ValueError("it is cut short, or of another kind")
-        # Mapped, not read: the weights in it may be large.
-        return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
+        yield
     except Exception as error:  # an unpickler meets anything in a file that is cut or of another kind
         reason = str(error).partition(". ")[0]  # torch adds what to tell its developers
         raise UserError(
             f"{path} is no checkpoint that can be read ({type(error).__name__}: {reason}): "
-            "put it back from a copy, or train anew with resume=false"
+            f"put it back from a copy, {_other(path)}or train anew with resume=false"
         ) from None
+
+
+def _other(path: Path) -> str:
+    """What the run's other checkpoint, if that can be read, is good for."""
+    other = path.with_name("best.ckpt" if path.name == "last.ckpt" else "last.ckpt")
+    try:
+        step = int(_read(other)["global_step"])
+    except Exception:  # of the same kinds
+        return ""
+    return f"remove it and copy {other.name} (of step {step}) to its place, "
+
+
+def _read(path: Path, weights: bool = False) -> dict[str, Any]:
+    if path.is_dir():
+        checkpoint = torch.load(path / "meta.pt", weights_only=True, map_location="cpu")
+        _check_shards(path)
+        return {**checkpoint, "state_dict": _joined(path, checkpoint.get("shapes", {}))} if weights else checkpoint
+    with path.open("rb") as handle:
+        if not zipfile.is_zipfile(handle):  # torch would speak of other formats that it knows
+            raise ValueError("it is cut short, or of another kind")
+    # Mapped, not read: the weights in it may be large.
+    return torch.load(path, mmap=True, weights_only=True, map_location="cpu")
 
 
 def _check_shards(folder: Path) -> None:
     """Raises `ValueError` where a file of shards is missing or cut short: torch would meet that in the middle of its loading."""
-    from torch.distributed.checkpoint import FileSystemReader
-
-    for part in FileSystemReader(folder).read_metadata().storage_data.values():
+    for part in shard_places(folder):
         file = folder / part.relative_path
         if not file.is_file() or file.stat().st_size < part.offset + part.length:
             raise ValueError(f"{file.name} is {'cut short' if file.is_file() else 'missing'}")

@@ -137,7 +137,7 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     import lightning as L
     from hydra.core.hydra_config import HydraConfig
 
-    from iterpref.checkpoints import remove_checkpoints
+    from iterpref.checkpoints import check_bits, remove_checkpoints
     from iterpref.devices import resolve_device
     from iterpref.launch import enter, rank
     from iterpref.ops import resolve_backend
@@ -149,7 +149,9 @@ def _begin(config: Config, run: Path, key: str) -> tuple[RunRecord, Path | None]
     enter(config.trainer, named=not HydraConfig.initialized() or is_overridden("paths.run"))
     ops = resolve_backend(config.ops, resolve_device(config.trainer))
     checkpoint = last_checkpoint(run, key, config) if config.resume else None
-    if checkpoint is None and rank() == 0:
+    if checkpoint is not None:
+        check_bits(checkpoint)
+    elif rank() == 0:
         # Nothing of an earlier run may pass for this one's, should it be killed before its first checkpoint.
         (run / "done.json").unlink(missing_ok=True)
         remove_checkpoints(run / "checkpoints")

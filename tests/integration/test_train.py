@@ -200,6 +200,12 @@ def test_a_run_killed_before_its_last_word_still_has_its_metric(finished: Path, 
     shutil.copytree(finished, run)
     (run / "done.json").unlink()
     shutil.rmtree(run / "export")
+    last = run / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-100_000] + bytes([whole[-100_000] ^ 1]) + whole[-99_999:])
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged.*copy best\.ckpt \(of step \d\) to its place"):
+        in_process(config_of(run))
+    last.write_bytes(whole)
     in_process(config_of(run))
     assert metrics_of(run) == pytest.approx(metrics_of(finished))
     assert weights(run) == weights(finished)

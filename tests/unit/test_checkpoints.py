@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from iterpref.checkpoints import (
     Checkpoints,
     StreamedFiles,
     _Writer,
+    check_bits,
     checkpoint_step,
     policy_weights,
     recover,
@@ -225,6 +227,53 @@ def test_a_file_that_is_cut_short_is_told_as_such(share: float, tmp_path: Path) 
     os.truncate(path, int(share * path.stat().st_size))
     with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint that can be read .*cut short"):
         checkpoint_step(path)
+
+
+def flip(file: Path, number: float | None) -> None:
+    """One bit of a stored number, or in the middle of the file; the length stays."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 if number is None else content.index(2 * struct.pack("<f", number))] ^= 4
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "file", "number", "expected"),
+    [
+        (trainer, "", 7.0, r"last\.ckpt is damaged: the bits of .*data/0 are not those"),
+        (sharded, "__0_0.distcp", 7.0, r"__0_0\.distcp is damaged"),
+        (sharded, "__0_0.distcp", 1.0, r"__0_0\.distcp is damaged"),
+        (sharded, ".metadata", None, r"\.metadata is damaged"),
+    ],
+)
+def test_a_bit_that_has_changed_is_told_before_anything_is_loaded(
+    make: Any, file: str, number: float | None, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "last.ckpt"
+    save_whole(make(7), path)
+    check_bits(path)
+    flip(path / file if file else path, number)
+    for look in (check_bits, policy_weights):
+        with pytest.raises(UserError, match=rf"{expected}.*put it back from a copy, or train anew with resume=false"):
+            look(path)
+    save_whole(make(3), tmp_path / "best.ckpt")
+    with pytest.raises(UserError, match=r"remove it and copy best\.ckpt \(of step 3\) to its place, or train anew"):
+        check_bits(path)
+
+
+def test_ranks_share_the_reading_of_shards_and_one_of_them_finds_the_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_whole(sharded(1), tmp_path / "last.ckpt")
+    flip(tmp_path / "last.ckpt" / "__0_0.distcp", 1.0)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        try:
+            check_bits(tmp_path / "last.ckpt")
+        except UserError:
+            found.append(rank)
+    assert len(found) == 1
 
 
 def test_a_new_run_removes_its_own_checkpoints_alone(tmp_path: Path) -> None:

@@ -176,6 +176,23 @@ def test_weights_that_were_cut_off_are_no_model(folder: Path, tmp_path: Path) ->
         load_model(other, ModelConfig())
 
 
+def test_weights_with_a_bit_that_has_changed_are_refused_until_their_checksums_are_gone(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = export(load_model(folder, ModelConfig()), folder, tmp_path / "export")
+    load_model(out, ModelConfig())
+    weights = out / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"model\.safetensors has other bits .*iterpref\.convert RUN.*delete .*SHA256SUMS"
+    ):
+        load_model(out, ModelConfig())
+    (out / "SHA256SUMS").unlink()
+    load_model(out, ModelConfig())
+
+
 def test_a_folder_without_model_or_tokenizer_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model that transformers can read"):
         load_model(tmp_path, ModelConfig())

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from iterpref.batch import Batch
+from iterpref.checksums import check_weights
 from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.adapters import quantization
@@ -82,6 +83,7 @@ def load_model(folder: Path, config: ModelConfig, attention: str = "sdpa") -> An
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _unreadable(folder, "model", error) from None
+    check_weights(folder)
     model, loaded = made
     if missing := sorted(loaded["missing_keys"]):
         raise UserError(

@@ -9,11 +9,12 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from iterpref.checksums import write_sums
 from iterpref.models.adapters import has_adapters
 
 
 def save_model(model: Any, folder: Path) -> None:
-    """`model.save_pretrained(folder)`; raises `OSError` with the folder's name where the disk refused."""
+    """`model.save_pretrained(folder)`, and the checksums of what it wrote; raises `OSError` with the folder's name where the disk refused."""
     # No adapter stands on the embedding; peft would ask the hub for its size.
     said = {"save_embedding_layers": False} if has_adapters(model) else {}
     try:
@@ -24,3 +25,4 @@ def save_model(model: Any, folder: Path) -> None:
             raise
         number = int(told[1])
         raise OSError(number, os.strerror(number), str(folder)) from None
+    write_sums(folder)

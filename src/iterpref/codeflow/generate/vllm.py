@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from iterpref.checksums import check_weights
 from iterpref.codeflow.generate.batching import Generated, Request, Tell
 from iterpref.codeflow.generate.chat import ChatParams, Message
 from iterpref.codeflow.generate.local import LocalModel
@@ -56,6 +57,7 @@ class VllmEngine:
 
     def _load(self) -> Any:
         if self._llm is None:
+            check_weights(self._local.folder)
             self._llm = self._vllm.LLM(
                 model=str(self._local.folder), dtype=self._local.config.dtype, seed=0, tensor_parallel_size=self._gpus,
                 gpu_memory_utilization=self._gpu_share, max_model_len=self._local.context,
