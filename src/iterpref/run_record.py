@@ -38,7 +38,6 @@ _PACKAGES = (
     "hydra-core",
     "omegaconf",
     "wandb",
-    "rapidfuzz",
 )
 
 _RESTORE = "put it back from a copy, or train again in another paths.run=DIR"

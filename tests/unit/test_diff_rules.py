@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from iterpref.data import diff
 from iterpref.data.diff import _AUTOJUNK_LINES, Difference, localise, split_lines
+from iterpref.data.subsequence import SuffixLengths
 from iterpref.schema import Span
 
 FEW = st.lists(st.sampled_from("abc"), max_size=6)
@@ -71,24 +72,29 @@ def test_ties_by_hand(minus: str, plus: str, d_minus: tuple[int, ...], d_plus: t
     assert (found.d_minus, found.d_plus) == (d_minus, d_plus)
 
 
-def test_the_library_is_asked_for_lengths_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a release of it that aligns otherwise changes nothing here."""
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=40), st.lists(st.sampled_from("abcdefgh"), max_size=90))
+@settings(max_examples=60, deadline=None)
+@example(list("ab" * 20), list("ba" * 45))  # places that are many
+def test_the_lengths_of_all_suffixes_are_those_of_the_table(a: list[str], b: list[str]) -> None:
+    table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in reversed(range(len(a))):
+        for j in reversed(range(len(b))):
+            table[i][j] = 1 + table[i + 1][j + 1] if a[i] == b[j] else max(table[i + 1][j], table[i][j + 1])
+    lengths = SuffixLengths("".join(a), "".join(b))
+    assert lengths.total == table[0][0]
+    assert [[lengths.length(i, j) for j in range(len(b) + 1)] for i in range(len(a) + 1)] == table
 
-    class Lengths:
-        @staticmethod
-        def similarity(a: str, b: str, score_cutoff: int = 0) -> int:
-            rows = [0] * (len(b) + 1)
-            for x in a:
-                above = 0
-                for j, y in enumerate(b, 1):
-                    above, rows[j] = rows[j], above + 1 if x == y else max(rows[j], rows[j - 1])
-            return rows[-1] if rows[-1] >= score_cutoff else 0
 
-    rng = random.Random(3)
-    pairs = [tuple(text(rng.choices("abcde", k=rng.randint(0, 12))) for _ in range(2)) for _ in range(100)]
-    ours = [localise(*pair) for pair in pairs]
-    monkeypatch.setattr(diff, "LCSseq", Lengths)
-    assert [localise(*pair) for pair in pairs] == ours
+@pytest.mark.parametrize("algorithm", ["lcs", "token_lcs"])
+@pytest.mark.parametrize("kinds", [2, 20_000])
+def test_ten_thousand_lines_in_no_order_are_no_burden(algorithm: str, kinds: int) -> None:
+    rng = random.Random(0)
+    minus, plus = ([f"line {rng.randrange(kinds)}" for _ in range(10_000)] for _ in range(2))
+    begin = time.process_time()
+    assert localise(text(minus), text(plus), algorithm).d_minus
+    assert (
+        time.process_time() - begin < 5
+    )  # a search for each line by itself takes 2 to 15 s here, and a hundred times that for 50,000
 
 
 def test_more_distinct_lines_than_two_bytes_can_number() -> None:

@@ -17,8 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz.distance import LCSseq
-
+from iterpref.data.subsequence import SuffixLengths
 from iterpref.errors import UserError
 from iterpref.registry import LOCALISERS
 from iterpref.schema import Span
@@ -187,22 +186,22 @@ def _prefix_suffix(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Li
 def _lcs(minus: Sequence[str], plus: Sequence[str]) -> tuple[Lines, Lines]:
     """Positions of either side outside the one longest common subsequence that the module's rule names."""
     head, tail = _common_ends(minus, plus)
-    # Each distinct line becomes one character: the library then compares machine words, and `find` looks for a line.
+    # Each distinct line becomes one character: `find` then looks for a line.
     numbers: dict[str, int] = {}
     a, b = (
         "".join(chr(numbers.setdefault(line, len(numbers))) for line in side[head : len(side) - tail])
         for side in (minus, plus)
     )
-    left = LCSseq.similarity(a, b)
+    suffixes = SuffixLengths(a, b)
+    left = suffixes.total
     kept_a, kept_b = set(), set()
     j = 0
     for i, line in enumerate(a):
         if not left:
             break
         at = b.find(line, j)
-        # The library is asked for lengths alone, of which there is one; which line is matched is decided here. Two lines that
-        # stand next are matched unasked: no longest alignment loses by it.
-        if at == j or (at > j and LCSseq.similarity(a[i + 1 :], b[at + 1 :], score_cutoff=left - 1) == left - 1):
+        # Two lines that stand next are matched unasked: no longest alignment loses by it.
+        if at == j or (at > j and suffixes.length(i + 1, at + 1) == left - 1):
             kept_a.add(i)
             kept_b.add(at)
             j, left = at + 1, left - 1
