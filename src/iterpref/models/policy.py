@@ -117,8 +117,8 @@ def resolve_attention(config: ModelConfig, packing: str, device: torch.device, f
         return config.attention
     if flex:
         return "flex"
-    known = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING
-    without_sdpa = known and not MODEL_FOR_CAUSAL_LM_MAPPING[type(settings)]._supports_sdpa
+    classes: Any = MODEL_FOR_CAUSAL_LM_MAPPING
+    without_sdpa = type(settings) in classes and not classes[type(settings)]._supports_sdpa
     return "eager" if softcap or without_sdpa else "sdpa"
 
 
