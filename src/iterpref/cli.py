@@ -30,6 +30,7 @@ from iterpref.overrides import (
     check_groups,
     check_overrides,
     config_groups,
+    flags_first,
     keys_of,
     know_config_dir,
     leaves,
@@ -76,9 +77,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         if "pairs" in SECTIONS[command]:
             arguments = write_out(arguments, config_groups()["pairs"], quoted)
         arguments = without_nulls(command, [_choice_as_text(argument) for argument in arguments])
-        # Between overrides, argparse would take what follows for something else.
-        flags = [a for a in arguments if a in ("-m", "--multirun")]
-        arguments = [*flags, *(a for a in arguments if a not in flags)]
+        arguments = flags_first(arguments)
         sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
         completing = any(a in ("-sc", "--shell-completion") for a in arguments)

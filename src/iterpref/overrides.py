@@ -25,6 +25,11 @@ GLOBAL_GROUPS = {
     "launcher": ("train",),
     "debug": ("prepare", "train"),
 }
+# Options of Hydra that would mislead, and why.
+_OF_HYDRA = {
+    "hydra.run.dir": "would move a log alone: give paths.run=DIR, and paths.data=DIR for what is prepared",
+    "hydra.job.chdir": "would look for all relative paths in the run's folder, data_cache among them: leave it out",
+}
 _NO_GROUPS = ("study",)  # files of `iterpref.study`, which Hydra does not compose
 
 # Folders of YAML: ours, and with --config-dir one of the user's own.
@@ -52,6 +57,16 @@ def know_config_dir(arguments: Sequence[str]) -> None:
             if not Path(name).is_dir():
                 raise UserError(f"{flag} {name}: there is no such folder")
             _config_dirs.append(Path(name).resolve())
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Hydra's flags with their words, then the overrides: argparse takes no override behind a flag that follows one."""
+    overrides = [
+        i for i, a in enumerate(arguments)
+        if a.startswith("~") or ("=" in a and not a.startswith("-") and arguments[i - 1 : i] not in (["--config-dir"], ["-cd"]))
+    ]  # fmt: skip
+    flags = [a for i, a in enumerate(arguments) if i not in overrides]
+    return [*flags, *(arguments[i] for i in overrides)]
 
 
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
@@ -97,18 +112,29 @@ def check_overrides(command: str, overrides: Sequence[str]) -> None:
         if override.is_delete() and root != "hydra":
             raise UserError(f"'{override.input_line}': no option can be taken away; give {key}=VALUE, or leave it out")
         if root == "hydra":
+            if key in _OF_HYDRA and override.value() is not False:
+                raise UserError(f"'{override.input_line}' {_OF_HYDRA[key]}")
             continue
         if key in GLOBAL_GROUPS and not isinstance(override.value(), dict):
+            _refuse_addition(override, forced=True)
             if command not in GLOBAL_GROUPS[key]:
                 raise UserError(_no_effect(command, override.input_line or key))
             _check_choices(command, override, groups)
             continue
         if key not in keys and key not in groups:
             raise unknown_key(key, groups)
+        _refuse_addition(override, forced=key in groups)
         if root not in sections:
             raise UserError(_no_effect(command, override.input_line or key))
         if key in groups:
             _check_choices(command, override, groups)
+
+
+def _refuse_addition(override: Override, forced: bool) -> None:
+    """`+KEY=VALUE`: Hydra adds what is not there yet, and every option is. `forced`: nor does it take `++` for this one."""
+    if override.is_add() or (forced and override.is_force_add()):
+        line = str(override.input_line)
+        raise UserError(f"'{line}': every option is there already, so that none can be added; give {line.lstrip('+')}")
 
 
 def _no_effect(command: str, line: str) -> str:

@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from iterpref.cli import (
     check_overrides,
     config_groups,
+    flags_first,
     explain_os_error,
     folder_argument,
     merge_overrides,
@@ -130,14 +131,28 @@ def test_an_override_without_effect_is_refused(command: str, override: str) -> N
     "override",
     [
         "loss.beta=0.1,0.3", "loss.beta=interval(0.1,0.5)", "mask=paper,official", "mask=glob(*)",
-        "loss=choice(sft,target_dpo)", "hydra.run.dir=x", "hydra/launcher=basic", "~hydra.job_logging",
+        "loss=choice(sft,target_dpo)", "hydra.sweep.dir=x", "hydra/launcher=basic", "~hydra.job_logging",
         "hydra.job.name='x=1'", "name='a,b'", 'name="x=1 [b]"', "logger.tags=[a,'b,c']", "model=[tiny]",
         "model.path=null", "problems.path='/a b/[1]{2}.jsonl'", "debug={samples: 3}", "++loss.beta=1",
-        "experiment=smoke", "+experiment=smoke",
+        "experiment=smoke", "hydra.job.chdir=false",
     ],
 )  # fmt: skip
 def test_what_has_a_meaning_passes(override: str) -> None:
     check_overrides("train", [override])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a=1", "-m", "b=2"], ["-m", "a=1", "b=2"]),
+        (["a=1", "--config-dir", "x", "b=2"], ["--config-dir", "x", "a=1", "b=2"]),
+        (["a=1", "-cd", "x=y", "~b"], ["-cd", "x=y", "a=1", "~b"]),
+        (["a=1", "--config-dir=x", "b=2", "--info", "all"], ["--config-dir=x", "--info", "all", "a=1", "b=2"]),
+        (["RUN", "a=1", "--cfg", "job", "b=2"], ["RUN", "--cfg", "job", "a=1", "b=2"]),
+    ],
+)
+def test_flags_go_in_front_with_their_words(arguments: list[str], expected: list[str]) -> None:
+    assert flags_first(arguments) == expected
 
 
 def test_groups_are_the_folders_and_choices_their_files() -> None:
@@ -155,7 +170,14 @@ def test_groups_are_the_folders_and_choices_their_files() -> None:
         (["data.global_batch=7"], "data.global_batch=7 is not a multiple of"),
         (["loss.beta=0.1,0.3"], "Ambiguous value for argument 'loss.beta=0.1,0.3'"),
         (["loss.beta=[1"], "no viable alternative"),
-        (["+loss.beta=1"], "Could not append to config"),
+        (
+            ["+loss.beta=1"],
+            "'+loss.beta=1': every option is there already, so that none can be added; give loss.beta=1",
+        ),
+        (["+experiment=smoke"], "so that none can be added; give experiment=smoke"),
+        (["++mask=full"], "so that none can be added; give mask=full"),
+        (["hydra.job.chdir=true"], "would look for all relative paths in the run's folder"),
+        (["hydra.run.dir=x"], "'hydra.run.dir=x' would move a log alone: give paths.run=DIR"),
         (["loss={betta: 1}"], "Could not override 'loss'"),
         (
             ["experiment=paper/prefix_suffix", "pairs.diff=lcs", "loss=target_dpo", "loss.nll=mean"],
