@@ -18,8 +18,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from iterpref.cli import (
     check_overrides,
     config_groups,
-    flags_first,
     explain_os_error,
+    flags_first,
     folder_argument,
     merge_overrides,
     run_command,
