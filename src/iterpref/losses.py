@@ -22,6 +22,7 @@ from torch import Tensor
 
 from iterpref.batch import Batch, Terms
 from iterpref.config import LossConfig
+from iterpref.errors import UserError
 from iterpref.ops import TokenLogRatio, sequence_sum
 from iterpref.registry import LINKS
 
@@ -64,8 +65,20 @@ def _ipo(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
 
 
 def preference_loss(k_plus_P: Tensor, k_minus_P: Tensor, config: LossConfig) -> Tensor:
-    """`link(K+, K-)` of each pair, [P], by `config.link`: a function of (K+, K-, config), of the margin alone if it is ours."""
-    return LINKS.get(config.link)(k_plus_P, k_minus_P, config)
+    """`link(K+, K-)` of each pair, [P], by `config.link`: a function of (K+, K-, config), of the margin alone if it is ours.
+
+    Raises `UserError` where somebody's function returns anything else than a loss of each pair that has a gradient.
+    """
+    loss_P = LINKS.get(config.link)(k_plus_P, k_minus_P, config)
+    if not isinstance(loss_P, Tensor) or loss_P.shape != k_plus_P.shape:
+        came = f"shape {tuple(loss_P.shape)}" if isinstance(loss_P, Tensor) else f"a {type(loss_P).__name__}"
+        raise UserError(
+            f"loss.link={config.link}: a tensor of shape {tuple(k_plus_P.shape)} was expected, a loss of each pair; {came} came. "
+            "Leave the mean over pairs to the training step"
+        )
+    if torch.is_grad_enabled() and k_plus_P.requires_grad and not loss_P.requires_grad:
+        raise UserError(f"loss.link={config.link}: the loss that it returned has no gradient towards K+ or K-")
+    return loss_P
 
 
 def nll(logps_P: Tensor, tokens_P: Tensor, reduction: str) -> Tensor:

@@ -65,6 +65,7 @@ def pairs_stage(
 
     def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:
         if not n_pairs:
+            tally.tell()
             raise UserError(
                 f"no preference pair came out of {total} trajectories ({tally.summary}): "
                 "raise debug.samples or problems.limit, or loosen pairs.*"

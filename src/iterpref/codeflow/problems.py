@@ -109,7 +109,10 @@ def _lines(path: Path) -> Iterator[Row]:
 def _native(place: str, row: dict[str, Any], split: str) -> Problem:
     unknown = sorted(set(row) - set(_FIELDS))
     if unknown:
-        raise UserError(f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}")
+        raise UserError(
+            f"{place}: unknown field '{unknown[0]}'; the fields are {', '.join(_FIELDS)}. Rows of another shape, such as inputs with "
+            "outputs, are read with problems.mapping.prompt=prompt problems.mapping.inputs=inputs and so on; problems=stdio and problems=mbpp are examples"
+        )
     for name in ("task_id", "prompt"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise UserError(f"{place}: '{name}' must be a text that is not empty, {row.get(name)!r} came")

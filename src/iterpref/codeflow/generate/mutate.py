@@ -216,7 +216,7 @@ class MutateGenerator:
             bugs.append(bug)
         if not bugs:
             kinds = "any kind" if self.kinds == tuple(KINDS) else f"the kinds {', '.join(self.kinds)}"
-            detail = f"no room for a bug of {kinds} in the reference solution, of {len(problem.reference)} file(s)"
+            detail = f"no room for a bug of {kinds} in the functions of the reference solution, of {len(problem.reference)} file(s)"
             # One task in a thousand is no reason to stop at the others.
             raise NoDraft((RefusedAnswer(0, "no_room_for_a_bug", detail),))
         return _State(tuple(bugs), tuple(bugs))
