@@ -69,6 +69,28 @@ def test_the_programs_in_results_and_in_a_folder_of_programs_are_samples_too(
         read_samples(tmp_path / "none", benchmark)
 
 
+def test_the_verdicts_of_human_evals_results_are_known(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    rows = [
+        {
+            "task_id": task_id,
+            "completion": "    return 1\n",
+            "result": "passed" if i else "timed out",
+            "passed": bool(i),
+        }
+        for i, task_id in enumerate(benchmark.tasks)
+    ]
+    read = read_samples(Path(written(tmp_path / "samples.jsonl_results.jsonl", rows)), benchmark)
+    assert [sample.published for sample in read] == [{"base": False}, {"base": True}, {"base": True}]
+
+
+def test_lists_of_programs_without_the_names_of_their_tasks_are_told_what_they_lack(
+    tmp_path: Path, benchmark: Benchmark[Any]
+) -> None:
+    (tmp_path / "generations.json").write_text(json.dumps([["x = 1", "x = 2"], ["y = 1"]]))
+    with pytest.raises(UserError, match=r"item 0: .* list came; lists of programs name no task"):
+        read_samples(tmp_path / "generations.json", benchmark)
+
+
 def test_samples_of_tasks_that_the_options_leave_out_are_skipped(tmp_path: Path) -> None:
     tasks = written(tmp_path / "he.jsonl", [humaneval_row(n) for n in range(3)])
     few = load_benchmark(BenchmarkConfig("humaneval", tasks, limit=2))

@@ -53,6 +53,15 @@ def test_floats_may_be_off_by_a_millionth_and_other_values_not_at_all() -> None:
     assert not agrees((1.0000005,), [1.0])
 
 
+@pytest.mark.parametrize("version", ["0.2", "0.3"])
+def test_nothing_is_not_close_to_anything_by_being_empty(version: str) -> None:
+    agrees = Agrees("Mbpp/1", version)
+    assert agrees([], Expected(5.0, 1e-6, ()))
+    assert agrees([[]], Expected([5.0], 1e-6, ()))
+    assert not agrees(5.0, Expected(5.0, 1e-6, ()))
+    assert agrees([[1.0, 2.0], [1.0, 2.0]], Expected([1.0, 2.0], 1e-6, ()))
+
+
 def test_sets_counts_and_anything_at_all_are_enough_where_the_task_says_so() -> None:
     assert agrees([2, 1, 1], [1, 2], "Mbpp/2")
     assert agrees("anything", None, "Mbpp/164")

@@ -133,6 +133,9 @@ class Agrees:
         import numpy
 
         with numpy.errstate(all="ignore"):
+            # Of nothing, all is close to anything: `[]` to a number, `[[]]` to a list of one.
+            if numpy.size(value) < numpy.size(expected.value) and numpy.ndim(value):
+                return False
             if self.version == "0.2":  # a scalar stands for as many as are expected, and NaN is NaN
                 numpy.testing.assert_allclose(value, expected.value, rtol=RTOL, atol=expected.atol)
                 return True
@@ -140,7 +143,8 @@ class Agrees:
                 return False
             if isinstance(value, (list, tuple)) and len(value) != len(expected.value):
                 return False
-            return bool(numpy.allclose(value, expected.value, rtol=RTOL, atol=expected.atol))
+            same = numpy.shape(value) == numpy.shape(expected.value)
+            return same and bool(numpy.allclose(value, expected.value, rtol=RTOL, atol=expected.atol))
 
 
 def _anything(value: Any, expected: Expected) -> bool:

