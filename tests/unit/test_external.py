@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -435,6 +436,54 @@ def test_prose_extra_columns_and_long_answers_go_through(tmp_path: Path) -> None
     assert artifact.manifest["counts"]["noted"] == {"ast_equal_not_applied": 3, "comment_only_not_applied": 3}
 
 
+def test_a_fence_behind_words_opens_a_program_and_what_is_left_behind_the_last_one_is_none(tmp_path: Path) -> None:
+    code = "Here it is: ```python\nx = {}\n```{}"
+    rows = [
+        {"prompt": f"p{i}", "chosen": code.format(1, end), "rejected": code.format(2, end)}
+        for i, end in enumerate(("", "\nDone"))
+    ]
+    rows.append({"prompt": "bare", "chosen": "Run it: ```\nx = 1\n```", "rejected": "Run it: ```\nx = 2\n```"})
+    artifact = stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    assert [(p.d_minus, p.d_plus) for p in pairs_of(artifact)] == [((1,), (1,))] * 3
+    assert artifact.manifest["counts"]["noted"] == {"ast_equal_not_applied": 1, "comment_only_not_applied": 1}
+
+
+def test_what_rows_say_beside_their_pairs_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    turns = [{"role": "assistant", "content": "x = 1", "thinking": "one"}], [{"role": "assistant", "content": "x = 2"}]
+    rows = [{"prompt": f"p{i}", "chosen": turns[0], "rejected": turns[1], "input": "y" * (i > 3)} for i in range(5)]
+    stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    assert "'input' is not read" in caplog.text
+    assert "'thinking' of the turns is not read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 0}, ["'better_response_id' seems to tell"]),
+        ({"prompt": "p", "chosen": ["a", "b"], "rejected": ["c"]}, ["'chosen' is a list of 2 text(s)", "columns of their own"]),
+        (
+            {"conversations": [{"from": "human", "value": "w"}], "chosen": {"from": "gpt", "value": "a"},
+             "rejected": {"from": "gpt", "value": "b"}}, ["it has conversations", "pairs.columns.prompt=NAME"],
+        ),
+    ],
+)  # fmt: skip
+def test_other_shapes_of_preferences_are_told_with_the_way_out(tmp_path: Path, found: Row, words: list[str]) -> None:
+    message = told(tmp_path, write(tmp_path / "rows.jsonl", lines([found])))
+    for word in words:
+        assert word in message
+
+
+def test_the_way_out_of_csv_keeps_every_text(tmp_path: Path) -> None:
+    import pandas
+
+    (tmp_path / "rows.tsv").write_text("prompt\tchosen\trejected\np\tNone\tNA\n")
+    message = told(tmp_path, tmp_path / "rows.tsv")
+    assert "keep_default_na=False, sep='\\t'" in message
+    call = message.partition("pandas.read_csv(")[2].partition(").to_json")[0]
+    frame = eval(f"read({call})", {"read": pandas.read_csv})
+    assert frame.to_dict("records") == [{"prompt": "p", "chosen": "None", "rejected": "NA"}]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [("nowhere.json", ["no such file", "OWNER/NAME"]), ("in", ["no data set", "notes.txt"]), ("a/b/c", ["no such file", "a/b"])],
@@ -466,6 +515,15 @@ def test_the_public_files_shape_reads_with_d_minus_inside_the_fence(tmp_path: Pa
         assert pair.d_minus or pair.d_plus
         assert not any(bad[i].startswith("```") for i in pair.d_minus)
         assert not any(good[i].startswith("```") for i in pair.d_plus)
+
+
+def test_a_finished_stage_of_ours_comes_back_with_its_turns(tmp_path: Path) -> None:
+    turns = [{"role": r, "content": c} for r, c in (("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"))]
+    rows = [row(1), {**row(2), "prompt": turns}]
+    first = stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)))
+    again = stage(tmp_path / "again", first.folder)
+    assert [replace(p, source="") for p in pairs_of(again)] == [replace(p, source="") for p in pairs_of(first)]
+    assert len(pairs_of(again)[1].turns) == 4
 
 
 def test_our_own_ids_come_back_and_a_doubled_one_is_told_apart(tmp_path: Path) -> None:

@@ -62,6 +62,15 @@ def test_tools_may_stand_behind_an_assistant() -> None:
     assert read(turns, [GOOD], [BAD]).messages[-1] == Message("tool", "4")
 
 
+def test_a_system_turn_of_null_says_nothing_and_other_names_of_roles_are_known() -> None:
+    row = {
+        "prompt": [{"role": "system", "content": None}, {"role": "human", "content": "w"}],
+        "chosen": [{"role": "bot", "content": "a"}],
+        "rejected": [{"role": "ai", "content": "b"}],
+    }
+    assert read_preference(row, PairColumnsConfig()) == Preference("w", (), "a", "b")
+
+
 def test_equal_answers_stay_answers() -> None:
     assert read(..., [ASK, GOOD], [ASK, GOOD]) == Preference("What is 2 + 2?", (), "4", "4")
 

@@ -64,7 +64,7 @@ def of_text(text: str) -> Completion:
     if len(text) > MAX_CHARACTERS:
         return Completion(text, (), "none", f"longer than {MAX_CHARACTERS} characters")
     lines = split_lines(text)
-    fences = [(i, m[1], m[2].lower()) for i, line in enumerate(lines) if (m := _FENCE.match(line.rstrip()))]
+    fences = [(i, *found) for i, line in enumerate(lines) if (found := _fence(line.rstrip()))]
     if fences:
         blocks, languages = _fenced(lines, fences)
         if blocks:
@@ -73,6 +73,15 @@ def of_text(text: str) -> Completion:
     if tree_of(text) and text.strip():
         return Completion(text, (Block(0, len(lines), text),), "bare")
     return Completion(text, (), "none", "no fence, and the text is no Python that parses")
+
+
+def _fence(line: str) -> tuple[str, str] | None:
+    """Mark and language of a line that is a fence. Behind words, as in "Here it is: ```python", one opens with its language alone."""
+    if found := _FENCE.match(line):
+        return found[1], found[2].lower()
+    words, mark, language = line.rpartition("```")
+    late = words.strip() and "`" not in words and language.strip().lower() in ("python", "python3", "py")
+    return (mark, language.strip().lower()) if late else None
 
 
 def as_bare(completion: Completion) -> Completion:
@@ -101,7 +110,7 @@ def _fenced(lines: Sequence[str], fences: Sequence[tuple[int, str, str]]) -> tup
                     if tree_of(longer.code):
                         after, block = later, longer
                         break
-            if language or tree_of(block.code):
+            if language or (block.code.strip() and tree_of(block.code)):
                 blocks.append(block)
         else:
             others.add(language)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from iterpref.codeflow.code import of_text
@@ -21,7 +22,22 @@ from iterpref.schema import SPLITS, PreferencePair
 
 _SHOWN = 20  # columns that a message names
 # What a model was told beside the prompt, where somebody's data have it in a column of its own.
-_BESIDE_PROMPT = ("system", "system_prompt", "tools", "history")
+_BESIDE_PROMPT = ("system", "system_prompt", "tools", "history", "input", "context")
+_LOOKED_AT = 100  # first rows, of which some may lack what others say beside the prompt
+# What a model thought, where turns have it beside their content.
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+# Which of two answers is better, where it is no column's name that says it.
+_WINNERS = (
+    "label",
+    "labels",
+    "winner",
+    "preference",
+    "preferred",
+    "better_response_id",
+    "overall_preference",
+    "scores",
+    "ranks",
+)
 log = logging.getLogger(__name__)
 # Columns of our own exports, which keep what the three columns of TRL's format cannot say.
 _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
@@ -40,7 +56,10 @@ def read_pairs(source: Source, config: PairsConfig, tally: Tally) -> Iterator[Pr
             try:
                 if isinstance(row, BadRow):
                     raise NoPair(row.reason)
-                preference, ours = read_preference(row, config.columns), _ours(row)
+                ours = _ours(row)
+                if ours and row.get("turns") and config.columns.prompt is not None:
+                    row = {**row, config.columns.prompt: row["turns"]}  # of which the prompt is the text
+                preference = read_preference(row, config.columns)
             except NoPair as fault:
                 if config.bad_rows == "stop":
                     raise UserError(f"{place}: {fault}. Mend the row, or drop and count all such rows with pairs.bad_rows=drop") from None  # fmt: skip
@@ -124,17 +143,28 @@ def _wanted(table: Table, config: PairsConfig) -> list[str] | None:
     first = next((row for _, row in table.rows(None) if not isinstance(row, BadRow)), None)
     if first is not None:
         _check_columns(first, config.columns, table.place)
-        beside = [n for n in _BESIDE_PROMPT if first.get(n) and n not in (config.columns.prompt, config.columns.system)]
-        if beside:
-            remedy = next((f": pairs.columns.system={n} reads it" for n in beside if n.startswith("system")), "")
-            log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt%s",
-                        config.path, " and ".join(f"'{n}'" for n in beside), remedy)  # fmt: skip
+        _warn_of_unread([row for _, row in islice(table.rows(None), _LOOKED_AT) if not isinstance(row, BadRow)], config)
     if table.columns is None:
         return None
     c = config.columns
     return [
         n for n in table.columns if n in (c.prompt, c.chosen, c.rejected, c.system, "split", "turns", *IMAGES, *_OURS)
     ]
+
+
+def _warn_of_unread(rows: list[dict[str, Any]], config: PairsConfig) -> None:
+    """Says what these rows tell beside the columns that are read."""
+    c = config.columns
+    beside = [n for n in _BESIDE_PROMPT if n not in (c.prompt, c.system) and any(row.get(n) for row in rows)]
+    if beside:
+        remedy = next((f": pairs.columns.system={n} reads it" for n in beside if n.startswith("system")), "")
+        log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt%s",
+                    config.path, " and ".join(f"'{n}'" for n in beside), remedy)  # fmt: skip
+    sides = [row.get(name) for row in rows for name in (c.chosen, c.rejected)]
+    turns = [turn for side in sides for turn in (side if isinstance(side, list) else [side]) if isinstance(turn, dict)]
+    if thoughts := [n for n in _THOUGHTS if any(turn.get(n) for turn in turns)]:
+        log.warning("pairs.path=%s: %s of the turns is not read: an answer is its content; what shall be learnt belongs there",
+                    config.path, " and ".join(f"'{n}'" for n in thoughts))  # fmt: skip
 
 
 def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
@@ -150,6 +180,8 @@ def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) 
         if column not in row:
             inside = [n for n, v in row.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
             hint = f" (the rows seem to stand inside '{inside[0]}': they must be the top level)" if len(row) == 1 and inside else ""  # fmt: skip
+            if winner := next((n for n in _WINNERS if n in row), None):
+                hint += f" ('{winner}' seems to tell which answer is better: then write that one into a column of its own first)"  # fmt: skip
             raise UserError(
                 f"{place} has no column '{column}'{nearest(column, row)}; it has {there}{hint}. "
                 f"Say which one it is: pairs.columns.{name}=NAME"
@@ -161,7 +193,7 @@ def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) 
         )
     if columns.prompt is not None and columns.prompt not in row:
         # Turns tell where the prompt ends; of two texts that begin alike nothing does, and some other column may be it.
-        turns = isinstance(row[columns.chosen], (list, dict))
+        turns = isinstance(row[columns.chosen], list) and len(row[columns.chosen]) > 1
         others = [n for n, v in row.items() if n not in (columns.chosen, columns.rejected, *_OURS) and isinstance(v, (str, list))]  # fmt: skip
         if columns.prompt != "prompt" or (others and not turns):
             raise UserError(

@@ -56,9 +56,10 @@ def file_format(path: Path, option: str = "pairs.path") -> str:
     name = path.name.removesuffix(".gz").lower()
     shown = start[:40].decode("utf-8", "replace").splitlines()[0]
     if name.endswith((".csv", ".tsv")) or (b"," in start and name.endswith(".txt")):
+        how = "keep_default_na=False" + (", sep='\\t'" if b"\t" in start.partition(b"\n")[0] else "")
         raise UserError(
             f"{option}={path}: CSV loses the difference between an empty and a missing text; turn it into JSON lines: "
-            f"python -c \"import pandas; pandas.read_csv('{path}').to_json('pairs.jsonl', orient='records', lines=True)\""
+            f"python -c \"import pandas; pandas.read_csv('{path}', {how}).to_json('pairs.jsonl', orient='records', lines=True)\""
         )
     raise UserError(f"{option}={path}: {_FORMATS} was expected, and the file begins with {shown!r}")
 

@@ -13,7 +13,10 @@ from iterpref.codeflow.code import first_fence
 from iterpref.config.pairs import PairColumnsConfig
 from iterpref.schema import Message
 
-_ROLES = {"human": "user", "gpt": "assistant", "developer": "system", "function": "tool", "model": "assistant"}
+_ROLES = {
+    "human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "ai": "assistant", "developer": "system",
+    "function": "tool", "ipython": "tool", "observation": "tool",
+}  # fmt: skip
 _KNOWN = ("system", "user", "assistant", "tool")
 _LAST_TURN = re.compile(r"\n\nAssistant:")  # how hh-rlhf and its kin mark turns in plain text
 _NEXT_TURN = "\n\nHuman:"
@@ -95,6 +98,11 @@ def _side(row: dict[str, Any], name: str) -> str | list[Message]:
     if isinstance(value, list):
         if not value:
             raise NoPair(f"'{name}' is an empty list")
+        if all(isinstance(item, str) for item in value):
+            raise NoPair(
+                f"'{name}' is a list of {len(value)} text(s): one answer was expected, a text or turns; of ranked or several "
+                "answers write the better and the worse one into columns of their own, a row each"
+            )
         return [_message(turn, f"turn {i} of '{name}'") for i, turn in enumerate(value, 1)]
     shown = "null" if value is None else f"{value!r:.60}"
     raise NoPair(f"'{name}' is {shown}: a text, or a list of turns with role and content, was expected")
@@ -112,6 +120,8 @@ def _message(turn: Any, place: str) -> Message:
             raise Unsuited("more_than_text")  # images, sounds
         if all(isinstance(part.get("text"), str) for part in content):
             content = "".join(part["text"] for part in content)
+    if content is None and role == "system":
+        content = ""
     if not isinstance(role, str) or not isinstance(content, str):
         raise NoPair(f"{place} has role {role!r:.40} and content {content!r:.60}: two texts were expected")
     role = _ROLES.get(role.lower(), role.lower())
