@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,22 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from iterpref.config import Config, to_dict
 from iterpref.config.sweep import METRICS
+from iterpref.config.training import LoggerConfig
 from iterpref.errors import UserError
 from iterpref.launch import rank
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, rows
+
+
+def check_trackers(config: LoggerConfig) -> None:
+    """Raises `UserError` for a tracker that this machine has no package or no login for."""
+    wandb_mode(config.wandb)
+    for wanted, package, name in (
+        (config.tensorboard, "tensorboard", "TensorBoard"),
+        (config.mlflow is not None, "mlflow", "MLflow"),
+    ):
+        if wanted and find_spec(package) is None:
+            raise UserError(f"logger={package} needs {name}: pip install 'iterpref[tracking]'")
 
 
 def build_loggers(config: Config, run: Path, first_step: int) -> list[Logger]:
@@ -208,10 +221,7 @@ def finish_wandb(failed: bool = False) -> None:
 def _tensorboard(run: Path) -> Logger:
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    try:
-        return TensorBoardLogger(save_dir=run, name="tensorboard", version="")
-    except ModuleNotFoundError:
-        raise UserError("logger=tensorboard needs TensorBoard: pip install 'iterpref[tracking]'") from None
+    return TensorBoardLogger(save_dir=run, name="tensorboard", version="")
 
 
 def _mlflow(config: Config, run: Path) -> Logger:
@@ -219,13 +229,10 @@ def _mlflow(config: Config, run: Path) -> Logger:
 
     # MLflow gives ids of its own: a resumed run finds the one that it had.
     kept = run / "mlflow_run_id"
-    try:
-        logger = MLFlowLogger(
-            experiment_name=config.logger.project, run_name=run.name, tracking_uri=config.logger.mlflow,
-            run_id=kept.read_text() if kept.is_file() else None,
-            tags={"group": config.logger.group or "", "tags": ",".join(config.logger.tags)},
-        )  # fmt: skip
-    except ModuleNotFoundError:
-        raise UserError("logger=mlflow needs MLflow: pip install 'iterpref[tracking]'") from None
+    logger = MLFlowLogger(
+        experiment_name=config.logger.project, run_name=run.name, tracking_uri=config.logger.mlflow,
+        run_id=kept.read_text() if kept.is_file() else None,
+        tags={"group": config.logger.group or "", "tags": ",".join(config.logger.tags)},
+    )  # fmt: skip
     kept.write_text(str(logger.run_id))
     return logger

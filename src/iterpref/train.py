@@ -65,8 +65,10 @@ def _check_machine(config: Config) -> None:
     from iterpref.models.optim import check_rounding
     from iterpref.ops import resolve_backend
     from iterpref.strategies import check_strategy
+    from iterpref.tracking import check_trackers
 
     device = resolve_device(config.trainer)
+    check_trackers(config.logger)
     check_packages(config.model)
     check_strategy(config.trainer)
     check_rounding(config.optim, resolve_backend(config.ops, device) == "triton")

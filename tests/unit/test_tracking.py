@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from iterpref import tracking
 from iterpref.config import Config
+from iterpref.config.training import LoggerConfig
 from iterpref.errors import UserError
-from iterpref.tracking import build_loggers, finish_wandb, run_id, wandb_mode
+from iterpref.tracking import build_loggers, check_trackers, finish_wandb, run_id, wandb_mode
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +193,20 @@ def test_only_rank_zero_touches_the_csv(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     logged(tmp_path, 0, 5)
     assert [row["step"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tensorboard": True}, r"needs TensorBoard: pip install 'iterpref\[tracking\]'"),
+        ({"mlflow": "sqlite:///x.db"}, r"needs MLflow: pip install 'iterpref\[tracking\]'"),
+        ({"wandb": "online"}, "no wandb key is stored here"),
+    ],
+)
+def test_a_tracker_that_is_not_here_is_told_without_a_run(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda package: None)
+    check_trackers(LoggerConfig(wandb="offline"))
+    with pytest.raises(UserError, match=message):
+        check_trackers(LoggerConfig(**{"wandb": "offline", **options}))
