@@ -240,9 +240,9 @@ _OF_THE_DISK = {
     errno.EDQUOT: ("the disk quota is used up while writing {}", "free some space, or choose another disk with {}"),
     errno.EROFS: ("{} is on a read-only disk", "choose a writable folder with {}"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), ("no permission for {}", "choose a writable folder with {}")),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", "choose another {}")),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), ("{}: a file stands where a folder is needed", "choose another place with {}")),
     errno.EISDIR: ("{}: a folder stands where a file is needed", "take it away, or choose another {}"),
-    errno.ENOENT: ("{} cannot be made or found", "choose another {}"),
+    errno.ENOENT: ("{} cannot be made or found", "choose another place with {}"),
 }  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from iterpref.bench import benchmarks, sandbox
-from iterpref.bench.arguments import at_least, output_file
+from iterpref.bench import benchmarks, generate, kills, sandbox, scale
+from iterpref.bench.arguments import at_least, benchmark_options, output_file
+from iterpref.errors import UserError
 
 
 def test_a_number_is_whole_and_large_enough() -> None:
@@ -34,8 +35,36 @@ def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.Cap
         (sandbox.main, ["--workers", "0"], "--workers: expected at least 1, got 0"),
         (sandbox.main, ["--json", str(tmp_path)], f"--json: {tmp_path} is a folder"),
         (benchmarks.main, ["bank", "--limit", "-1"], "--limit: expected at least 1, got -1"),
+        (scale.main, ["--stage", "pairs"], "--stage pairs needs --data DIR"),
+        (scale.main, ["--stage", "answers"], "--stage answers needs --data DIR"),
+        (
+            scale.main,
+            ["--stage", "tokens", "--data", str(tmp_path)],
+            f"{tmp_path} has no pairs yet: run the stage before it",
+        ),
+        (scale.main, ["--data", str(tmp_path)], "--data has no effect without --stage"),
+        (scale.main, ["--sizes", "1"], "--sizes: expected at least 2, got 1"),
+        (kills.main, ["--kills", "60"], "--kills: expected fewer than the run's 60 steps, got 60"),
+        (generate.main, [f"paths.data={tmp_path}"], "give a folder that is not there yet"),
     ):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_options_of_a_benchmark_are_those_of_the_commands() -> None:
+    assert benchmark_options(name="bank", split="validation").split == "validation"
+    for said, message in (
+        ({"name": "bank", "split": "foo"}, r"benchmark\.split=foo is none of"),
+        ({"name": "bank", "rules": "0.3"}, r"benchmark\.rules=0\.3 has no effect with benchmark=bank"),
+    ):
+        with pytest.raises(UserError, match=message):
+            benchmark_options(**said)
+
+
+def test_a_bench_that_measures_a_run_ends_where_the_run_cannot_begin(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ended with 2 before a model had answered"):
+        generate.main([f"paths.data={tmp_path / 'new'}", "generate=nothing"])
+    with pytest.raises(UserError, match=r"ended with 2: python -m iterpref\.train .*foo=bar says why"):
+        kills.main(["foo=bar", "--out", str(tmp_path / "kills.json")])

@@ -24,6 +24,7 @@ from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
 from iterpref.cli import run_task
 from iterpref.config import BenchmarkConfig, Config, ModelConfig
+from iterpref.config.load import check_value
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench-answers"), help="folder of answers and scores")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args(arguments)
+    check_value("trainer.precision", options.precision)
     started = time.perf_counter()
     rows = run(options)
     figures = {
@@ -105,4 +107,4 @@ def _show(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from iterpref.config import BenchmarkConfig, Config, load, to_dict
 
 N = TypeVar("N", int, float)
 
@@ -25,6 +27,15 @@ def at_least(low: N) -> Callable[[str], N]:
         return value
 
     return read
+
+
+def benchmark_options(**said: Any) -> BenchmarkConfig:
+    """What the options `benchmark.*` of a command would be; raises `UserError` for what these refuse."""
+    from omegaconf import OmegaConf
+
+    config = Config()
+    config.benchmark = BenchmarkConfig(**said)
+    return load(OmegaConf.create(to_dict(config))).benchmark
 
 
 def output_file(text: str) -> Path:

@@ -22,14 +22,13 @@ from typing import Any
 
 from rich.console import Console
 
-from iterpref.bench.arguments import at_least, output_file
+from iterpref.bench.arguments import at_least, benchmark_options, output_file
 from iterpref.bench.expected import EXPECTED
 from iterpref.bench.facts import machine_facts
 from iterpref.cli import run_task
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Sandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
-from iterpref.config import BenchmarkConfig
 from iterpref.errors import UserError
 from iterpref.eval.packages import environment
 from iterpref.eval.references import judged_references
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints what came out; returns how many exceptions have no reason."""
-    config = BenchmarkConfig(
+    config = benchmark_options(
         name=options.name, path=options.path, split=options.split, limit=options.limit, rules=options.rules
     )
     benchmark = load_benchmark(config)
@@ -176,4 +175,4 @@ def _show(benchmark: Benchmark[Any], outcomes: Sequence[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

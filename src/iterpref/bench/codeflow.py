@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--calls", type=at_least(1), default=1920)
     parser.add_argument("--tasks", type=at_least(1), default=400)
     parser.add_argument("--concurrency", type=at_least(1), default=64)
-    parser.add_argument("--delay", type=float, default=0.2, help="the server's latency, seconds")
+    parser.add_argument("--delay", type=at_least(0.0), default=0.2, help="the server's latency, seconds")
     parser.add_argument(
         "--rounds", type=at_least(1), default=3, help="the best of so many counts: others use the machine too"
     )
@@ -211,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

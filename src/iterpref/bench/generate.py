@@ -7,6 +7,7 @@ at work (without a GPU: from the start) to the last answer. Needs a new `paths.d
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sqlite3
@@ -18,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iterpref.bench.arguments import output_file
 from iterpref.bench.facts import machine_facts
+from iterpref.cli import run_task
 from iterpref.codeflow.generate.setup import CACHE
+from iterpref.errors import UserError
 
 _EVERY_S = 0.2
 
@@ -32,18 +36,23 @@ class Sample:
     gpu: float | None  # share of the last moments in which a kernel ran, in [0, 1]
 
 
-def main() -> None:
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("--out=")]
-    out = next((argument.partition("=")[2] for argument in sys.argv[1:] if argument.startswith("--out=")), None)
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", help="of iterpref.prepare, paths.data=DIR among them")
+    parser.add_argument("--out", type=output_file, help="JSON file for the figures")
+    given = parser.parse_args(argv)
+    overrides, out = given.overrides, given.out
     data = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("paths.data=")), None)
     if data is None or data.exists():
-        raise SystemExit("python -m iterpref.bench.generate: give a folder that is not there yet: paths.data=DIR")
+        parser.error("give a folder that is not there yet: paths.data=DIR")
     code, samples = watch([sys.executable, "-m", "iterpref.prepare", *overrides], data)
+    if not any(sample.answers for sample in samples):
+        raise UserError(f"iterpref.prepare ended with {code} before a model had answered, so there is nothing to tell")
     machine = {**machine_facts(), "gpus": ask_gpu("name")}
     figures = {"machine": machine, "overrides": overrides, "exit": code, **rates(samples), **harvest(data)}
     print(json.dumps(figures, indent=1))
     if out:
-        Path(out).write_text(json.dumps(figures, indent=1) + "\n")
+        out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def watch(command: list[str], data: Path) -> tuple[int, list[Sample]]:
@@ -107,4 +116,4 @@ def harvest(data: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "the arguments that name files")

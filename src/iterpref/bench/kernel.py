@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,19 +42,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=at_least(1), default=50, help="timed rounds of each contender (default 50)")
     parser.add_argument("--level", choices=LEVELS, help="only this level")
     options = parser.parse_args(arguments)
-    try:
-        run(options.out, options.rounds, (options.level,) if options.level else LEVELS)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(1) from None
+    run(options.out, options.rounds, (options.level,) if options.level else LEVELS)
 
 
 def run(out: Path | None, rounds: int, levels: tuple[str, ...] = LEVELS) -> dict[str, Any]:
     """Measures every shape and density, prints tables, writes `out`. Raises `UserError` without a GPU."""
     if not torch.cuda.is_available():
-        raise UserError(
-            "The kernel benchmark needs a CUDA GPU, and torch sees none here: run it on a machine with one."
-        )
+        raise UserError("the kernel benchmark needs a CUDA GPU, and torch sees none here: run it on a machine with one")
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: expected at least 1")
     bandwidth, rate = copy_bandwidth(rounds), product_rate(rounds)
@@ -149,4 +142,4 @@ def _show(title: str, rows: list[dict[str, str]]) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

@@ -26,6 +26,7 @@ from typing import Any
 from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
 from iterpref.cli import run_task
+from iterpref.errors import UserError
 
 _STEPS = 60
 _RUN = [
@@ -89,15 +90,21 @@ def compare(plain: Path, killed: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=at_least(1), default=10)
+    parser.add_argument("--kills", type=at_least(1), default=10, help=f"each at a step of its own, of {_STEPS}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=output_file, default=Path("kills.json"))
     parser.add_argument("overrides", nargs="*")
     a = parser.parse_args(argv)
+    if a.kills >= _STEPS:
+        parser.error(f"--kills: expected fewer than the run's {_STEPS} steps, got {a.kills}")
     rng = random.Random(a.seed)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         codes = [begin(folder, "plain", a.overrides).wait()]
+        if codes[0]:
+            raise UserError(
+                f"the run that nobody disturbs ended with {codes[0]}: python -m iterpref.train {' '.join([*_RUN, *a.overrides])} says why"
+            )
         kills = []
         for step in sorted(rng.sample(range(_STEPS - 1), a.kills)):
             kills.append(kill_at(begin(folder, "killed", a.overrides), folder / "killed", step, rng.random()))
@@ -110,4 +117,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

@@ -134,4 +134,4 @@ def show_soak(console: Console, result: Soak) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

@@ -51,6 +51,7 @@ SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "
 ALIKE = 20  # one task of so many has the program of an earlier one
 KNOWN = 200  # tasks that are evaluation tasks
 STAGES = ("trajectories", "pairs", "tokens")
+ORDER = ("answers", *STAGES)
 
 
 def word(rng: random.Random) -> str:
@@ -220,23 +221,43 @@ def apart(stage: str, data: Path, n: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {}
 
 
+def _choose_model(models: Path) -> None:
+    """For this process and those that it starts."""
+    from iterpref.models.source import resolve_model
+
+    os.environ.setdefault("ITERPREF_BENCH_MODEL", str(resolve_model(Config().model, models, 0).resolve()))
+
+
+def _check_stage(parser: argparse.ArgumentParser, stage: str, data: Path | None) -> None:
+    """Ends with a usage error where one stage alone lacks its folder, or what the stage before it makes there."""
+    if data is None:
+        parser.error(f"--stage {stage} needs --data DIR, where it works")
+    before = {"trajectories": CACHE, "pairs": "trajectories", "tokens": "pairs"}.get(stage)
+    if before is not None and not (data / before).exists():
+        parser.error(f"--stage {stage}: {data} has no {before} yet: run the stage before it there ({', '.join(ORDER)})")
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sizes", type=at_least(1), nargs="+", default=[25_000, 100_000], help="trajectories")
+    parser.add_argument("--sizes", type=at_least(SAMPLES), nargs="+", default=[25_000, 100_000], help="trajectories")
     parser.add_argument("--models", type=Path, default=Path("data_cache"), help="folder of converted models")
     parser.add_argument("--out", type=output_file, help="JSON file for the figures")
     parser.add_argument("--data", type=Path, help="where a single stage works")
-    parser.add_argument("--stage", choices=("answers", *STAGES), help="this one alone")
+    parser.add_argument("--stage", choices=ORDER, help="this one alone, of one size; --data is needed")
     given = parser.parse_args(argv)
+    if given.stage is None and given.data:
+        parser.error("--data has no effect without --stage: a whole run works in a folder of its own")
+    if given.stage:
+        _check_stage(parser, given.stage, given.data)
     if given.stage == "answers":
         make_answers(given.data, given.sizes[0])
         return
+    if given.stage == "tokens":
+        _choose_model(given.models)
     if given.stage:
         print(json.dumps(one_stage(given.stage, given.data, given.sizes[0])))
         return
-    from iterpref.models.source import resolve_model
-
-    os.environ["ITERPREF_BENCH_MODEL"] = str(resolve_model(Config().model, given.models, 0).resolve())
+    _choose_model(given.models)
     figures: dict[str, Any] = {"machine": machine_facts(), "sizes": {}}
     for n in given.sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -250,4 +271,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

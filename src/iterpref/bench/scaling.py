@@ -277,4 +277,4 @@ def versions() -> dict[str, str | None]:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

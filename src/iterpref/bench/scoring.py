@@ -24,7 +24,7 @@ from typing import Any
 
 from rich.console import Console
 
-from iterpref.bench.arguments import at_least, output_file
+from iterpref.bench.arguments import at_least, benchmark_options, output_file
 from iterpref.bench.benchmarks import busy_cores
 from iterpref.bench.facts import machine_facts
 from iterpref.bench.rates import BARE, Contender, bare_python, calls
@@ -32,7 +32,6 @@ from iterpref.bench.workloads import function
 from iterpref.cli import run_task
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.sharing import usable_cores
-from iterpref.config import BenchmarkConfig
 from iterpref.eval.samples import Sample, read_samples
 from iterpref.eval.scores import summarise
 from iterpref.eval.scoring import Judged, judge_samples
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def rate(options: argparse.Namespace) -> dict[str, Any]:
-    benchmark = load_benchmark(BenchmarkConfig(name="mbpp", path=options.path, split="all"))
+    benchmark = load_benchmark(benchmark_options(name="mbpp", path=options.path, split="all"))
     samples = _programs(benchmark, options.n)
     sandbox = PooledSandbox(options.workers)
     bare = Contender(BARE, sandbox.workers, bare_python, bare=True)
@@ -118,7 +117,7 @@ def _timed(
 
 
 def steady(options: argparse.Namespace) -> dict[str, Any]:
-    benchmark = load_benchmark(BenchmarkConfig(name=options.name, path=options.path, split=options.split))
+    benchmark = load_benchmark(benchmark_options(name=options.name, path=options.path, split=options.split))
     chosen = set(list(benchmark.tasks)[: options.limit])
     samples = [s for s in read_samples(options.samples, benchmark, partial=True) if s.task_id in chosen]
     sandbox = PooledSandbox(options.workers)
@@ -154,4 +153,4 @@ def steady(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")

@@ -204,4 +204,4 @@ def show(run: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run_task(main, "another file or folder")
+    run_task(main, "the arguments that name files")
