@@ -9,7 +9,7 @@
     activations  of the tokens of one pass, layer by layer: what backward reads (below)
     scores       logits of the scored rows and their gradient, a chunk of them, or all where they are kept
 
-With H hidden, I intermediate, A query heads of size D, K key heads, in the dtype of the arithmetic (b bytes), a layer keeps for
+With H hidden, I intermediate (of all experts that a token meets), A query heads of size D, K key heads, in the dtype of the arithmetic (b bytes), a layer keeps for
 each token
 
     b (6 H + 2 A D + 2 K D + 4 I)      two norms with their fp32 input counted as one, queries, keys, values, output, residuals;
@@ -31,6 +31,7 @@ from typing import Any
 from iterpref.config import Config
 from iterpref.config.training import compiles, sharded, world_size, zero_stage
 from iterpref.errors import UserError
+from iterpref.experts import in_experts, is_mixture, share_of_experts
 
 GIB = 2**30
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -44,14 +45,17 @@ class Shape:
     """Sizes of a decoder."""
 
     parameters: int
-    matrices: int  # parameters of the linear layers that an adapter may stand on, head left out
+    matrices: int  # parameters of the linear layers and experts, head left out
+    active: (
+        int | None
+    )  # those of them that a token meets; None: a mixture of experts whose config does not say how many
     layers: int
     hidden: int
-    intermediate: int
+    intermediate: int  # of all experts that a token meets
     query: int  # heads times their size
     key: int
     vocabulary: int
-    adapters_per_rank: int  # parameters of adapters of rank 1 on all of these
+    adapters_per_rank: int  # parameters of adapters of rank 1 on all linear layers, which adapters stand on
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,22 @@ def shape_of(settings: Any) -> Shape:
         model = AutoModelForCausalLM.from_config(settings)
     head = model.get_output_embeddings()
     linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+    dense, experts = sum(m.weight.numel() for m in linear), 0
+    if is_mixture(settings):
+        experts = in_experts(model.named_parameters())
+        dense = sum(m.weight.numel() for n, m in model.named_modules() if m in linear and "experts" not in n.split("."))
+    share = share_of_experts(settings) if is_mixture(settings) else 1.0
+    active = None if share is None else dense + round(share * experts)
     heads = settings.num_attention_heads
     size = getattr(settings, "head_dim", None) or settings.hidden_size // heads
+    layers, hidden = settings.num_hidden_layers, settings.hidden_size
+    query, key = heads * size, (getattr(settings, "num_key_value_heads", None) or heads) * size
+    intermediate = settings.intermediate_size
+    if experts and active is not None:  # what is no attention is gate, up and down
+        intermediate = (active - layers * hidden * 2 * (query + key)) // (3 * layers * hidden)
     return Shape(
-        parameters=sum(p.numel() for p in model.parameters()), matrices=sum(m.weight.numel() for m in linear),
-        layers=settings.num_hidden_layers, hidden=settings.hidden_size, intermediate=settings.intermediate_size,
-        query=heads * size, key=(getattr(settings, "num_key_value_heads", None) or heads) * size, vocabulary=settings.vocab_size,
+        parameters=sum(p.numel() for p in model.parameters()), matrices=dense + experts, active=active,
+        layers=layers, hidden=hidden, intermediate=intermediate, query=query, key=key, vocabulary=settings.vocab_size,
         adapters_per_rank=sum(m.in_features + m.out_features for m in linear),
     )  # fmt: skip
 

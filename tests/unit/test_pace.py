@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from transformers import MixtralConfig, Qwen3MoeConfig
 
 from iterpref.config import Config
-from iterpref.memory import Shape
+from iterpref.memory import Shape, shape_of
 from iterpref.pace import PRODUCT, SHARE, describe_pace, operations, pairs_per_s
 
 SHAPE = Shape(
-    parameters=1300, matrices=1000, layers=2, hidden=10, intermediate=40, query=10, key=10, vocabulary=30, adapters_per_rank=40,
+    parameters=1300, matrices=1000, active=1000, layers=2, hidden=10, intermediate=40, query=10, key=10, vocabulary=30, adapters_per_rank=40,
 )  # fmt: skip
 
 
@@ -48,3 +52,25 @@ def test_devices_share_the_pairs_and_hours_are_those_of_the_papers_pairs() -> No
     assert float(first.split()[-1]) == pytest.approx(rate, rel=1e-3)
     assert "59,000 pairs x 2 epochs" in second
     assert float(second.split()[-1]) == pytest.approx(118_000 / rate / 3600, abs=0.1)
+
+
+def test_of_experts_a_token_meets_those_that_the_config_says_and_memory_is_of_all() -> None:
+    """One layer of hidden 8 and heads of 8: attention 2 * 8 * (8 + 8), the router 0; experts 3 * 8 * 4 each, two of six a token."""
+    said: dict[str, Any] = {
+        "vocab_size": 32, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 4,
+        "num_experts_per_tok": 2, "bos_token_id": None, "eos_token_id": None,
+    }  # fmt: skip
+    mixtral = MixtralConfig(**said, intermediate_size=4, num_local_experts=6)
+    qwen = Qwen3MoeConfig(**said, intermediate_size=99, moe_intermediate_size=4, num_experts=6)
+    for settings in (mixtral, qwen):
+        shape = shape_of(settings)
+        assert shape.active == 256 + 2 * 96
+        assert shape.matrices == 256 + 6 * 96
+        assert shape.intermediate == 2 * 4
+        assert shape.parameters >= 256 + 6 * 96 + 2 * 32 * 8
+        assert operations(config_of(), shape, 90, "padded") == 6 * (448 * 180 + 8 * 32 * 120)
+
+
+def test_the_pace_of_a_mixture_that_does_not_say_its_experts_a_token_is_not_told() -> None:
+    (line,) = describe_pace(config_of(), replace(SHAPE, active=None), [90])
+    assert "not told" in line

@@ -237,8 +237,8 @@ def main(argv: list[str] | None = None) -> None:
     if a.part != "equality" and a.tokenizer is None:
         parser.error(f"{a.part} needs --tokenizer DIR")
     try:
-        before = [row for file in a.against for row in json.loads(file.read_text())["rows"]]
-    except (OSError, ValueError, KeyError) as error:
+        before = [row for file in a.against for row in json.loads(file.read_text())["rows"] if row["devices"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f"--against: expected files that `devices --out` has written ({error})")
     said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
     said["global_batch"] = a.global_batch if a.part == "devices" else None
