@@ -64,7 +64,7 @@ for axis, name in zip(axes, ("sigmoid", "apart"), strict=True):
     axis.plot(0, 0, "o", color="#c0392b", markersize=5)
     axis.set(title=f"loss.link={name}", xlabel="K+ (nats)")
 axes[0].set_ylabel("K\u2212 (nats)")
-_ = figure.colorbar(drawn, ax=axes, label="loss", ticks=[0, 0.3, 1.5, 6])
+_ = figure.colorbar(drawn, ax=axes, label="loss (nats)", ticks=[0, 0.3, 1.5, 6])
 
 # %% [markdown]
 # The red dot is where training starts. Along the diagonal `sigmoid` stays as it is; `apart` has its least value in one corner alone.
