@@ -88,7 +88,15 @@ def test_a_study_goes_on_where_it_stopped_and_its_tables_come_out_of_the_records
     assert (tmp_path / "tables/study.json").read_bytes() == (out / "study.json").read_bytes()
 
 
-def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_end_with_a_sentence(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    here = tmp_path_factory.mktemp("here")
+    monkeypatch.chdir(here)
+    (here / "empty").mkdir()
+    (here / "other.jsonl").write_text('{"prompt": 1}\n')
+    (here / "test.jsonl").write_text('{"prompt": "p", "chosen": "a = 1\\n", "rejected": "a = 2\\n", "split": "test"}\n')
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(STUDY | {"arms": {"sft": ["loss=sft"], "target_dpo": ["loss=target_dpoo"]}}))
     other = tmp_path / "other.yaml"
@@ -135,6 +143,13 @@ def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
         ),
         (["run", str(bare), "--out", str(tmp_path), "--file", f"pairs={PAIRS}", "--phase", "rates"], "add tune.also"),
         (["table", str(file), "--out", str(tmp_path)], "no record of a job yet"),
+        (
+            [*given[:4], "--file", "pairs=empty"],
+            "nothing has run yet: tune-sft-lr0.001 has a command that cannot run: train",
+        ),
+        ([*given[:4], "--file", "pairs=other.jsonl"], "has no column 'chosen'"),
+        ([*given[:4], "--file", "pairs=test.jsonl"], "there is no training pair among 1"),
+        ([*given, "--file", "real=other.jsonl"], "main-sft-seed1 has a command that cannot run: evaluate"),
         (given, "main-target_dpo-seed1 has a command that cannot run: train"),
         (["run", str(other), *given[2:]], "main-sft-seed1 has a command that cannot run: evaluate"),
     ):

@@ -19,7 +19,7 @@ from iterpref.study.__main__ import main
 from iterpref.study.pack import read_pack, stored_records, write_pack
 from iterpref.study.plan import Study
 from iterpref.study.read import read_study
-from iterpref.study.records import Stored, check_records, portable, read_folder, record_file
+from iterpref.study.records import Stored, check_records, portable, read_folder, record_file, records
 from iterpref.study.tables import write_tables
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,17 @@ def test_the_same_records_are_the_same_bytes_in_the_order_of_their_names(tmp_pat
     write_pack(found, second)
     assert first.read_bytes() == second.read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
+
+
+def test_a_record_is_read_once_until_it_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, read = folder(tmp_path, RECORDS), list[str]()
+    monkeypatch.setattr("iterpref.study.records.record_of", lambda text: read.append(text) or json.loads(text))
+    first = records(out)
+    assert records(out) == first
+    assert len(read) == len(RECORDS)
+    folder(out, [RECORDS[0] | {"gpus": ["another one"]}])
+    assert [one["gpus"] for one in records(out) if one["name"] == RECORDS[0]["name"]] == [["another one"]]
+    assert len(read) == len(RECORDS) + 1
 
 
 def test_what_is_true_of_one_machine_alone_is_left_out() -> None:

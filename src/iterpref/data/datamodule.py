@@ -67,12 +67,7 @@ class CodeFlowDataModule(L.LightningDataModule):
         splits = np.asarray(table.splits, object)
         self.examples = {split: examples.select(np.flatnonzero(splits == split)) for split in SPLITS}
         if not self.examples["train"]:
-            remedy = (
-                "lower pairs.test_share and pairs.validation_share, or name the split with pairs.splits.train=NAME"
-                if self.config.pairs.source == "external"
-                else "raise problems.limit or debug.samples, or give tasks split=train"
-            )
-            raise UserError(f"there is no training pair among {len(table)}: {remedy}")
+            raise no_training_pair(self.config, len(table))
 
     def longest(self) -> int:
         """Positions of the longest sequence, prompt and completion, in tokens."""
@@ -100,6 +95,16 @@ class CodeFlowDataModule(L.LightningDataModule):
             rank=trainer.global_rank if trainer else 0, world_size=trainer.world_size if trainer else 1,
             cost=partial(trie_tokens, terms=terms) if data.packing == "shared" and seed is not None else None,
         )  # fmt: skip
+
+
+def no_training_pair(config: Config, among: int) -> UserError:
+    """What to tell of so many pairs that are all of other splits."""
+    remedy = (
+        "lower pairs.test_share and pairs.validation_share, or name the split with pairs.splits.train=NAME"
+        if config.pairs.source == "external"
+        else "raise problems.limit or debug.samples, or give tasks split=train"
+    )
+    return UserError(f"there is no training pair among {among}: {remedy}")
 
 
 def read_examples(config: Config, prepared: Prepared) -> ExampleTable:

@@ -1,9 +1,12 @@
-"""Before the first of many hours: can every command of a study be composed, and is every benchmark here?"""
+"""Before the first of many hours: can every command of a study be composed, and is every benchmark and every pair file here?
+
+Somebody's pairs become the artifact that the trainings read, so that nothing is read twice."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from iterpref.config import Config
@@ -36,12 +39,33 @@ def check_commands(jobs: Iterable[Job]) -> None:
 
 
 def _commands(job: Job) -> Iterable[tuple[str, Callable[[Config], Any], tuple[str, ...]]]:
+    trained: list[Config] = []
     if job.train:
-        yield "train", lambda config: None, job.train
+        yield "train", partial(_read_pairs, trained), job.train
     for overrides in job.held_out.values():
-        yield "evaluate", lambda config: None, overrides
+        yield "evaluate", partial(_read_held_out, trained), overrides
     for overrides in job.evaluations.values():
         yield "evaluate", _read_benchmark, overrides
+
+
+def _read_pairs(trained: list[Config], config: Config) -> None:
+    """Notes the config, whose pairs can be read; those that CodeFlow is to make are not made here."""
+    from iterpref.data.datamodule import no_training_pair
+    from iterpref.data.stages import prepare_pairs
+
+    trained.append(config)
+    if config.pairs.source == "external":
+        counts = prepare_pairs(config)[1].manifest["counts"]
+        if not counts["splits"].get("train"):
+            raise no_training_pair(config, counts["pairs"])
+
+
+def _read_held_out(trained: list[Config], config: Config) -> None:
+    from iterpref.data.stages import prepare_pairs
+    from iterpref.eval.held_out import with_pairs
+
+    if trained and config.evaluate.pairs is not None:
+        prepare_pairs(with_pairs(trained[0], config.evaluate.pairs))
 
 
 def _read_benchmark(config: Config) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,18 @@ def is_done(job: Job, out: Path) -> bool:
 
 
 def read_record(file: Path) -> dict[str, Any]:
-    """Raises `UserError` for a file that holds no record."""
+    """Not to be changed. Raises `UserError` for a file that holds no record."""
     try:
-        return record_of(file.read_text(encoding="utf-8"))
+        state = file.stat()
+        return _record_in(file, state.st_mtime_ns, state.st_size)
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: no record of a job ({error}); delete it, and the job runs again") from None
+
+
+@cache
+def _record_in(file: Path, changed: int, size: int) -> dict[str, Any]:
+    """A study looks at its records after each job: each is read once, and again where it was written anew."""
+    return record_of(file.read_text(encoding="utf-8"))
 
 
 def record_of(text: str) -> dict[str, Any]:
