@@ -8,6 +8,7 @@ A process that we start gets the finished config, not the command line: a folder
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -193,8 +194,14 @@ def main() -> None:
     from iterpref.cli import run_task
     from iterpref.train import train
 
+    parser = argparse.ArgumentParser(
+        prog="python -m iterpref.launch",
+        description="One rank of a run, which iterpref.train trainer.devices=N starts.",
+    )
+    parser.add_argument("file", type=Path, help="what it is to do")
+    file = parser.parse_args().file
     die_with_parent()
-    said = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    said = json.loads(file.read_text(encoding="utf-8"))
     sys.argv = said["argv"]
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if rank() == 0:  # where Hydra would write it

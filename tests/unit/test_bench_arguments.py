@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from iterpref.bench import benchmarks, generate, kills, sandbox, scale
+from iterpref.bench import benchmarks, generate, kills, sandbox, scale, scaling, step
 from iterpref.bench.arguments import at_least, benchmark_options, output_file
+from iterpref.bench.code_pairs import read_pairs
 from iterpref.errors import UserError
 
 
@@ -31,6 +32,8 @@ def test_a_file_to_write_has_its_folder_before_the_measuring(tmp_path: Path) -> 
 
 
 def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text('{"rows": [1]}')
     for main, arguments, message in (
         (sandbox.main, ["--workers", "0"], "--workers: expected at least 1, got 0"),
         (sandbox.main, ["--json", str(tmp_path)], f"--json: {tmp_path} is a folder"),
@@ -45,6 +48,10 @@ def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.Cap
         (scale.main, ["--data", str(tmp_path)], "--data has no effect without --stage"),
         (scale.main, ["--sizes", "1"], "--sizes: expected at least 2, got 1"),
         (kills.main, ["--kills", "60"], "--kills: expected fewer than the run's 60 steps, got 60"),
+        (scaling.main, ["one", "--shapes", "9B"], "--shapes: invalid choice: '9B'"),
+        (scaling.main, ["equality", "--devices", "1"], "equality --devices: expected at least 2"),
+        (scaling.main, ["devices", "--tokenizer", "t", "--against", str(rows)], "--against: expected files that"),
+        (step.main, ["--tokenizer", "t", "--shapes", "1.5B,9B"], "--shapes: '9B' is none of"),
         (generate.main, [f"paths.data={tmp_path}"], "give a folder that is not there yet"),
     ):
         with pytest.raises(SystemExit) as end:
@@ -68,3 +75,19 @@ def test_a_bench_that_measures_a_run_ends_where_the_run_cannot_begin(tmp_path: P
         generate.main([f"paths.data={tmp_path / 'new'}", "generate=nothing"])
     with pytest.raises(UserError, match=r"ended with 2: python -m iterpref\.train .*foo=bar says why"):
         kills.main(["foo=bar", "--out", str(tmp_path / "kills.json")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "expected a JSON list of objects"), ('[{"prompt": 1}]', "expected a JSON list"), ("{}", "expected a JSON list"),
+        ('[{"prompt": "p", "chosen": "a = 1", "rejected": "a = 2"}]', "2 pairs are asked for, and it has 1"),
+    ],
+)  # fmt: skip
+def test_a_file_that_holds_no_pairs_for_a_bench_is_named(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=rf"--pairs-file .*pairs\.json: {message}"):
+        read_pairs(file, 2)
+    with pytest.raises(UserError, match="FileNotFoundError"):
+        read_pairs(tmp_path / "absent.json", 2)

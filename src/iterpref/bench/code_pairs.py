@@ -20,6 +20,7 @@ from typing import Any
 from iterpref.config import Config
 from iterpref.data.diff import localise
 from iterpref.data.masking import tokenise_pairs
+from iterpref.errors import UserError
 from iterpref.schema import Example, PreferencePair
 
 _LINES = range(15, 111)  # of a function
@@ -53,11 +54,17 @@ def code_pairs(n: int, seed: int = 0, alike: bool = True) -> list[PreferencePair
 
 
 def read_pairs(path: Path, n: int) -> list[PreferencePair]:
-    """The first `n` pairs of a JSON list of `{"prompt", "chosen", "rejected"}`; raises `ValueError` when it has fewer."""
-    rows = json.loads(path.read_text(encoding="utf-8"))[:n]
-    if len(rows) < n:
-        raise ValueError(f"{n} pairs asked for, but {path} has {len(rows)}")
-    return [_pair(number, row["prompt"], row["chosen"], row["rejected"]) for number, row in enumerate(rows)]
+    """The first `n` pairs of a JSON list of `{"prompt", "chosen", "rejected"}`; raises `UserError` when it has fewer, or is none."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))[:n]
+        pairs = [_pair(number, row["prompt"], row["chosen"], row["rejected"]) for number, row in enumerate(rows)]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"--pairs-file {path}: expected a JSON list of objects with the texts prompt, chosen and rejected ({error!r})"
+        ) from None
+    if len(pairs) < n:
+        raise UserError(f"--pairs-file {path}: {n} pairs are asked for, and it has {len(pairs)}")
+    return pairs
 
 
 def tokenised(pairs: list[PreferencePair], tokenizer: Any, config: Config) -> list[Example]:

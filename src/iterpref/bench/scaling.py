@@ -27,6 +27,7 @@ import torch
 from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.exchange import Spans, shares
 from iterpref.bench.facts import machine_facts, package_version
+from iterpref.bench.step_ours import SHAPES
 from iterpref.cli import run_task
 from iterpref.config import Config
 from iterpref.config.training import ZERO
@@ -223,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
         default=8,
         help="steps of each epoch: one to warm up, one timed by step, one as a whole",
     )
-    parser.add_argument("--shapes", nargs="+", help="of which models; default: devices 1.5B 7B, one 7B")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="of which models; default: devices 1.5B 7B, one 7B")
     parser.add_argument(
         "--strategies", nargs="+", choices=STRATEGIES, default=_installed(), help="devices: of several devices"
     )
@@ -236,6 +237,8 @@ def main(argv: list[str] | None = None) -> None:
     a = parser.parse_args(argv)
     if a.part != "equality" and a.tokenizer is None:
         parser.error(f"{a.part} needs --tokenizer DIR")
+    if a.part == "equality" and 1 in (a.devices or ()):
+        parser.error("equality --devices: expected at least 2, which are held against one")
     try:
         before = [row for file in a.against for row in json.loads(file.read_text())["rows"] if row["devices"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gc
 import hashlib
 import json
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -160,8 +160,11 @@ def _lines(file: Path) -> dict[str, list[float]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="One rank of iterpref.bench.scaling, which starts it.")
+    parser.add_argument("job", type=Path, help="cells to measure")
+    parser.add_argument("launched", help="what iterpref.launch adds")
+    job = parser.parse_args().job
     die_with_parent()
-    job = Path(sys.argv[1])
     cells = json.loads(job.read_text())["cells"]
     config = Config()
     config.trainer.devices = cells[0]["devices"]

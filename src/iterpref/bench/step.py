@@ -133,7 +133,7 @@ def facts(rate: float) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a tokenizer")
-    parser.add_argument("--shapes", default="1.5B,0.5B,7B")
+    parser.add_argument("--shapes", default="1.5B,0.5B,7B", help="with commas between (default 1.5B,0.5B,7B)")
     parser.add_argument("--pairs", type=at_least(1), default=8, help="pairs a step")
     parser.add_argument("--steps", type=at_least(1), default=20, help="timed steps")
     parser.add_argument("--pairs-file", type=Path, help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
@@ -143,6 +143,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--peers", choices=("all", "best", "none"), default="all")
     parser.add_argument("--out", type=output_file, default=Path("step.json"))
     a = parser.parse_args(argv)
+    if unknown := [name for name in a.shapes.split(",") if name not in SHAPES]:
+        parser.error(f"--shapes: {unknown[0]!r} is none of {', '.join(SHAPES)}")
     if not torch.cuda.is_available():
         parser.error("it measures a GPU, and torch sees none here")
     torch.cuda.init()

@@ -27,7 +27,9 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from iterpref.bench.arguments import at_least
 from iterpref.bench.step_ours import SHAPES
+from iterpref.cli import run_task
 from iterpref.models.policy import load_tokenizer
 
 
@@ -67,12 +69,18 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument(
+        "--steps", type=at_least(6), default=20, help="of each epoch; the first five of the first one warm up"
+    )
+    parser.add_argument("--batch", type=at_least(1), default=8, help="pairs a step")
     for flag in ("precompute", "liger", "mask", "checkpointing"):
         parser.add_argument(f"--{flag}", action="store_true")
-    parser.add_argument("--lora", type=int, default=0, help="rank of adapters; the reference is the model without them")
+    parser.add_argument(
+        "--lora", type=at_least(0), default=0, help="rank of adapters; the reference is the model without them"
+    )
     a = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("it measures a GPU, and torch sees none here")
     rows = json.loads(a.pairs.read_text())[: a.batch * a.steps]
     tokenizer = load_tokenizer(a.tokenizer)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -110,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task(main, "the arguments that name files")
