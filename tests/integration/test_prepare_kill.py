@@ -51,8 +51,13 @@ def test_a_second_prepare_does_nothing_and_a_new_mask_reuses_the_trajectories(tm
     data = tmp_path / "data"
     subprocess.run(command(data), check=True, capture_output=True, timeout=300)
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*.parquet")}
-    subprocess.run(command(data), check=True, capture_output=True, timeout=300)
+    imports = subprocess.run(
+        [sys.executable, "-X", "importtime", *command(data)[1:]], check=True, capture_output=True, timeout=300
+    ).stderr
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*.parquet")} == before
+    imported = {line.rpartition(b"|")[2].strip() for line in imports.splitlines()}
+    assert b"hydra" in imported
+    assert b"torch" not in imported  # which takes longer than all else
     subprocess.run([*command(data), "mask=official"], check=True, capture_output=True, timeout=300)
     after = {path: path.stat().st_mtime_ns for path in data.rglob("*.parquet")}
     new = set(after) - set(before)

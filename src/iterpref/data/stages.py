@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from iterpref.artifacts import Artifact
+from iterpref.artifacts import Artifact, file_sha256, fingerprint
 from iterpref.build import build_generator, build_judge, build_limits, build_sandbox, local_models
 from iterpref.codeflow.contamination import evaluation_tasks
 from iterpref.codeflow.features.stage import written_tasks
@@ -21,7 +21,7 @@ from iterpref.codeflow.problems import load_problems
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.config import Config
 from iterpref.data.tokens import tokens_stage
-from iterpref.models.source import resolve_model
+from iterpref.models.source import resolve_model, tokenizer_key
 from iterpref.schema import Problem
 
 
@@ -45,16 +45,30 @@ class Prepared:
 
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
-    from iterpref.models.checks import check_tokens  # late: what makes no tokens needs no torch
-
     data = Path(config.paths.data)
     model = resolve_model(
         config.model, data, config.seed
     )  # first: a model that is not there, or not fit, must not cost hours
-    check_tokens(model, config.model)
+    _check_once(data, model, config)
     trajectories, pairs = prepare_pairs(config)
     tokens = tokens_stage(data, pairs, model, config)
     return Prepared(data, trajectories, pairs, tokens, model)
+
+
+def _check_once(data: Path, model: Path, config: Config) -> None:
+    """`check_tokens`, unless this model has passed it before: it takes some seconds of imports, which finished stages do without."""
+    settings = model / "config.json"
+    key = fingerprint(
+        "fit", tokenizer_key(model), settings.is_file() and file_sha256(settings), config.model.prompt_format
+    )
+    passed = data / "tokens" / f".{key}.fit"
+    if passed.is_file():
+        return
+    from iterpref.models.checks import check_tokens
+
+    check_tokens(model, config.model)
+    passed.parent.mkdir(parents=True, exist_ok=True)
+    passed.touch()
 
 
 def load_tasks(config: Config) -> list[Problem]:

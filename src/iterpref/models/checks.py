@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,10 @@ _SAMPLE = "Write a function that adds two numbers."
 
 def check_tokens(folder: Path, config: ModelConfig) -> None:
     """Raises `UserError` where the folder's tokenizer cannot make pairs into tokens that its model knows. Reads no weights."""
-    _check_tokens(folder, config.name, config.prompt_format)
-
-
-@cache
-def _check_tokens(folder: Path, name: str, prompt_format: str) -> None:
     tokenizer = load_tokenizer(folder)
     check_tokenizer(tokenizer)
-    (text,) = render_prompts(tokenizer, [_SAMPLE], ModelConfig(name=name, prompt_format=prompt_format))
-    contents = () if prompt_format == "plain" else (_SAMPLE,)
+    (text,) = render_prompts(tokenizer, [_SAMPLE], config)
+    contents = () if config.prompt_format == "plain" else (_SAMPLE,)
     (prompt,) = encode_prompts(tokenizer, [text], [contents], ["a prompt"])
     # Added tokens that no pair has to hold may lie beyond the embeddings: Gemma 3 ships one that stands for an image.
     own = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
