@@ -206,11 +206,11 @@ def main(argv: list[str] | None = None) -> None:
     result: dict[str, Any] = {"machine": machine_facts(), "tokenizer": Config().model.name}
     if arguments.out and arguments.out.is_file():
         result = {**json.loads(arguments.out.read_text()), **result}
-    if arguments.sample:
-        result["by_stage"] = by_stage(model, arguments.sample)
-    if arguments.pairs:
+    if arguments.pairs:  # first: Linux begins a process's peak with that of the one that has started it
         sizes = [(arguments.pairs // 4, 1), (arguments.pairs // 4, 2), (arguments.pairs, 2)]
         result["whole"] = [_apart(model, n, workers) for n, workers in sizes]
+    if arguments.sample:
+        result["by_stage"] = by_stage(model, arguments.sample)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.out:
