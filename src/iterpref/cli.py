@@ -87,7 +87,10 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         )
         under_hydra()
 
-    run_task(compose_and_run, "FOLDER or paths.data=DIR" if command == "export" else PLACES)
+    try:
+        run_task(compose_and_run, "FOLDER or paths.data=DIR" if command == "export" else PLACES)
+    finally:
+        know_config_dir(())  # a notebook's next command has choices of its own
 
 
 def _tidy(folder: Path, log: str) -> None:

@@ -10,6 +10,7 @@ def test_samples_are_scored_by_the_evaluate_command(
     examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from iterpref.evaluate import main
+    from iterpref.overrides import config_groups
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["x"])
@@ -22,3 +23,4 @@ def test_samples_are_scored_by_the_evaluate_command(
     ])  # fmt: skip
     (scores,) = [json.loads(path.read_text()) for path in Path().rglob("scores.json")]
     assert scores["parts"]["base"]["pass@1"]["mean"] == pytest.approx(2 / 3)
+    assert "powers" not in config_groups()["benchmark"]  # the folder is that command's alone

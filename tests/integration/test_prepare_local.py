@@ -16,6 +16,7 @@ import torch
 from iterpref.artifacts import find
 from iterpref.config import ModelConfig
 from iterpref.models.policy import load_model, load_tokenizer
+from iterpref.models.saving import save_model
 from iterpref.models.source import resolve_model
 from iterpref.schema import Trajectory
 
@@ -44,7 +45,7 @@ def parrot(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    model.save_pretrained(folder)
+    save_model(model, folder)
     return folder
 
 
