@@ -103,3 +103,20 @@ def commands_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     root.setLevel(level)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def one_process_ddp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`build_trainer` gives a trainer in fp32 by `Buckets`, of this process alone."""
+    import torch
+    from lightning.fabric.plugins.environments import LightningEnvironment
+
+    from iterpref.copies import Buckets
+
+    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK"):
+        monkeypatch.setenv(name, "")  # so that what Lightning sets is taken back
+        monkeypatch.delenv(name)
+    said = {"strategy": Buckets(), "precision": "32-true", "plugins": [LightningEnvironment()]}
+    monkeypatch.setattr("iterpref.strategies.build_strategy", lambda config, precision: said)
+    yield
+    torch.distributed.destroy_process_group()

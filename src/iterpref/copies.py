@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
@@ -26,7 +27,8 @@ class Buckets(DDPStrategy):
         module, wrapped = self.lightning_module, self.model
         assert module is not None
         assert wrapped is not None
-        zero: Any = self._forward_redirection(wrapped, module, "nothing")
+        # DDP takes no call without an argument to move to its device.
+        zero: Any = self._forward_redirection(wrapped, module, "nothing", torch.zeros(()))
         zero.backward()
 
 

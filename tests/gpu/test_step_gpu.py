@@ -289,3 +289,14 @@ def test_compiled_layers_and_graphs_train_as_plain_layers_do_behind_a_validation
         for step in range(12):
             for found, wanted in zip(curves[compiled][step], curves["none"][step], strict=True):
                 assert found == pytest.approx(wanted, rel=near * (1 + step) ** 2), (compiled, step)
+
+
+def test_ddp_of_one_device_trains_as_a_device_alone_does(
+    build: Any, make_examples: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    config = config_of(precision="32-true", micro_batch=2)
+    alone = fit(config, build, make_examples, tmp_path / "alone", validates=True)
+    request.getfixturevalue("one_process_ddp")
+    shared = fit(config, build, make_examples, tmp_path / "ddp", validates=True)
+    for name in alone:
+        assert torch.allclose(shared[name], alone[name], rtol=1e-2, atol=1e-4), name

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from iterpref.checkpoints import checkpoint_step
 from iterpref.config import Config, to_dict
-from iterpref.copies import Buckets
 from iterpref.data.collate import collate
 from iterpref.data.loader import PairLoader
 from iterpref.models.module import FocalDPOModule, Meter
@@ -178,22 +176,6 @@ def test_the_norm_that_is_logged_is_the_one_before_clipping(fit: Any, tmp_path: 
     )
 
 
-@pytest.fixture
-def one_process_ddp(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`build_trainer` gives a trainer by `Buckets`, of this process alone."""
-    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK"):
-        monkeypatch.setenv(name, "")  # so that what Lightning sets is taken back
-        monkeypatch.delenv(name)
-    said = {
-        "strategy": Buckets(process_group_backend="gloo"),
-        "precision": "32-true",
-        "plugins": [LightningEnvironment()],
-    }
-    monkeypatch.setattr("iterpref.strategies.build_strategy", lambda config, precision: said)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 def test_under_ddp_gradients_lie_in_what_is_exchanged_from_the_first_pass_on(
     fit: Any, one_process_ddp: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +185,13 @@ def test_under_ddp_gradients_lie_in_what_is_exchanged_from_the_first_pass_on(
         places.append({p.grad.untyped_storage().data_ptr() for p in module.policy.parameters() if p.grad is not None})
 
     monkeypatch.setattr(FocalDPOModule, "on_after_backward", note)
+    called = DistributedDataParallel._pre_forward
+
+    def moving(ddp: Any, *inputs: Any, **named: Any) -> Any:
+        assert inputs or named, "on a GPU, where DDP moves them, it takes no call without any"
+        return called(ddp, *inputs, **named)
+
+    monkeypatch.setattr(DistributedDataParallel, "_pre_forward", moving)
     module, *_ = fit(settings())
     assert len(places) == 10  # passes: of two epochs of two steps of two, and one of one
     assert all(len(place) < 3 for place in places), places  # buckets; else each weight has a place of its own

@@ -148,9 +148,9 @@ class FocalDPOModule(L.LightningModule):
     def _in_buckets(self) -> bool:
         return isinstance(self.trainer.strategy, Buckets)
 
-    def nothing(self) -> Tensor:
-        """0, whose gradient is 0 in every weight that trains, the last ones first as in a pass: DDP orders its buckets by that."""
-        return sum((0 * p.flatten()[0].float() for p in self.parameters() if p.requires_grad), torch.zeros(()))
+    def nothing(self, zero: Tensor) -> Tensor:
+        """`zero` [], and a gradient of 0 in every weight that trains, the last ones first as in a pass: DDP orders its buckets by that."""
+        return sum((zero * p.flatten()[0].float() for p in self.parameters() if p.requires_grad), zero)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if "train/lr" not in self.line:
