@@ -30,12 +30,12 @@ from iterpref.overrides import (
     check_groups,
     check_overrides,
     config_groups,
-    flags_first,
     keys_of,
     know_config_dir,
     leaves,
     parse,
     plain,
+    split_flags,
     unreadable,
     without_nulls,
 )  # fmt: skip
@@ -77,14 +77,12 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         if "pairs" in SECTIONS[command]:
             arguments = write_out(arguments, config_groups()["pairs"], quoted)
         arguments = without_nulls(command, [_choice_as_text(argument) for argument in arguments])
-        arguments = flags_first(arguments)
+        flags, overrides = split_flags(arguments)
+        arguments = [*flags, *overrides]
         sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
-        completing = any(a in ("-sc", "--shell-completion") for a in arguments)
-        check_overrides(
-            command,
-            [a for a in arguments if not completing and (a.startswith("~") or ("=" in a and not a.startswith("-")))],
-        )
+        completing = any(a in ("-sc", "--shell-completion") for a in flags)
+        check_overrides(command, [] if completing else overrides)
         under_hydra()
 
     try:

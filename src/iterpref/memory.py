@@ -46,9 +46,7 @@ class Shape:
 
     parameters: int
     matrices: int  # parameters of the linear layers and experts, head left out
-    active: (
-        int | None
-    )  # those of them that a token meets; None: a mixture of experts whose config does not say how many
+    active: int | None  # those of them that a token meets; None: the config of a mixture of experts does not say
     layers: int
     hidden: int
     intermediate: int  # of all experts that a token meets

@@ -59,14 +59,13 @@ def know_config_dir(arguments: Sequence[str]) -> None:
             _config_dirs.append(Path(name).resolve())
 
 
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Hydra's flags with their words, then the overrides: argparse takes no override behind a flag that follows one."""
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their words, and the overrides: argparse takes no override behind a flag that follows one."""
     overrides = [
         i for i, a in enumerate(arguments)
         if a.startswith("~") or ("=" in a and not a.startswith("-") and arguments[i - 1 : i] not in (["--config-dir"], ["-cd"]))
     ]  # fmt: skip
-    flags = [a for i, a in enumerate(arguments) if i not in overrides]
-    return [*flags, *(arguments[i] for i in overrides)]
+    return [a for i, a in enumerate(arguments) if i not in overrides], [arguments[i] for i in overrides]
 
 
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:

@@ -19,11 +19,11 @@ from iterpref.cli import (
     check_overrides,
     config_groups,
     explain_os_error,
-    flags_first,
     folder_argument,
     merge_overrides,
     run_command,
     run_task,
+    split_flags,
 )
 from iterpref.config import Config
 from iterpref.errors import UserError
@@ -152,7 +152,8 @@ def test_what_has_a_meaning_passes(override: str) -> None:
     ],
 )
 def test_flags_go_in_front_with_their_words(arguments: list[str], expected: list[str]) -> None:
-    assert flags_first(arguments) == expected
+    flags, overrides = split_flags(arguments)
+    assert [*flags, *overrides] == expected
 
 
 def test_groups_are_the_folders_and_choices_their_files() -> None:

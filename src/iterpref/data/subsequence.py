@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from math import isqrt
 
-_OFTEN = (
-    32  # places of a character from which on their bits are kept: of rare ones they would take more room than all else
-)
+# Places of a character from which on their bits are kept: of rare ones they would take more room than all else.
+_OFTEN = 32
 
 
 class SuffixLengths:

@@ -28,16 +28,8 @@ _LOOKED_AT = 100  # first rows, of which some may lack what others say beside th
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # Which of two answers is better, where it is no column's name that says it.
 _WINNERS = (
-    "label",
-    "labels",
-    "winner",
-    "preference",
-    "preferred",
-    "better_response_id",
-    "overall_preference",
-    "scores",
-    "ranks",
-)
+    "label", "labels", "winner", "preference", "preferred", "better_response_id", "overall_preference", "scores", "ranks",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 # Columns of our own exports, which keep what the three columns of TRL's format cannot say.
 _OURS = ("pair_id", "task_id", "category", "note", "tests_sha256", "chosen_iter", "rejected_iter")
