@@ -124,6 +124,26 @@ def test_in_bf16_the_shared_row_is_no_further_from_fp64_than_padded_rows(
     assert abs(found - loss) <= 1.5 * abs(near - loss) + 1e-3 * abs(loss)
 
 
+@pytest.mark.parametrize("way", ["none", "layers", "apart"])
+def test_two_lengths_of_rows_compile_what_all_others_run_wherever_a_row_ends(
+    way: str, build: Any, make_examples: Any
+) -> None:
+    torch._dynamo.reset()
+    plain, flex = build("qwen2", torch.float32, "sdpa"), build("qwen2", torch.float32, "flex")
+    if way != "none":
+        compile_layers(flex, apart=way == "apart")
+    compiled = []
+    for longest, parts in ((60, 16), (90, None), (120, 16), (150, None), (200, None)):
+        examples = make_examples(6, vocabulary=512, longest=longest)
+        batch = collate(examples, packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=parts)
+        assert parts or batch.input_ids_ST.shape[1] % 128
+        found = gradients(flex, batch)[1]
+        assert distance(found, gradients(plain, collate(examples, packing="none", pad_id=0))[1]) < 1e-4, longest
+        compiled.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    # That the second row ends within a block, and others do not, is one more compilation.
+    assert compiled[-1] == compiled[2], compiled
+
+
 @pytest.fixture
 def mesh(tmp_path: Path) -> Iterator[Any]:
     """A group of this process alone."""
@@ -137,8 +157,8 @@ def test_shards_with_compiled_layers_are_no_further_from_fp64_than_the_whole_mod
 ) -> None:
     torch._dynamo.reset()
     exact, whole, cut = (build("qwen2", t, a) for t, a in ((torch.float64, "eager"), *[(torch.bfloat16, "flex")] * 2))
-    for model in (whole, cut):
-        compile_layers(model)
+    compile_layers(whole)
+    compile_layers(cut, apart=True)
     scorer = Scorer(cut)
     shard(scorer, mesh)
     for longest in (60, 200):  # two lengths of rows
@@ -212,7 +232,7 @@ def fit(
     models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
     if compiles(config.trainer):
         for model in models:
-            compile_layers(model, by_length=config.trainer.compile == "graphs")
+            compile_layers(model)
 
     def make_batch(examples: list[Any], step_pairs: int) -> Batch:
         return collate(

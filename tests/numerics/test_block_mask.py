@@ -29,10 +29,13 @@ def test_the_mask_is_the_dense_one_block_by_block(
     runs = sight(batch, window)
     S, T = batch.input_ids_ST.shape
     mask, seen_STT = block_mask(runs), dense_mask(runs, torch.float32)[:, 0] == 0
-    index = torch.arange(T)
+    n = -(-T // 128) * 128
+    assert mask.seq_lengths == (n, n)
+    index = torch.arange(n)
     found = torch.stack([mask.mask_mod(torch.tensor(s), torch.tensor(0), index[:, None], index) for s in range(S)])
-    assert torch.equal(found, seen_STT)
-    wanted = create_block_mask(mask.mask_mod, S, None, T, T, device="cpu")
+    assert torch.equal(found[:, :T, :T], seen_STT)
+    assert found.sum() == seen_STT.sum()  # tokens behind the row see nothing, and nothing sees them
+    wanted = create_block_mask(mask.mask_mod, S, None, n, n, device="cpu")
     for side in ("kv", "q"):
         for kind in ("", "full_"):
             numbers, theirs = (getattr(m, f"{kind}{side}_num_blocks") for m in (mask, wanted))
@@ -41,14 +44,10 @@ def test_the_mask_is_the_dense_one_block_by_block(
             assert places.shape == theirs.shape
     # A block that two runs cover together counts as partial, which is slower and not wrong; no block is left out.
     assert torch.equal(mask.to_dense() > 0, wanted.to_dense() > 0)
-    n = -(-T // 128) * 128
-    whole = torch.zeros(S, n, n, dtype=torch.bool)
-    whole[:, :T, :T] = seen_STT
     for s in range(S):
         for q in range(n // 128):
             for k in mask.full_kv_indices[s, 0, q, : mask.full_kv_num_blocks[s, 0, q]].tolist():
-                rows = slice(q * 128, min((q + 1) * 128, T))
-                assert whole[s, rows, k * 128 : min((k + 1) * 128, T)].all()
+                assert found[s, q * 128 : (q + 1) * 128, k * 128 : (k + 1) * 128].all()
 
 
 def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> None:
@@ -59,32 +58,18 @@ def test_neighbours_in_a_row_leave_most_blocks_unread(make_examples: Any) -> Non
     assert blocks < 0.6 * n * (n + 1) / 2
 
 
-@pytest.mark.parametrize("window", [None, 70])
-def test_tokens_behind_the_row_see_nothing_and_nothing_sees_them(window: int | None, make_examples: Any) -> None:
-    runs = sight(batch_of(make_examples, None, True), window)
-    T = runs.near_ST.shape[1]
-    length = -(-T // 128) * 128 + 256
-    mask, longer = block_mask(runs), block_mask(runs, length)
-    assert longer.seq_lengths == (length, length)
-    n = -(-T // 128)
-    blocks = longer.to_dense()[0, 0]
-    assert torch.equal(blocks[:n, :n], mask.to_dense()[0, 0])
-    assert blocks.sum() == blocks[:n, :n].sum()
-    zero, index = torch.tensor(0), torch.arange(length)
-    seen = longer.mask_mod(zero, zero, index[:, None], index)
-    assert torch.equal(seen[:T, :T], dense_mask(runs, torch.float32)[0, 0] == 0)
-    assert seen.sum() == seen[:T, :T].sum()
-
-
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-def test_a_longer_mask_gives_the_outputs_of_the_row(make_examples: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_prefix, "_compiled", lambda dynamic: shared_prefix._attend)
-    runs = sight(batch_of(make_examples, 16, True))
+def test_a_row_that_ends_within_a_block_has_the_outputs_of_a_dense_mask(
+    make_examples: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_prefix, "_compiled", lambda: shared_prefix._attend)
+    runs = sight(batch_of(make_examples, None, True))
     T = runs.near_ST.shape[1]
+    assert T % 128
     generator = torch.Generator().manual_seed(0)
-    found = []
-    whole = [torch.randn(1, heads, T, 16, dtype=torch.float64, generator=generator) for heads in (4, 2, 2)]
-    for length in (None, T + 128):
-        found.append(shared_prefix.flex_attention(None, *whole, block_mask(runs, length), 0.25)[0])  # type: ignore[arg-type]
-    assert found[0].shape == (1, T, 4, 16)
-    torch.testing.assert_close(found[1], found[0], rtol=1e-12, atol=1e-12)
+    query, key, value = (torch.randn(1, heads, T, 16, dtype=torch.float64, generator=generator) for heads in (4, 2, 2))
+    found, _ = shared_prefix.flex_attention(None, query, key, value, block_mask(runs), 0.25)
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, dense_mask(runs, torch.float64), scale=0.25, enable_gqa=True
+    )
+    torch.testing.assert_close(found, wanted.transpose(1, 2), rtol=1e-12, atol=1e-12)

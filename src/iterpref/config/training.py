@@ -114,8 +114,8 @@ class TrainerConfig:
                             choices=("auto", "32-true", "bf16-mixed", "bf16-true"))  # fmt: skip
     deterministic: bool = option(False, "two runs with one seed are equal to the bit; slower on a GPU")
     compile: str = option(
-        "none", "layers: torch.compile of each decoder layer, a minute once; graphs: for each length of rows, and a CUDA graph of "
-        "the whole pass; replay: the graph alone, of fewer lengths, for small models and short runs; none: as it is",
+        "none", "layers: torch.compile of each decoder layer, half a minute once; graphs: and a CUDA graph of the whole pass for "
+        "each shape of a batch; replay: the graph alone, of fewer lengths, for small models and short runs; none: as it is",
         choices=("none", "layers", "graphs", "replay"),
     )  # fmt: skip
     validations_per_epoch: int = option(1, "validation passes in one epoch", low=1)

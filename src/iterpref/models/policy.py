@@ -17,7 +17,7 @@ from iterpref.config import ModelConfig
 from iterpref.errors import UserError
 from iterpref.models.adapters import quantization
 from iterpref.models.quiet import quiet_transformers
-from iterpref.models.shared_prefix import FLEX, FLEX_WITHIN, attention_masks, register_flex
+from iterpref.models.shared_prefix import FLEX, FLEX_APART, attention_masks, register_flex
 from iterpref.ops import LogitMap, TokenLogRatio, linear_logratio
 from iterpref.schema import Message
 
@@ -124,16 +124,17 @@ def resolve_attention(config: ModelConfig, packing: str, device: torch.device, f
 
 def prepare_generation(model: Any) -> None:
     """Attention for answers that grow token by token: a block mask would have nothing to skip."""
-    if model.config._attn_implementation in (FLEX, FLEX_WITHIN):
+    if model.config._attn_implementation in (FLEX, FLEX_APART):
         model.set_attn_implementation("eager" if getattr(model.config, "attn_logit_softcapping", None) else "sdpa")
 
 
-def compile_layers(model: Any, by_length: bool = False) -> None:
-    """Compiles each decoder layer on its own; a compilation serves all layers of a kind: the first for rows of one length, the
-    second, when another one comes, for any.
+def compile_layers(model: Any, apart: bool = False) -> None:
+    """Compiles each decoder layer on its own, FlexAttention within; a compilation serves all layers of a kind: the first for
+    rows of one length, the second, when another one comes, for any.
 
     Args:
-        by_length: compile anew for each length of rows, FlexAttention within: a little faster on the device.
+        apart: FlexAttention by itself, for weights that are shards: dynamo then takes heads and their width for
+            numbers that change, and the kernel has to be made for them.
     """
     import torch._dynamo
     import torch._functorch.config
@@ -141,12 +142,11 @@ def compile_layers(model: Any, by_length: bool = False) -> None:
     torch._functorch.config.activation_memory_budget = KEPT
     # Under DDP dynamo would cut a layer wherever a bucket of gradients is full: fused worse, and more of it kept.
     torch._dynamo.config.optimize_ddp = False
+    if apart and model.config._attn_implementation == FLEX:
+        model.set_attn_implementation(FLEX_APART)
     decoder = model.get_decoder()
-    if by_length and model.config._attn_implementation == FLEX:
-        model.set_attn_implementation(FLEX_WITHIN)
     for part in (*decoder.layers, decoder.norm):
-        # Never dynamic=True, to which a model's widths are as unknown as its rows' length.
-        part.compile(dynamic=False if by_length else None)
+        part.compile()  # never dynamic=True, to which a model's widths are as unknown as its rows' length
 
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str | Sequence[Message]], config: ModelConfig) -> list[str]:

@@ -22,14 +22,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from iterpref.batch import Batch
-from iterpref.data.collate import bucket
 from iterpref.errors import UserError
 
-# The names under which our attention is known to transformers: apart from compiled layers, and a part of them.
-FLEX, FLEX_WITHIN = "iterpref_flex", "iterpref_flex_within"
-_LENGTHS = 64
-_PARTS = 4  # of a power of two, between lengths that a kernel of its own is made for
+# The names under which our attention is known to transformers: a part of compiled layers, and apart from them.
+FLEX, FLEX_APART = "iterpref_flex", "iterpref_flex_apart"
+_COMPILATIONS = 64
 _BLOCK = 128  # tokens in a side of a FlexAttention block
+# Without it a kernel for any length would ask of each token whether it is one: half again the time. `block_mask` makes it true.
+_OPTIONS: Any = {"IS_DIVISIBLE": True}
 # Of these, the angles at a position change with the length of the forward pass.
 _ROPES_BY_LENGTH = ("dynamic", "longrope")
 # Families whose layers differ in their window take a mask by layer type, the others one mask for all layers.
@@ -70,29 +70,27 @@ def dense_mask(runs: Sight, dtype: torch.dtype) -> Tensor:
     return mask_STT.masked_fill_(~seen_STT, torch.finfo(dtype).min)[:, None]
 
 
-def block_mask(runs: Sight, length: int | None = None) -> Any:
-    """The same as a FlexAttention `BlockMask`; built from [T, blocks] comparisons, on the device, without waiting for it.
+def block_mask(runs: Sight) -> Any:
+    """The same as a FlexAttention `BlockMask` of whole blocks: tokens behind the row's see nothing, and nothing sees them.
 
-    `length` at least T, if given, becomes T: tokens behind the row's see nothing, and nothing sees them.
+    Built from [T, blocks] comparisons, on the device, without waiting for it.
     """
     from torch.nn.attention.flex_attention import BlockMask
 
-    T = runs.near_ST.shape[1] if length is None else length
+    S, row = runs.near_ST.shape
+    n_blocks = -(-row // _BLOCK)
+    T = n_blocks * _BLOCK
     near_ST, far_ST, far_end_ST = (
-        pad(run, (0, T - run.shape[1]), value=value) for run, value in zip(runs, (T, 0, 0), strict=True)
+        pad(run, (0, T - row), value=value) for run, value in zip(runs, (T, 0, 0), strict=True)
     )
-    S = len(near_ST)
-    n_blocks = -(-T // _BLOCK)
     index_T1 = torch.arange(T, device=near_ST.device, dtype=near_ST.dtype)[:, None]
     first_B = torch.arange(n_blocks, device=near_ST.device, dtype=near_ST.dtype) * _BLOCK
     last_B = first_B + _BLOCK - 1
     near_ST1, far_ST1, far_end_ST1 = (run[:, :, None] for run in (near_ST, far_ST, far_end_ST))
     touched_STB = ((last_B >= near_ST1) & (first_B <= index_T1)) | ((last_B >= far_ST1) & (first_B < far_end_ST1))
     covered_STB = ((first_B >= near_ST1) & (last_B <= index_T1)) | ((first_B >= far_ST1) & (last_B < far_end_ST1))
-    rest = (0, 0, 0, n_blocks * _BLOCK - T)
-    # A block that reaches beyond the end is never full: the kernel asks the mask about each of its tokens.
-    touched = pad(touched_STB, rest, value=False).view(S, n_blocks, _BLOCK, n_blocks).any(2)
-    full = pad(covered_STB, rest, value=False).view(S, n_blocks, _BLOCK, n_blocks).all(2)
+    touched = touched_STB.view(S, n_blocks, _BLOCK, n_blocks).any(2)
+    full = covered_STB.view(S, n_blocks, _BLOCK, n_blocks).all(2)
     partial = touched & ~full
 
     def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
@@ -116,22 +114,22 @@ def flex_attention(
     """FlexAttention behind transformers' attention interface: [S, heads, T, D] in, [S, T, heads, D] out.
 
     Beside transformers' own version keys stay grouped in a forward pass alone, whatever the number of heads, and no
-    logsumexp is kept. T grows to the mask's: a kernel takes seconds to compile, and empty blocks next to nothing.
+    logsumexp is kept. T grows to the mask's.
     """
     # Under autocast RoPE gives queries and keys in fp32; SDPA would lower them by itself.
     query, key = query.to(value.dtype), key.to(value.dtype)
-    if not torch.compiler.is_compiling():
+    within = torch.compiler.is_compiling()
+    if not within:
         _forget_marks(query, key, value)
-    # A pass without gradient, of the reference or a validation, is not worth a compilation for each length.
-    attend = _attend if torch.compiler.is_compiling() else _compiled(False if torch.is_grad_enabled() else None)
     T = query.shape[2]
     if behind := attention_mask.seq_lengths[0] - T:
         query, key, value = (pad(tensor, (0, 0, 0, behind)) for tensor in (query, key, value))
+    attend = _attend if within else _compiled()
     return attend(query, key, value, attention_mask, scaling, softcap)[:, :, :T].transpose(1, 2).contiguous(), None
 
 
 def _forget_marks(*tensors: Tensor) -> None:
-    """Layers compiled for any length mark sizes of what they return, under FSDP the heads too: the kernel would be made for any."""
+    """Layers compiled for any length mark sizes of what they return, under FSDP the heads too, for which the kernel has to be made."""
     for tensor in tensors:
         for name in [name for name in vars(tensor) if name.endswith("_dynamic_indices")]:
             delattr(tensor, name)
@@ -152,14 +150,14 @@ def _attend(
         key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
     return flex(
         query, key, value, score_mod=capped if softcap is not None else None, block_mask=mask, scale=scaling,
-        enable_gqa=query.shape[1] != key.shape[1],
+        enable_gqa=query.shape[1] != key.shape[1], kernel_options=_OPTIONS,
     )  # fmt: skip
 
 
 @functools.cache
-def _compiled(dynamic: bool | None) -> Any:
-    """FlexAttention is fused only when compiled: for each length (False), or for any once a second one comes (None)."""
-    return torch.compile(_attend, dynamic=dynamic)
+def _compiled() -> Any:
+    """FlexAttention is fused only when compiled: for the first length, and for any once a second one comes."""
+    return torch.compile(_attend)
 
 
 def register_flex() -> str:
@@ -167,11 +165,10 @@ def register_flex() -> str:
     import torch._dynamo
     from transformers import AttentionInterface
 
-    # Lengths are few (`collate.bucket`), but more than torch keeps compilations of one function for.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _LENGTHS)
-    # Layers that are compiled for any length leave it out: made for any length, this kernel takes twice the time or more.
-    AttentionInterface.register(FLEX, torch.compiler.disable(flex_attention))
-    AttentionInterface.register(FLEX_WITHIN, flex_attention)
+    # Models of a process, kinds of their layers, with a gradient and without: more than torch compiles one function for.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILATIONS)
+    AttentionInterface.register(FLEX, flex_attention)
+    AttentionInterface.register(FLEX_APART, torch.compiler.disable(flex_attention))
     return FLEX
 
 
@@ -191,13 +188,11 @@ def attention_masks(model: Any, batch: Batch, dtype: torch.dtype) -> Any:
     if config.model_type not in FAMILIES:
         assert batch.packing == "padded", "check_shared refuses other packings of families that are not proven"
         return (batch.near_ST == 0).long()  # a padding token sees itself alone
-    flex = config._attn_implementation in (FLEX, FLEX_WITHIN)
-    # A layer that has the kernel within is compiled for each length anyway.
-    length = bucket(batch.near_ST.shape[1], _PARTS) if config._attn_implementation == FLEX else None
+    flex = config._attn_implementation in (FLEX, FLEX_APART)
 
     def mask(window: int | None) -> Any:
         runs = sight(batch, window)
-        return block_mask(runs, length) if flex else dense_mask(runs, dtype)
+        return block_mask(runs) if flex else dense_mask(runs, dtype)
 
     full, sliding = windows(config)
     if not FAMILIES[config.model_type]:
