@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,10 +139,7 @@ JUDGED = [
     ("ioprio_set", (3, 0, 0), {}, EPERM),
     ("socket", (1, 1), {}, ALLOW),
     *(("socket", (family, 2), {}, EACCES) for family in (0, 2, 10, 16, 17, 38, 40)),
-    *(("socket", (family, 1), {"network_sockets": True}, ALLOW) for family in (1, 2, 10)),
-    *(("socket", (family, 3), {"network_sockets": True}, EACCES) for family in (16, 17, 38, 40)),
     ("socket", (1, 1), {"unix_sockets": False}, EACCES),
-    ("socket", (2, 1), {"unix_sockets": False, "network_sockets": True}, ALLOW),
     *(("socketpair", (1, kind), {}, ALLOW) for kind in (1, 2, 5)),
     ("socketpair", (30, 1), {}, EACCES),
     *(("socketpair", (1, kind | 0o2004000), {"unix_sockets": False}, ALLOW) for kind in (1, 5)),
@@ -194,9 +190,7 @@ def test_calls_that_came_after_us_do_not_exist(arch: str) -> None:
 
 OPTIONS = st.fixed_dictionaries({
     "own_pid": st.none() | st.integers(1, 2**22),
-    "network_sockets": st.booleans(),
     "unix_sockets": st.booleans(),
-    "allow": st.lists(st.sampled_from(" ".join(REFUSED.values()).split()), unique=True).map(tuple),
 })  # fmt: skip
 
 
@@ -234,7 +228,6 @@ def test_any_call_is_allowed_refused_or_deadly(
     names = {value: name for name, value in syscalls.numbers(arch).items()}
     if number in names:
         assert got in (ALLOW, EPERM, EACCES, ENOSYS)
-        assert names[number] not in options["allow"] or got == ALLOW
     elif number <= syscalls.LAST:
         assert got == ALLOW
     else:
@@ -244,14 +237,9 @@ def test_any_call_is_allowed_refused_or_deadly(
 def test_what_is_unknown_is_said_to_be() -> None:
     with pytest.raises(ValueError, match="x86_64 and aarch64, not for 'riscv64'"):
         seccomp.program("riscv64")
-    with pytest.raises(ValueError, match="got 'ptrase'"):
-        seccomp.program("aarch64", allow=["ptrase"])
-    seccomp.program("aarch64", allow=["quotactl", "uselib"])  # that architecture has no uselib
 
 
 def test_elsewhere_there_is_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert not seccomp.available()
     monkeypatch.setattr(seccomp, "_prctl", None)
     with pytest.raises(OSError, match="expected Linux"):
         seccomp.install(b"")

@@ -13,12 +13,11 @@ import struct
 import sys
 from collections.abc import Iterable
 
-from .linux import failure
+from .linux import PR_SET_NO_NEW_PRIVS, failure
 
 LATEST = 7
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _QUERY_VERSION, _PATH_BENEATH = 1, 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
@@ -71,20 +70,13 @@ def restrict(read_only: Iterable[str], writable: Iterable[str], devices: Iterabl
         for paths, rights in ((read_only, _READ), (writable, everything), (devices, _READ_FILE | _WRITE_FILE)):
             for path in paths:
                 _allow(ruleset, path, rights)
-        if _prctl is None or _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        if _prctl is None or _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise failure("prctl(PR_SET_NO_NEW_PRIVS)")
         # What a program tries is its own affair: it must not fill the machine's audit log.
         quiet = _LOG_SAME_EXEC_OFF | _LOG_SUBDOMAINS_OFF if abi >= 7 else 0
         _call("landlock_restrict_self", _RESTRICT_SELF, ruleset, quiet)
     finally:
         os.close(ruleset)
-
-
-def covers(abi: int) -> list[str]:
-    """What `restrict` leaves open at a version, a sentence each; `seccomp` and rlimits can close some of it."""
-    if abi < 1:
-        return ["The kernel has no Landlock: nothing is fenced."]
-    return [text for until, text in _OPEN if abi < until]
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
@@ -106,27 +98,3 @@ def _call(what: str, number: int, *arguments: int | bytes) -> int:
     if result < 0:
         raise failure(what)
     return result
-
-
-_NEVER = sys.maxsize
-# (version that fences it, what is open before).
-_OPEN = (
-    (3, "truncate(2) empties any file that the user may write, and O_TRUNC any file that can be opened here for reading."),
-    (4, "TCP: any address can be bound and connected to."),
-    (5, "ioctl: all commands of the devices that can be opened here."),
-    (6, "Signals reach every process of the same user, the harness included."),
-    (6, "UNIX sockets: abstract ones of other programs can be connected to."),
-    (_NEVER, "UNIX sockets that have a path: all that the user may write to can be connected to, such as the session bus, "
-             "an ssh-agent or a container daemon."),
-    (_NEVER, "UDP, raw sockets, Multipath TCP and every other protocol but TCP; of TCP, Fast Open (MSG_FASTOPEN) and "
-             "listen() without bind()."),
-    (_NEVER, "chmod, chown, utime and extended attributes of every file that the user owns, wherever it lies."),
-    (_NEVER, "stat, access, readlink, statfs and chdir: what exists, and its size, owner and times, stay visible; inotify "
-             "tells of changes to all that the user may read."),
-    (_NEVER, "Descriptors that were open before keep all their rights, ioctl included."),
-    (_NEVER, "System V shared memory, semaphores and message queues of the same user; POSIX message queues can be made and "
-             "removed, though not opened; memfd_create."),
-    (_NEVER, "Priority, scheduling, processor affinity and rlimits of other processes of the same user."),
-    (_NEVER, "Time, memory, disk space and the number of processes: nothing is limited."),
-    (_NEVER, "The system calls themselves: io_uring, user namespaces and the rest of the kernel can be reached."),
-)  # fmt: skip

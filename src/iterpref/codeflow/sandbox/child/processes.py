@@ -105,5 +105,5 @@ def waited_s(pid: int) -> float:
             with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as file:
                 longest = max(longest, int(file.read().split()[1]))
     except (OSError, IndexError):
-        return longest / 1e9
+        pass  # ended meanwhile
     return longest / 1e9

@@ -11,10 +11,8 @@ import ctypes
 import os
 import struct
 import sys
-import warnings
-from collections.abc import Iterable
 
-from .linux import failure
+from .linux import PR_SET_NO_NEW_PRIVS, failure
 from .syscalls import LAST, numbers
 
 # What Linux means by them; on macOS, where a filter can be made and looked at, `errno` has other values.
@@ -53,7 +51,7 @@ REFUSED = {
 _NAMESPACES = 0x00000080 | 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
 _F_SETOWN, _F_SETOWN_EX = 8, 15
-_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
+_AF_UNIX = 1
 _SOCK_TYPE, _SOCK_STREAM, _SOCK_SEQPACKET = 0xF, 1, 5
 _PRIO_PROCESS, _IOPRIO_WHO_PROCESS = 0, 1
 
@@ -62,32 +60,20 @@ Test = tuple[int, int, tuple[int, ...], bool]  # (argument, mask, values, wanted
 Rule = tuple[int, list[Test]]  # errno, and the tests that all must pass for the call to be allowed
 
 
-def program(
-    arch: str,
-    own_pid: int | None = None,
-    network_sockets: bool = False,
-    unix_sockets: bool = True,
-    allow: Iterable[str] = (),
-) -> bytes:
+def program(arch: str, own_pid: int | None = None, unix_sockets: bool = True) -> bytes:
     """The assembled filter, `struct sock_filter[]`, for an `arch` as `os.uname().machine` calls it.
 
     `own_pid`: signals go to this process only, also by way of fcntl; for kernels where nothing else fences them. A
     child that it forks can then be signalled neither by it nor by itself: `Popen.kill` and `Pool.terminate` fail.
-    `network_sockets`: IPv4 and IPv6 are open. All other families never are.
-    `unix_sockets`: without them there is no AF_UNIX socket that could be given an address: only connected pairs, which
+    `unix_sockets`: no other family is ever open; without them there is no AF_UNIX socket that could be given an address: only connected pairs, which
     is what asyncio and multiprocessing use. Pass False where sockets of other programs can be reached by their path.
-    `allow`: calls to leave open that are refused else, by name.
-    Raises ValueError for an unknown architecture or call.
+    Raises ValueError for an unknown architecture.
     """
     known = numbers(arch)
     rules = {name: (errno, list[Test]()) for errno, names in REFUSED.items() for name in names.split()}
-    rules |= _judged(network_sockets, unix_sockets)
+    rules |= _judged(unix_sockets)
     if own_pid is not None:
         rules |= _only_signals_to(own_pid)
-    for name in allow:
-        if name not in rules:
-            raise ValueError(f"allow: expected names of system calls that are refused, got {name!r}")
-        del rules[name]
     code = _Code()
     allowed, kill = code.put(_RETURN, ALLOW), code.put(_RETURN, KILL)
     refuse = {errno: code.put(_RETURN, ERRNO | errno) for errno in (EPERM, EACCES, ENOSYS)}
@@ -110,7 +96,7 @@ class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))  # struct sock_fprog
 
 
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER, _SET_MODE_FILTER = 38, 22, 2, 1
+_PR_SET_SECCOMP, _MODE_FILTER, _SET_MODE_FILTER = 22, 2, 1
 _SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine)
 # Looked up here once: in a fresh child the search costs more than the filter. macOS has no prctl.
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -121,7 +107,7 @@ def install(program: bytes) -> None:
     """Puts the filter on this thread and on all that it starts, for good; sets no_new_privs. Raises OSError."""
     if _prctl is None:
         raise OSError(f"seccomp: expected Linux, this is {sys.platform}")
-    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+    if _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise failure("prctl(PR_SET_NO_NEW_PRIVS)")
     filter_ = _Filter(len(program) // 8, program)
     if _SECCOMP is not None and _syscall(_SECCOMP, _SET_MODE_FILTER, 0, ctypes.byref(filter_)) == 0:
@@ -131,29 +117,7 @@ def install(program: bytes) -> None:
         raise failure("the kernel took no seccomp filter")
 
 
-def available() -> bool:
-    """Whether a child of ours can install the filter, and gets EPERM for what it refuses."""
-    machine = os.uname().machine
-    if sys.platform != "linux" or machine not in AUDIT_ARCH:
-        return False
-    code = program(machine)
-    with warnings.catch_warnings():
-        # Python warns of a fork beside threads; the child takes no lock.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            install(code)
-            refused = _libc.unshare(0) == -1 and ctypes.get_errno() == EPERM  # unfiltered, it does nothing, and well
-            status = 0 if refused else 1
-        finally:
-            os._exit(status)
-    return os.waitpid(pid, 0)[1] == 0
-
-
-def _judged(network_sockets: bool, unix_sockets: bool) -> dict[str, Rule]:
-    families = [_AF_UNIX] * unix_sockets + [_AF_INET, _AF_INET6] * network_sockets
+def _judged(unix_sockets: bool) -> dict[str, Rule]:
     pair = [_among(0, _AF_UNIX)]
     if not unix_sockets:
         # A datagram socket may leave its partner for any address; these two cannot.
@@ -162,7 +126,7 @@ def _judged(network_sockets: bool, unix_sockets: bool) -> dict[str, Rule]:
         "clone": (EPERM, [(0, _NAMESPACES, (0,), True)]),
         "personality": (EPERM, [_among(0, _WHOLE)]),  # a question, no change
         "ioctl": (EPERM, [(1, _WHOLE, (_TIOCSTI, _TIOCLINUX), False)]),  # they type into the terminal
-        "socket": (EACCES, [_among(0, *families)]),
+        "socket": (EACCES, [_among(0, *[_AF_UNIX] * unix_sockets)]),
         "socketpair": (EACCES, pair),
         # Of other processes, a user or a group: whoever watches us must not be throttled.
         "setpriority": (EPERM, [_among(0, _PRIO_PROCESS), _among(1, 0)]),

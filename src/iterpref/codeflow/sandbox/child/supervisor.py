@@ -197,7 +197,6 @@ class Watch:
             "killed": self._killed,
             "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            "wall_s": time.monotonic() - self._started,
             "cpu_s": cpu_us / 1e6,
             "waited_s": self._use.waited_s,
             "peak_mb": peak_kb / 1024,

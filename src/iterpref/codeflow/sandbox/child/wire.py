@@ -116,9 +116,8 @@ def make_emit(descriptor: int, token: bytes) -> Callable[..., None]:
     return emit
 
 
-FRAME_COST = (
-    128  # bytes that a frame counts for beyond its own, as the objects made of it take more room than they carry
-)
+# Bytes that a frame counts for beyond its own: the objects made of it take more room than they carry.
+FRAME_COST = 128
 
 
 class Decoder:

@@ -70,7 +70,7 @@ def run(
         _say(channel, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
     forget()
-    _say(channel, {"ready": True, "python": sys.version.split()[0], "n_canaries": judge.n_canaries})
+    _say(channel, {"ready": True, "n_canaries": judge.n_canaries})
     gc.collect()
     rehearsal.fill_holes()
     gc.freeze()  # a collection in a child would copy every page of what we share
