@@ -91,9 +91,7 @@ class TestSuite(Record):
     files: tuple[SourceFile, ...]
     framework: str  # unittest | asserts | stdio (codeflow/suites.py) | none: not written yet
     n_tests: int  # tests that must run; fewer is never a pass
-    coverage: float | None = (
-        None  # share of the lines that the tests run, in [0, 1]: of the reference, else of the last version
-    )
+    coverage: float | None = None  # share of lines that they run, in [0, 1]: of the reference, else of the last version
     scores: TestScores | None = None
 
     @property

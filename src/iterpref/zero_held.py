@@ -122,9 +122,8 @@ class Held2(Held):
         return hasattr(tensor, "_hp_mapping")
 
     def tensors(self) -> dict[str, Any]:
-        if (
-            self.step()
-        ):  # DeepSpeed shows each parameter its part when the first group has averages, and the others have none
+        # DeepSpeed shows each parameter its part when the first group has averages, and the others have none.
+        if self.step():
             self._zero._hp_optimizer_states_linked = False
             self._zero._lazy_init_hp_params_optimizer_state()
         return super().tensors()

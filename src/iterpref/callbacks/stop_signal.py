@@ -49,9 +49,8 @@ class StopSignal(L.Callback):
         self._step = trainer.global_step
         if not self._came(trainer):
             return
-        pl_module.on_train_batch_end(
-            outputs, batch, batch_idx
-        )  # which comes after the callbacks: the step's line in the log
+        # The module's own comes after the callbacks: the step's line in the log.
+        pl_module.on_train_batch_end(outputs, batch, batch_idx)
         # A checkpoint goes on after the passes that are completed, as this one is once its callbacks have run.
         loop = trainer.fit_loop.epoch_loop
         loop.batch_progress.increment_completed()

@@ -46,9 +46,8 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Builds what is missing and returns the finished stages; does nothing twice."""
     data = Path(config.paths.data)
-    model = resolve_model(
-        config.model, data, config.seed
-    )  # first: a model that is not there, or not fit, must not cost hours
+    # First: a model that is not there, or not fit, must not cost hours.
+    model = resolve_model(config.model, data, config.seed)
     _check_once(data, model, config)
     trajectories, pairs = prepare_pairs(config)
     tokens = tokens_stage(data, pairs, model, config)

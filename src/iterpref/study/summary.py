@@ -168,9 +168,8 @@ def _errors(study: Study, runs: Records) -> dict[str, float]:
     counts: Counter[str] = Counter()
     for one in told:
         counts.update(one["errors"])
-        counts.update(
-            {v: n for v, n in one["verdicts"].items() if v not in ("FAIL", "ERROR")}
-        )  # whose kinds are the errors
+        # The kinds of FAIL and ERROR are the errors.
+        counts.update({v: n for v, n in one["verdicts"].items() if v not in ("FAIL", "ERROR")})
     total = sum(one["n_samples"] for one in told)
     return {kind: n / total for kind, n in counts.most_common()}
 

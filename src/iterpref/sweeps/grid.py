@@ -23,9 +23,8 @@ def run_grid(sweep: Sweep, arguments: Sequence[str]) -> list[Any]:
 
 def grid_jobs(sweep: Sweep, arguments: Sequence[str]) -> list[Job]:
     """All combinations; the first key varies slowest, and values that are equal make one job."""
-    overrides = {
-        o.key_or_group: o for o in parse(arguments, sweep.loader)
-    }  # of two with one key the later counts, in the first one's place
+    # Of two with one key the later counts, in the first one's place.
+    overrides = {o.key_or_group: o for o in parse(arguments, sweep.loader)}
     swept = swept_keys(list(overrides.values()), sweep.params)
     choices = [_choices(override) for override in overrides.values()]
     jobs: dict[str, Job] = {}
