@@ -2,7 +2,7 @@
 
     DATA/<stage>/<fingerprint>/manifest.json, <table>.parquet
 
-A folder that exists is finished; a folder whose name begins with a dot is work in progress that the next run throws away.
+A folder that exists is finished; what has a dot in front of its name is work in progress, which the next run continues or replaces.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def added_sources(**names: tuple[Registry, str]) -> dict[str, str]:
 
 
 def import_plugins(names: Sequence[str]) -> None:
-    """Imports what registers itself: files (`folder/my_loss.py`) and modules; raises `UserError` for what is not there or fails."""
+    """Imports what registers itself: files (`folder/my_loss.py`) and modules; raises `UserError` for what cannot be found or imported."""
     for name in names:
         path = Path(name).expanduser()
         try:
@@ -121,8 +121,6 @@ def import_plugins(names: Sequence[str]) -> None:
                 _import_file(path)
             else:
                 importlib.import_module(name)
-        except UserError:
-            raise
         except (OSError, ImportError) as error:
             raise UserError(
                 f"plugins={name} cannot be imported: {error}; a module or a file FILE.py was expected"

@@ -174,7 +174,7 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
 
     attention = resolve_attention(config.model, config.data.packing, device, model)
     policy = load_model(model, config.model, attention)
-    check_model(policy, config.model, config.data.packing, datamodule.longest())
+    check_model(policy, config.model, config.data.packing, datamodule.longest)
     check_head(policy, config.model.name)
     policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None

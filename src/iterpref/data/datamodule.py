@@ -58,7 +58,7 @@ class CodeFlowDataModule(L.LightningDataModule):
         table = read_examples(self.config, prepared)
         self.device = resolve_device(self.config.trainer)
         self.collate = batch_maker(self.config, prepared.model, self.device)
-        self._longest = _longest(table)
+        self.longest = _longest(table)
         examples: ExampleTable | Referenced = table
         if self.config.reference == "cached":
             cache = find_reference(self.config, prepared, table)
@@ -68,10 +68,6 @@ class CodeFlowDataModule(L.LightningDataModule):
         self.examples = {split: examples.select(np.flatnonzero(splits == split)) for split in SPLITS}
         if not self.examples["train"]:
             raise no_training_pair(self.config, len(table))
-
-    def longest(self) -> int:
-        """Positions of the longest sequence, prompt and completion, in tokens."""
-        return self._longest
 
     def train_dataloader(self) -> PairLoader:
         return self._loader("train", self.config.seed)

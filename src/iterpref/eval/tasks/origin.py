@@ -114,7 +114,6 @@ def rows_of_lines(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]
 def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, list[tuple[str, dict[str, Any]]]]:
     import datasets
 
-    named: dict[str, Any] = {"revision": config.revision}
     name = str(config.dataset)
     if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
         raise UserError(
@@ -127,7 +126,7 @@ def _from_datasets(config: BenchmarkConfig) -> tuple[Origin, list[tuple[str, dic
             pattern = f"{name}/{config.files}" if local else f"hf://datasets/{name}{revision}/{config.files}"
             found: Any = datasets.load_dataset("json", data_files=pattern)
         else:
-            found = datasets.load_dataset(name, config.subset, split=config.hub_split, **named)
+            found = datasets.load_dataset(name, config.subset, split=config.hub_split, revision=config.revision)
     except Exception as error:  # of the hub's client, of its HTTP library, of the reader: no common base
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise UserError(

@@ -98,7 +98,7 @@ def _to_row(key: tuple[str, str], reference: evalplus.Reference) -> dict[str, An
 def _encode(value: Any) -> Any:
     # These two stand for what a program returned; a third party's object would become an Opaque of an Opaque.
     if isinstance(value, tagged.Digest):
-        return ["digest", [value.kind, value.sha256, value.n_chars]]
+        return tagged.digest(value)
     if isinstance(value, tagged.Opaque):
         return ["other", [value.kind, value.text, value.truth]]
     return tagged.encode(value, 64 << 20)
