@@ -187,7 +187,7 @@ def test_graphs_are_recorded_beside_an_exchange_and_their_gradients_add_up_over_
         collate(make_examples(4, seed=seed, vocabulary=512, longest=60), packing="shared", pad_id=0, terms=TERMS, one_row=True, parts=16).to("cuda")
         for seed in range(2)
     ]  # fmt: skip
-    for _ in range(3):  # recorded in the first round
+    for _ in range(3):  # as they are, recorded, replayed
         graphs(batches[0], begins=True)
         graphs(batches[1], begins=False)
         graphs.add_over_ranks()
@@ -215,7 +215,7 @@ def test_a_neighbour_in_the_row_changes_no_bit(build: Any, make_examples: Any) -
 
 def config_of(**trainer: Any) -> Config:
     config = Config(reference="live")
-    config.trainer.epochs, config.trainer.accelerator = 2, "gpu"
+    config.trainer.epochs, config.trainer.accelerator = 3, "gpu"
     config.data.packing, config.data.global_batch, config.data.micro_batch = "shared", 4, 4
     config.logger.wandb, config.optim.lr = "disabled", 1e-3
     config.data.micro_batch = trainer.pop("micro_batch", 4)
@@ -228,7 +228,7 @@ def fit(
     config: Config, build: Any, make_examples: Any, folder: Path, *callbacks: L.Callback, seed: int | None = 0,
     validates: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Twelve steps of the real trainer on rows of changing length; the weights after them."""
+    """Three epochs of six steps of the real trainer on rows of changing length; the weights after them."""
     models = [build("qwen2", torch.float32, "flex") for _ in range(2)]
     if compiles(config.trainer):
         for model in models:
@@ -242,19 +242,19 @@ def fit(
     examples = make_examples(24, vocabulary=512, longest=60)
     sizes = {"global_batch": 4, "micro_batch": config.data.micro_batch, "prefetch": 2}
     loader = PairLoader(examples, make_batch, seed=seed, **sizes)
-    module = FocalDPOModule(config, models[0].train(), models[1], total_steps=12)
+    module = FocalDPOModule(config, models[0].train(), models[1], total_steps=18)
     trainer = build_trainer(config, folder, "cuda", 24)
     trainer.callbacks = [c for c in trainer.callbacks if not hasattr(c, "save_top_k")] + list(callbacks)
     trainer.fit(module, loader, PairLoader(examples[:8], make_batch, seed=None, **sizes) if validates else None)
-    assert trainer.global_step == 12
+    assert trainer.global_step == 18
     return {name: value.clone() for name, value in module.policy.state_dict().items()}
 
 
 class NoWaiting(L.Callback):
-    """In the second epoch, whose batches are those of the first, an operation that waits for the device is an error."""
+    """In the third epoch, whose batches are those of the others, an operation that waits for the device is an error."""
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == 6:
+        if trainer.global_step == 12:
             torch.cuda.set_sync_debug_mode("error")
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -270,10 +270,10 @@ def test_no_step_waits_for_the_device_and_each_is_logged(
 ) -> None:
     fit(config_of(compile=compiled), build, make_examples, tmp_path, NoWaiting(), seed=None)
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 19
     names = lines[0].split(",")
     rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
-    assert [int(row["step"]) for row in rows] == list(range(12))
+    assert [int(row["step"]) for row in rows] == list(range(18))
     for name in ("train/loss", "train/margin", "train/grad_norm", "train/lr", "train/pairs_per_s", "train/peak_gib"):
         assert all(math.isfinite(float(row[name])) for row in rows), name
     assert all(float(row["train/pairs_per_s"]) > 0 for row in rows)
@@ -294,19 +294,23 @@ def test_two_deterministic_runs_are_equal_to_the_bit(build: Any, make_examples: 
 @pytest.mark.parametrize("micro_batch", [2, 4])  # gradients add up in a place of their own, or lie in a graph's memory
 @pytest.mark.parametrize(("precision", "near"), [("32-true", 1e-4), ("bf16-mixed", 2e-2)])
 def test_compiled_layers_and_graphs_train_as_plain_layers_do_behind_a_validation_too(
-    precision: str, near: float, micro_batch: int, build: Any, make_examples: Any, tmp_path: Path
-) -> None:
+    precision: str, near: float, micro_batch: int, build: Any, make_examples: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     torch._dynamo.reset()
-    curves = {}
+    curves, recorded, record = {}, [], StepGraphs._record
+    monkeypatch.setattr(StepGraphs, "_record", lambda graphs, batch: recorded.append(batch) or record(graphs, batch))
     for compiled in ("none", "layers", "graphs", "replay"):
+        recorded.clear()
         config = config_of(compile=compiled, precision=precision, micro_batch=micro_batch)
-        fit(config, build, make_examples, tmp_path / compiled, validates=True)
+        fit(config, build, make_examples, tmp_path / compiled, validates=True, seed=None)
+        assert bool(recorded) == (compiled in ("graphs", "replay"))
         with (tmp_path / compiled / "metrics.csv").open(newline="") as handle:
             steps = [row for row in csv.DictReader(handle) if row["train/loss"]]
         curves[compiled] = [(float(row["train/loss"]), float(row["train/grad_norm"])) for row in steps]
     for compiled in ("layers", "graphs", "replay"):
         # Adam turns rounding into steps: the curves part, but slowly.
-        for step in range(12):
+        for step in range(18):
             for found, wanted in zip(curves[compiled][step], curves["none"][step], strict=True):
                 assert found == pytest.approx(wanted, rel=near * (1 + step) ** 2), (compiled, step)
 

@@ -33,11 +33,11 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
     batches = [collate(make_examples(3, seed=s), packing="shared", pad_id=0, step_pairs=6) for s in range(3)]
     graphs = StepGraphs(steps(model), [*model.parameters(), unused], adds_up=True)
     places = [p.grad for p in model.parameters()]
-    graphs.run(batches[2], begins=True)  # of an earlier step
-    first = graphs.run(batches[0], begins=True)
-    second = graphs.run(batches[1], begins=False)
+    graphs(batches[2], begins=True)  # of an earlier step
+    first = graphs(batches[0], begins=True)
+    second = graphs(batches[1], begins=False)
     before = [p.grad.clone() for p in model.parameters()]
-    graphs.run(batches[2], begins=True, keep=False)
+    graphs.run(batches[2], keep=False)
     losses = [steps(plain)(batch) for batch in batches[:2]]
     assert [first, second] == losses
     for p, wanted, place, kept in zip(model.parameters(), plain.parameters(), places, before, strict=True):
@@ -47,18 +47,38 @@ def test_the_first_pass_of_a_step_replaces_gradients_and_later_ones_add(tiny_mod
     assert torch.equal(unused.grad, torch.zeros(3))
 
 
-def test_a_parameter_that_a_step_begins_without_keeps_nothing_of_the_step_before() -> None:
+def test_a_parameter_that_a_step_begins_without_keeps_nothing_of_the_step_before(make_examples: Any) -> None:
     used, sometimes = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    passes = iter([[used, sometimes], [used], [used, sometimes]])
 
-    def step(parameters: Any) -> tuple[Tensor]:
-        sum(p.sum() for p in parameters).backward()
+    def step(batch: Batch) -> tuple[Tensor]:
+        sum(p.sum() for p in next(passes)).backward()
         return ()
 
     graphs = StepGraphs(step, [used, sometimes], adds_up=True)
-    for parameters, begins in (([used, sometimes], True), ([used], True), ([used, sometimes], False)):
-        graphs.run(parameters, begins)
+    batch = collate(make_examples(1), packing="shared", pad_id=0)
+    for begins in (True, True, False):
+        graphs(batch, begins)
     assert torch.equal(used.grad, torch.full((2,), 2.0))
     assert torch.equal(sometimes.grad, torch.ones(2))
+
+
+def test_a_shape_is_recorded_when_it_comes_again_and_others_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iterpref.models.graphs._shape", lambda batch: batch.shape)
+    monkeypatch.setattr("iterpref.models.graphs.MOST_GRAPHS", 2)
+    done: list[str] = []
+
+    def told(name: str) -> Any:
+        return lambda graphs, *arguments: done.append(f"{name} {arguments[-1].shape}") or name
+
+    for name in ("run", "_record", "_replay"):
+        monkeypatch.setattr(StepGraphs, name, told(name.strip("_")))
+    graphs = StepGraphs(lambda batch: (), [torch.nn.Parameter(torch.ones(1))], adds_up=True)
+    for shape in "abaacbcc":
+        graphs(SimpleNamespace(shape=shape, input_ids_ST=SimpleNamespace(device=SimpleNamespace(type="cuda"))), True)  # type: ignore[arg-type]
+    assert done == [
+        "run a", "run b", "record a", "replay a", "replay a", "run c", "record b", "replay b", "run c", "run c",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("adds_up", [True, False])
@@ -68,7 +88,7 @@ def test_gradients_that_a_validation_lets_go_of_are_back_with_the_next_replay(
     model = tiny_model()
     batch = collate(make_examples(3), packing="shared", pad_id=0, step_pairs=6)
     graphs = StepGraphs(steps(model), model.parameters(), adds_up)
-    outputs = graphs.run(batch, begins=True)
+    outputs = graphs.run(batch)
     gradients = [p.grad for p in model.parameters()]
     replayed = []
     graph: Any = SimpleNamespace(replay=lambda: replayed.append(True))
@@ -98,8 +118,8 @@ def test_a_step_of_one_pass_keeps_no_memory_for_gradients(tiny_model: Any, make_
     batches = [collate(make_examples(3, seed=s), packing="shared", pad_id=0) for s in range(2)]
     graphs = StepGraphs(steps(model), [*model.parameters(), unused], adds_up=False)
     assert all(p.grad is None for p in model.parameters())
-    graphs.run(batches[1], begins=True)
-    graphs.run(batches[0], begins=True)
+    graphs.run(batches[1])
+    graphs.run(batches[0])
     steps(plain)(batches[0])
     for p, wanted in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(p.grad, wanted.grad)

@@ -222,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
         "--steps",
         type=at_least(1),
         default=8,
-        help="steps of each epoch: one to warm up, one timed by step, one as a whole",
+        help="steps of each epoch: two to warm up, one timed by step, one as a whole",
     )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="of which models; default: devices 1.5B 7B, one 7B")
     parser.add_argument(

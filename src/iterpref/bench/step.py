@@ -5,8 +5,9 @@
 Models of Qwen2.5's shapes with random weights in bf16, fused AdamW, gradients clipped at 1, Target-DPO (beta 0.1) on
 `bench.code_pairs`; on our side `FocalDPOModule` under Lightning's Trainer, with the project's loader, collate and
 optimizer. TRL runs in processes of its own between two runs of ours. A step is timed from its begin to its end with the
-device idle at both, the same on either side, in the second epoch over the same batches, and the median counts. In a first epoch,
-where every shape is new, TRL is much slower (its row says that too, the first five steps left out), and ours compiles. TRL's rows:
+device idle at both, the same on either side, in a later epoch over the same batches, and the median counts. In a first epoch,
+where every shape is new, TRL is much slower (its row says that too, the first five steps left out), and ours compiles:
+`first_epoch_s` is the whole of it, on either side. TRL's rows:
 
     live          reference model in memory            precomputed    its log-probs computed before
     + liger       Liger's layers and loss as well       + mask         rejected tokens outside D- carry no loss, as ours
@@ -190,6 +191,7 @@ def show(run: dict[str, Any]) -> None:
             for k in (
                 "free_pairs_per_s",
                 "first_epoch_pairs_per_s",
+                "first_epoch_s",
                 "reserved_gib",
                 "speedup",
                 "speedup_over_first_epoch",

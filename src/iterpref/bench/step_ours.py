@@ -81,6 +81,9 @@ SHAPES = {
 }
 
 
+_WARM_UPS = 2  # epochs: shapes that are met for the first time, and recorded at the second
+
+
 def bench_config(
     pairs: int,
     packing: str = "shared",
@@ -101,7 +104,7 @@ def bench_config(
     config.loss.alpha = 0.0
     config.data.packing, config.data.micro_batch = packing, pairs
     config.optim.lr, config.optim.schedule, config.optim.warmup_ratio = 1e-6, "constant", 0.0
-    config.trainer.epochs, config.trainer.accelerator = 3, "gpu"
+    config.trainer.epochs, config.trainer.accelerator = _WARM_UPS + 2, "gpu"
     config.trainer.compile = compiled
     config.trainer.checkpoints = False  # one at the end is no part of a step
     config.logger.wandb = "disabled"
@@ -112,7 +115,7 @@ def bench_config(
 
 
 class Repeated(PairLoader):
-    """Every epoch is the first one: what it compiles for its lengths of rows is compiled when the epochs that count begin."""
+    """Every epoch is the first one: what its shapes compile and record is there when the epochs that count begin."""
 
     def plan(self, epoch: int, first: int = 0) -> Iterator[tuple[list[int], int, bool]]:
         return super().plan(0, first)
@@ -120,7 +123,7 @@ class Repeated(PairLoader):
 
 @dataclass
 class Clock(L.Callback):
-    """Three epochs over the same batches: to warm up; with a wait for the device around each step; and free.
+    """Epochs over the same batches: to warm up; with a wait for the device around each step; and free.
 
     Peak memory is that of all epochs, from the first step on.
     """
@@ -130,7 +133,7 @@ class Clock(L.Callback):
     def __post_init__(self) -> None:
         self.seconds: list[float] = []
         self.losses: list[Tensor] = []
-        self.free_s = 0.0
+        self.first_epoch_s = self.free_s = 0.0
         self.parts_ms: dict[str, float] | None = None
         self._step = -1  # the one whose begin is known
 
@@ -139,20 +142,22 @@ class Clock(L.Callback):
         self._begin = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        if trainer.current_epoch == 1 and trainer.global_step != self._step:
+        if trainer.current_epoch == _WARM_UPS and trainer.global_step != self._step:
             self._step = trainer.global_step
             torch.cuda.synchronize()
             self._begin = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.losses.append(outputs["loss"].detach())
-        if trainer.current_epoch == 1 and trainer.global_step != self._step:
+        if trainer.current_epoch == _WARM_UPS and trainer.global_step != self._step:
             torch.cuda.synchronize()
             self.seconds.append(time.perf_counter() - self._begin)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == 2:
-            torch.cuda.synchronize()
+        torch.cuda.synchronize()
+        if trainer.current_epoch == 0:
+            self.first_epoch_s = time.perf_counter() - self._begin
+        elif trainer.current_epoch == _WARM_UPS + 1:
             self.free_s = time.perf_counter() - self._begin
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -223,6 +228,7 @@ def run(
         "step_min_s": min(clock.seconds),
         "pairs_per_s": config.data.global_batch / step_s,
         "free_pairs_per_s": len(examples) / clock.free_s,
+        "first_epoch_s": clock.first_epoch_s,
         "peak_gib": clock.peak_gib,
         "reserved_gib": clock.reserved_gib,
         "reference_s": reference_s,
@@ -256,7 +262,7 @@ def time_parts(module: FocalDPOModule, trainer: Any, batch: Batch) -> dict[str, 
     alone = {
         "layers forward": lambda: hidden_states(policy, batch),
         "head": lambda: torch.autograd.grad(loss_of(hidden_TH), (hidden_TH, weight_VH)),
-        "whole pass": lambda: graphs.run(batch, begins=True),
+        "whole pass": lambda: graphs.run(batch),
     }
     times = {name: _graph_ms(part) for name, part in alone.items()}
     layers, heads, whole = times.values()

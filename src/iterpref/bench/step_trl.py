@@ -113,6 +113,7 @@ def main() -> None:
     print(json.dumps({
         "step_s": statistics.median(seconds), "step_min_s": min(seconds), "pairs_per_s": a.batch / statistics.median(seconds),
         "first_epoch_pairs_per_s": a.batch / statistics.median(clock.seconds[5 : a.steps]),
+        "first_epoch_s": sum(clock.seconds[: a.steps]),
         "peak_gib": torch.cuda.max_memory_allocated() / 2**30, "setup_s": setup, "reserved_gib": torch.cuda.max_memory_reserved() / 2**30, "losses": clock.losses[: a.steps],
     }))  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 A step of a 1.5B model is some 2,000 kernels. Issuing them takes Python as long as running them takes an H200, so a step
 that is compiled layer by layer still waits for its host. A graph is recorded for each shape of a batch (`collate` rounds
-lengths up, so that there are few) at its first coming, and replayed from then on. What differs between batches of one
-shape are numbers in tensors, the block mask's lists included.
+lengths up, so that there are few) when it comes for the second time, and replayed from then on: recording takes as long as
+two passes, and a shape that comes once is not worth it. What differs between batches of one shape are numbers in tensors,
+the block mask's lists included.
 
 Several devices with a copy of the model each replay graphs of their own. No graph holds an exchange, so that devices may
 record at different times: gradients are added up over the devices once a step, behind its last pass.
@@ -23,7 +24,6 @@ from torch import Tensor
 from iterpref.batch import PAGE_LOCKING, Batch
 
 MOST_GRAPHS = 128  # a batch of a further shape runs without one
-_WARM_UPS = 2  # runs before the recording: kernels are compiled, workspaces taken
 _ALIGNED = 256  # bytes: where a gradient begins in the memory that several share
 
 
@@ -56,6 +56,7 @@ class StepGraphs:
         self._parameters = [p for p in parameters if p.requires_grad]
         self._sums, self._places = _side_by_side(self._parameters) if adds_up else ([], [])
         self._set_gradients(self._places)
+        self._met: set[tuple[Any, ...]] = set()
         self._recorded: dict[tuple[Any, ...], _Recorded] = {}
         self._pool: Any = None
 
@@ -69,14 +70,18 @@ class StepGraphs:
             dist.all_reduce(sums)
 
     def __call__(self, batch: Batch, begins: bool) -> tuple[Tensor, ...]:
+        if begins:
+            for sums in self._sums:
+                sums.zero_()
         if batch.input_ids_ST.device.type != "cuda":
-            return self.run(batch, begins)
-        key = (begins, *_shape(batch))
-        if key not in self._recorded:
-            if len(self._recorded) >= MOST_GRAPHS:
-                return self.run(batch, begins)
-            self._recorded[key] = self._record(batch, begins)
-        return self._replay(self._recorded[key], batch)
+            return self.run(batch)
+        shape = _shape(batch)
+        if shape not in self._recorded:
+            if shape not in self._met or len(self._recorded) >= MOST_GRAPHS:
+                self._met.add(shape)
+                return self.run(batch)
+            self._recorded[shape] = self._record(batch)
+        return self._replay(self._recorded[shape], batch)
 
     def _replay(self, recorded: _Recorded, batch: Batch) -> tuple[Tensor, ...]:
         for name, tensor in _tensors(batch):
@@ -86,8 +91,8 @@ class StepGraphs:
         self._set_gradients(self._places or recorded.gradients)
         return recorded.outputs
 
-    def run(self, batch: Batch, begins: bool, keep: bool = True) -> tuple[Tensor, ...]:
-        """The same, kernel by kernel; without `keep`, sums of gradients stay as they are."""
+    def run(self, batch: Batch, keep: bool = True) -> tuple[Tensor, ...]:
+        """The pass, kernel by kernel; without `keep`, sums of gradients stay as they are."""
         # New ones each time: autograd then takes over what backward writes, instead of adding it up parameter by parameter.
         self._set_gradients([])
         outputs = self._step(batch)
@@ -97,30 +102,23 @@ class StepGraphs:
         self._set_gradients(self._places)
         pairs = [(own, new) for own, new in zip(self._places, fresh, strict=True) if new is not None]
         if keep and pairs:
-            places, values = [own for own, _ in pairs], [new for _, new in pairs]
-            if begins:
-                for own, new in zip(self._places, fresh, strict=True):
-                    if new is None:  # else it would count once more, as the step before left it
-                        own.zero_()
-                torch._foreach_copy_(places, values)
-            else:
-                torch._foreach_add_(places, values)
+            torch._foreach_add_([own for own, _ in pairs], [new for _, new in pairs])
         return outputs
 
-    def _record(self, batch: Batch, begins: bool) -> _Recorded:
+    def _record(self, batch: Batch) -> _Recorded:
         buffers = batch.clone()
+        # What a run leaves in another pool is as large as what the next one, and the graph, are about to take.
+        torch.cuda.empty_cache()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(_WARM_UPS):
-                self.run(buffers, begins, keep=False)
+            self.run(buffers, keep=False)  # takes the workspaces of a stream beside
         torch.cuda.current_stream().wait_stream(stream)
-        # What these runs left in the other pool is as large as what the graph is about to take.
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
         # NCCL's watchdog asks for events of its own meanwhile, which is no fault of the recording.
         with PAGE_LOCKING, torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = self.run(buffers, begins)
+            outputs = self.run(buffers)
         self._pool = self._pool or graph.pool()
         gradients = [] if self._places else [_place_of(p.grad) for p in self._parameters]
         return _Recorded(graph, buffers, outputs, gradients)
