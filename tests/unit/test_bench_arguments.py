@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iterpref.bench import benchmarks, generate, kills, sandbox, scale, scaling, step
+from iterpref.bench import benchmarks, generate, kills, lengths, sandbox, scale, scaling, step
 from iterpref.bench.arguments import at_least, benchmark_options, output_file
 from iterpref.bench.code_pairs import read_pairs
 from iterpref.errors import UserError
@@ -52,6 +52,8 @@ def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.Cap
         (scaling.main, ["equality", "--devices", "1"], "equality --devices: expected at least 2"),
         (scaling.main, ["devices", "--tokenizer", "t", "--against", str(rows)], "--against: expected files that"),
         (step.main, ["--tokenizer", "t", "--shapes", "1.5B,9B"], "--shapes: '9B' is none of"),
+        (lengths.main, ["--tokenizer", "t", "--ways", "eager"], "--ways: invalid choice: 'eager'"),
+        (lengths.main, ["--tokenizer", "t", "--pairs", "1"], "--pairs: expected at least 2, got 1"),
         (generate.main, [f"paths.data={tmp_path}"], "give a folder that is not there yet"),
     ):
         with pytest.raises(SystemExit) as end:
