@@ -262,6 +262,26 @@ def test_a_validation_never_falls_between_two_micro_batches_of_a_step(fit: Any, 
     assert [step for step, _ in rows(tmp_path / "run", "step", "val/loss")] == [0, 1]
 
 
+def test_a_validation_runs_layers_as_they_are_and_training_as_they_are_compiled(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients: list[bool] = []
+
+    def compiled(call: Any) -> Any:
+        return lambda *a, **k: gradients.append(torch.is_grad_enabled()) or call(*a, **k)
+
+    def compile_first(module: FocalDPOModule) -> None:
+        layer = module.policy.get_decoder().layers[0]
+        layer._compiled_call_impl = compiled(layer._call_impl)
+        on_fit_start(module)
+
+    on_fit_start = FocalDPOModule.on_fit_start
+    monkeypatch.setattr(FocalDPOModule, "on_fit_start", compile_first)
+    fit(settings(trainer__validations_per_epoch=2))
+    assert len(rows(tmp_path / "run", "val/loss")) >= 2
+    assert gradients == 10 * [True]  # five passes in each of two epochs, before and behind validations
+
+
 def test_a_run_without_validation_pairs_trains_and_leaves_a_checkpoint(fit: Any, tmp_path: Path) -> None:
     module, trainer, _ = fit(settings(), validation=0)
     assert trainer.global_step == 6

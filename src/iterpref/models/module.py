@@ -18,6 +18,7 @@ from iterpref.losses import LossParts, combine, pair_sums, preference_metrics
 from iterpref.models.adapters import check_trained, has_adapters, trained_only, without_adapters
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.optim import build_optimizer, build_schedule, clip
+from iterpref.models.policy import plain_layers
 from iterpref.models.step_log import StepLog, Value
 from iterpref.ops import TokenLogRatio, resolve_backend
 from iterpref.strategies import Scorer, shard
@@ -190,7 +191,8 @@ class FocalDPOModule(L.LightningModule):
             self._graphs = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, self._val_meter)
+        with plain_layers(self.policy):
+            self._step(batch, self._val_meter)
 
     def on_validation_epoch_end(self) -> None:
         # All ranks have the same means; Lightning asks for sync_dist all the same.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,20 @@ def compile_layers(model: Any, apart: bool = False) -> None:
     decoder = model.get_decoder()
     for part in (*decoder.layers, decoder.norm):
         part.compile()  # never dynamic=True, to which a model's widths are as unknown as its rows' length
+
+
+@contextmanager
+def plain_layers(model: Any) -> Iterator[None]:
+    """Within, compiled layers run as they are: a validation's few passes are not worth the seconds of further compilations,
+    which code without gradients would be."""
+    compiled = [(part, part._compiled_call_impl) for part in model.modules() if part._compiled_call_impl is not None]
+    for part, _ in compiled:
+        part._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for part, call in compiled:
+            part._compiled_call_impl = call
 
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str | Sequence[Message]], config: ModelConfig) -> list[str]:
