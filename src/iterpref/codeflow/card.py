@@ -120,9 +120,7 @@ def _provenance(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
     table = trajectories.load("trajectories", ["source", "license", "task_id"])
     groups = table.group_by(["source", "license"]).aggregate([("task_id", "count_distinct")]).to_pylist()
     sources = sorted((g["source"], g["license"], g["task_id_count_distinct"]) for g in groups)
-    whose = "\n".join(
-        ["| tasks of | licence | tasks |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in sources)]
-    )
+    whose = markdown_table(("tasks of", "licence", "tasks"), sources)
     words = (
         "The programs were written by the models named here, whose terms apply to what they write."
         if len(rows) > 2
@@ -141,14 +139,13 @@ def _histories(manifest: dict[str, Any], trajectories: Artifact | None) -> Itera
     for table in tables(trajectories.read("statistics", Statistic)):
         yield f"**{table.title}**"
         head = ["", *(map(str, table.columns) if table.columns else ["trajectories"])]
-        lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head))]
-        lines += ["| " + " | ".join([_cell(value), *map(str, numbers)]) + " |" for value, numbers in table.rows]
-        yield "\n".join(lines) + (f"\n\nand {table.left_out} rarer ones" if table.left_out else "")
+        rows = [(_without_markup(value), *numbers) for value, numbers in table.rows]
+        yield markdown_table(head, rows) + (f"\n\nand {table.left_out} rarer ones" if table.left_out else "")
 
 
-def _cell(text: str) -> str:
-    """A word of a model in a table of ours: no markup, one line."""
-    return " ".join(text.replace("|", "/").replace("<", "&lt;").split()) or "-"
+def _without_markup(text: str) -> str:
+    """A word of a model, as it may stand in our Markdown."""
+    return " ".join(text.replace("<", "&lt;").split()) or "-"
 
 
 def _limitations(manifest: dict[str, Any], trajectories: Artifact | None) -> str:
