@@ -182,6 +182,13 @@ def test_rules_on_python_pass_answers_without_any_and_say_so(bad: str, good: str
     assert result["ast_equal"].detail.startswith("not applied: ")
 
 
+@pytest.mark.parametrize("language", ["python", "Python3", "python3.13", "py", "ipython3", "pycon"])
+def test_a_fence_of_any_python_holds_python_also_behind_words(language: str) -> None:
+    for text in (fenced("x = 1\n", language), "Here it is: " + fenced("x = 1\n", language)):
+        assert [block.code for block in of_text(text).blocks] == ["x = 1\n"]
+    assert of_text(fenced("x = 1\n", f"{language}-like")).kind == "none"
+
+
 def test_prose_around_fences_is_no_comment_and_code_is_judged_inside_them() -> None:
     code = fenced("x = 1\n")
     assert failed(f"# Why\n{code}\nDone.", f"# How\n{code}\nDone.") == ["ast_equal"]

@@ -20,7 +20,7 @@ from iterpref.schema import SourceFile
 # Longer programs are not parsed: the rules are about answers of a model, and a parser's memory is some hundred times its text.
 MAX_CHARACTERS = 500_000
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$")
-_PYTHON = ("python", "python3", "python2", "py", "py3", "ipython", "ipython3", "pycon", "python3.11", "python3.12")
+_PYTHON = re.compile(r"i?python[\d.]*|py3?|pycon")
 _F_STRING = re.compile(r"[rR]?[fF]")  # has an effect; its own token type from Python 3.12 on
 _CLOSERS_TRIED = 8  # of a fence whose code has fences in a text of its own
 
@@ -80,7 +80,7 @@ def _fence(line: str) -> tuple[str, str] | None:
     if found := _FENCE.match(line):
         return found[1], found[2].lower()
     words, mark, language = line.rpartition("```")
-    late = words.strip() and "`" not in words and language.strip().lower() in ("python", "python3", "py")
+    late = words.strip() and "`" not in words and _PYTHON.fullmatch(language.strip().lower())
     return (mark, language.strip().lower()) if late else None
 
 
@@ -101,7 +101,7 @@ def _fenced(lines: Sequence[str], fences: Sequence[tuple[int, str, str]]) -> tup
         closers = [n for n in range(at + 1, len(fences)) if fences[n][1].startswith(mark) and not fences[n][2]]
         ends = [(n, fences[n][0]) for n in closers[:_CLOSERS_TRIED]] or [(len(fences), len(lines))]
         after, end = ends[0]
-        if not language or language in _PYTHON:
+        if not language or _PYTHON.fullmatch(language):
             block = _block(lines, opening + 1, end)
             if len(ends) > 1 and not tree_of(block.code):
                 # The first closing fence may stand in a docstring: the block is the shortest that parses.
