@@ -96,7 +96,7 @@ def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_comes_with_its_tokens_its_cost_and_its_key(tmp_path, serve) -> None:
     (done,), client = talk(tmp_path, serve(said("x" * 40)), price_in=1e6, price_out=2e6)
     assert done == Completion("x" * 40, "stop", 10, 10, "m", request_key("m", ASK, PARAMS, 0), cost=30.0)
-    assert (client.tally.requests, client.tally.answered, client.tally.cached) == (1, 1, 0)
+    assert client.outcomes.answered == 1
 
 
 def test_what_is_sent_is_what_was_asked(tmp_path, serve, monkeypatch) -> None:
@@ -128,7 +128,7 @@ def test_a_second_run_makes_no_call(tmp_path, serve) -> None:
     first, _ = talk(tmp_path, server, questions=5)
     second, client = talk(tmp_path, server, questions=5)
     assert second == first
-    assert (len(server.requests), client.tally.cached, client.tally.answered) == (5, 5, 0)
+    assert (len(server.requests), client.outcomes.answered) == (5, 0)
 
 
 def test_equal_requests_at_once_are_one_call(tmp_path, serve) -> None:
@@ -195,11 +195,11 @@ def test_a_passing_fault_is_tried_again_counted_and_told_once(
     server = serve(script(fault, fault, answer("at last")))
     (done,), client = talk(tmp_path, server, timeout_s=1 if reason == "timeout" else 10)
     assert done.text == "at last"
-    assert client.tally.faults == {reason: 2}
+    assert client.outcomes.faults == {reason: 2}
     (line,) = caplog.messages
     assert reason in line
     assert "generate.retries" in line
-    assert (len(server.requests), client.tally.answered) == (3, 1)
+    assert (len(server.requests), client.outcomes.answered) == (3, 1)
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -207,7 +207,7 @@ def test_a_body_beyond_all_answers_is_a_fault(tmp_path, serve, monkeypatch, stat
     monkeypatch.setattr("iterpref.codeflow.generate.transport.MAX_BODY", 1 << 20)
     server = serve(script(Reply(status, bytes(2 << 20)), answer("at last")))
     (done,), client = talk(tmp_path, server)
-    assert (done.text, client.tally.faults) == ("at last", {"body_too_long": 1})
+    assert (done.text, client.outcomes.faults) == ("at last", {"body_too_long": 1})
 
 
 def test_a_small_body_that_unpacks_into_a_huge_one_takes_little_memory(tmp_path, serve, monkeypatch) -> None:
@@ -218,7 +218,7 @@ def test_a_small_body_that_unpacks_into_a_huge_one_takes_little_memory(tmp_path,
     (done,), client = talk(tmp_path, server)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (done.text, client.tally.faults) == ("at last", {"body_too_long": 1})
+    assert (done.text, client.outcomes.faults) == ("at last", {"body_too_long": 1})
     assert peak < 32 << 20
 
 
@@ -236,7 +236,7 @@ def test_an_answer_may_be_packed(tmp_path, serve) -> None:
         )
     )
     (done,), client = talk(tmp_path / "wrong", server)
-    assert (done.text, client.tally.faults) == ("yes", {"malformed_body": 2})
+    assert (done.text, client.outcomes.faults) == ("yes", {"malformed_body": 2})
 
 
 @pytest.mark.parametrize("count", [b"NaN", b"1e400", b"true", b"-3", b"1.5", b"1" + b"0" * 30, b"null", b"[1]"])
@@ -251,7 +251,7 @@ def test_a_fault_that_stays_is_given_up_and_asked_again_by_the_next_run(tmp_path
     server = serve(lambda request, n: error(500) if n < 3 else answer("yes"))
     (lost,), client = talk(tmp_path, server, retries=2)
     assert isinstance(lost, GaveUp)
-    assert (lost.reason, client.tally.faults) == ("http_500", {"http_500": 3})
+    assert (lost.reason, client.outcomes.faults) == ("http_500", {"http_500": 3})
     assert talk(tmp_path, server, retries=2)[0][0].text == "yes"
 
 
@@ -287,7 +287,7 @@ def test_a_server_that_sends_in_circles_is_left(tmp_path, serve) -> None:
     server = serve(script(Reply(307, headers={"Location": "/v1/chat/completions"})))
     (lost,), client = talk(tmp_path, server, retries=1)
     assert isinstance(lost, GaveUp)
-    assert client.tally.faults == {"connection": 2}
+    assert client.outcomes.faults == {"connection": 2}
     assert len(server.requests) < 100
 
 
@@ -323,7 +323,7 @@ def test_a_refused_request_fails_alone(tmp_path, serve) -> None:
     server = serve(lambda request, n: error(400, "maximum context length is 8") if n == 1 else answer("yes"))
     results, client = talk(tmp_path, server, questions=3, concurrency=1)
     assert [isinstance(r, RequestRefused) for r in results] == [False, True, False]
-    assert client.tally.refused == {"context_length": 1}
+    assert client.outcomes.refused == {"context_length": 1}
 
 
 def test_a_server_that_refuses_everything_stops_the_run(tmp_path, serve) -> None:
@@ -354,7 +354,7 @@ def test_any_text_survives_the_cache(tmp_path, serve) -> None:
         first, _ = talk(tmp_path / str(i), serve(said(text)))
         again, client = talk(tmp_path / str(i), serve(said("other")))
         assert first == again
-        assert client.tally.cached == 1
+        assert client.outcomes.answered == 0
 
 
 def test_concurrency_is_bounded(tmp_path, serve) -> None:
@@ -403,7 +403,7 @@ def test_the_wish_to_stop_ends_waiting_and_lets_calls_in_flight_finish(tmp_path,
 
     results, client = talk(tmp_path, serve(respond), questions=5, stop=stop, concurrency=1)
     assert [getattr(r, "text", type(r)) for r in results] == ["kept", Stopped, Stopped, Stopped, Stopped]
-    assert client.tally.answered == 1
+    assert client.outcomes.answered == 1
     begin = time.monotonic()
     stop = Stop()
 

@@ -51,11 +51,9 @@ def budget_of(limits: CallLimits, cache: RequestCache, spender: str) -> Budget:
 
 
 @dataclass
-class Tally:
-    """What this process asked for: `requests` = `cached` + `answered` + given up, refused and stopped ones."""
+class Outcomes:
+    """What came of the calls of this process."""
 
-    requests: int = 0
-    cached: int = 0
     answered: int = 0
     faults: Counter[str] = field(default_factory=Counter)  # by reason, each try apart
     refused: Counter[str] = field(default_factory=Counter)
@@ -79,7 +77,7 @@ class ChatClient:
         spender: str = "",
         budget: Budget | None = None,
     ) -> None:
-        self.model, self.tally, self.stop = backend.model, Tally(), stop
+        self.model, self.outcomes, self.stop = backend.model, Outcomes(), stop
         self._backend, self._cache, self._limits, self._spender = backend, cache, limits, spender
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._requests = Rate(limits.requests_per_minute)
@@ -95,10 +93,8 @@ class ChatClient:
 
         Raises `GaveUp`, `RequestRefused`, `limits.Stopped`, `limits.BudgetSpent` or `Unrecoverable`.
         """
-        self.tally.requests += 1
         key = request_key(self.model, messages, params, attempt)
         if (known := self._cache.get(key)) is not None:
-            self.tally.cached += 1
             return known
         if key not in self._flying:
             self._flying[key] = asyncio.ensure_future(self._ask(key, messages, params, attempt))
@@ -116,7 +112,7 @@ class ChatClient:
             self._refused(error)
             raise
         answer = replace(answer, request_key=key, model=self.model, cost=self._price(answer))
-        self.tally.answered += 1
+        self.outcomes.answered += 1
         try:
             return self._cache.put(messages, params, attempt, answer, self._spender)
         except OSError as error:  # no room: what was asked for now would be paid for and lost
@@ -151,12 +147,13 @@ class ChatClient:
 
     async def _wait_after(self, fault: ServerFault, tries: int) -> None:
         """Waits until the request may be tried again; raises `GaveUp` after the last try."""
-        if fault.reason not in self.tally.faults:  # a server that is down is waited for: whoever looks on should know
+        if fault.reason not in self.outcomes.faults:
+            # A server that is down is waited for: whoever looks on should know.
+            retries = self._limits.retries
             log.warning(
-                "%s: %s; each request is tried again up to %d times (generate.retries), and the summary counts such faults",
-                self.model, fault, self._limits.retries,
-            )  # fmt: skip
-        self.tally.faults[fault.reason] += 1
+                "%s: %s; a request is tried again up to %d times (generate.retries)", self.model, fault, retries
+            )
+        self.outcomes.faults[fault.reason] += 1
         if tries > self._limits.retries:
             raise GaveUp(fault, tries)
         try:
@@ -182,8 +179,8 @@ class ChatClient:
         return (answer.tokens_in * self._limits.price_in + answer.tokens_out * self._limits.price_out) / 1e6
 
     def _refused(self, error: RequestRefused) -> None:
-        self.tally.refused[error.reason] += 1
-        if not self.tally.answered and sum(self.tally.refused.values()) >= REFUSALS_IN_A_ROW:
+        self.outcomes.refused[error.reason] += 1
+        if not self.outcomes.answered and sum(self.outcomes.refused.values()) >= REFUSALS_IN_A_ROW:
             self.stop.set(Unrecoverable(
                 f"the server refused all of the first {REFUSALS_IN_A_ROW} requests (last: {error}); change generate.model, "
                 "generate.max_tokens or the option that it names"
