@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -48,6 +49,17 @@ def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes, read piece by piece."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(file: Path) -> str:
+    """`file_sha256`, read once in a process as long as size and time say that the file is the same."""
+    state = file.stat()
+    return _sha256_at(file.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256_at(file: Path, size: int, changed_ns: int) -> str:
+    return file_sha256(file)
 
 
 def arrow_schema(record: type[Record]) -> pa.Schema:

@@ -10,11 +10,10 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from iterpref.artifacts import file_sha256
+from iterpref.artifacts import file_sha256, known_sha256
 from iterpref.errors import UserError
 
 _INDEX, _INDEX_CRC = ".metadata", ".metadata.crc32"
@@ -79,14 +78,8 @@ def check_weights(folder: Path) -> None:
         said, _, name = line.partition("  ")
         file = folder / name
         # A file that is missing is told by whoever loads it.
-        if file.suffix == ".safetensors" and file.is_file() and _sum_of(file, file.stat().st_mtime_ns) != said:
+        if file.suffix == ".safetensors" and file.is_file() and known_sha256(file) != said:
             raise UserError(
                 f"{file} has other bits than were written ({_SUMS}): make it again (an export: iterpref.convert RUN, of a model in "
                 f"paths.data: delete its folder), or put it back from a copy; where it was changed on purpose, delete {sums}"
             )
-
-
-@lru_cache(maxsize=64)
-def _sum_of(file: Path, changed: int) -> str:
-    """Once a process, until it is written again."""
-    return file_sha256(file)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from iterpref.artifacts import file_sha256
+from iterpref.artifacts import known_sha256
 from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
@@ -82,18 +81,7 @@ def _one_file(path: Path, config: PairsConfig) -> Source:
 
         total = pq.read_metadata(path).num_rows
     table = Table(path.name, str(path), None, columns, total, lambda wanted: read_rows(path, kind, wanted))
-    return Source(path.name, _file_key(path), (table,))
-
-
-def _file_key(path: Path) -> str:
-    state = path.stat()
-    return _hash_file(path.resolve(), state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _hash_file(path: Path, size: int, mtime: int) -> str:
-    # Asked for several times in one command; size and time tell within a process whether the file is still the same.
-    return file_sha256(path)
+    return Source(path.name, known_sha256(path), (table,))
 
 
 def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
@@ -108,7 +96,7 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
         )
     key = hashlib.sha256()
     for file in files:
-        key.update(f"{file.relative_to(path)}\0{_file_key(file)}\0".encode())
+        key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode())
     from datasets import load_dataset, load_from_disk
 
     saved = is_saved(path)
