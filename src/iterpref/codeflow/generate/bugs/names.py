@@ -14,7 +14,7 @@ _SYMMETRIC = frozenset(
 _METHODS = {
     "append": "extend", "extend": "append", "appendleft": "append", "popleft": "pop", "startswith": "endswith",
     "endswith": "startswith", "keys": "values", "values": "keys", "lstrip": "rstrip", "rstrip": "lstrip",
-    "find": "rfind", "rfind": "find", "upper": "lower", "lower": "upper", 
+    "find": "rfind", "rfind": "find", "upper": "lower", "lower": "upper",
     "issubset": "issuperset", "issuperset": "issubset",
     "union": "intersection", "intersection": "union", "ceil": "floor", "floor": "ceil", "isalpha": "isalnum",
     "isdigit": "isalnum", "isalnum": "isalpha", "isupper": "islower", "islower": "isupper", "split": "rsplit",
