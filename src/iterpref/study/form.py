@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -37,7 +38,7 @@ class Form:
             raise UserError(f"{self.path} is not there{nearest_file(self.path)}") from None
         except (OSError, OmegaConfBaseException, ValueError) as error:
             raise UserError(f"{self.path}: no study can be read ({' '.join(str(error).split())})") from None
-        except Exception as error:  # a YAML error has no base of its own in OmegaConf
+        except (yaml.YAMLError, RecursionError) as error:
             raise UserError(f"{self.path}: no YAML ({' '.join(str(error).split())})") from None
         if not isinstance(raw, dict):
             raise UserError(f"{self.path}: expected the options of a study, got {type(raw).__name__}")
