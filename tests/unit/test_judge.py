@@ -132,6 +132,12 @@ def test_whatever_is_not_exactly_a_verdict_is_none(judge, text: str) -> None:
     assert len(opinion.detail) < 400
 
 
+def test_a_judge_may_think_before_it_speaks(judge) -> None:
+    for thoughts in ("<think>\nThe sign.\n</think>\n\n", "The template opened these.\n</think>\n"):
+        ((opinion,), _) = judge(lambda request, n, t=thoughts: answer(t + verdict(request)), DIFFERENT)
+        assert opinion == Opinion(True, "why")
+
+
 @pytest.mark.parametrize("value", ["true", 1, None, [True]])
 def test_only_true_and_false_are_verdicts(judge, value: object) -> None:
     ((opinion,), _) = judge(lambda request, n: answer(verdict(request, value)), DIFFERENT)

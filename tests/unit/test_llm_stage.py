@@ -218,6 +218,52 @@ def test_a_hostile_answer_fails_its_own_row_and_no_other(tmp_path, serve, text: 
     assert artifact.manifest["counts"]["llm"]["refused"] == {reason: 1}
 
 
+def test_a_debugger_that_goes_in_circles_is_asked_for_another_sample(tmp_path, serve) -> None:
+    """At first it mends one bug with the other, for good where it is greedy."""
+
+    def respond(request: Request, n: int) -> Reply:
+        text = request["messages"][-1]["content"]
+        fresh = request["temperature"] > 0 and len(server.requests) > 3
+        bug = "- 1" if "+ 9" in text else "+ 9"
+        return answer(f"```python\ndef add(x):\n    return x + 1{'' if fresh else bug}\n```")
+
+    server = serve(respond)
+    found = rows(build(tmp_path / "a", server, TASKS[1:2], debug={"max_refinements": 6}))["add/1"]
+    assert [a.verdict for a in found.iterations] == [Verdict.FAIL] * 3 + [Verdict.PASS]
+    seeds = [r["seed"] for r in server.requests]
+    assert seeds[3] == seeds[1] + 1
+    assert len({a.llm.request_key for a in found.iterations if a.llm}) == 4
+    server.requests.clear()
+    stuck = rows(build(tmp_path / "b", server, TASKS[1:2], debug={"max_refinements": 6}, temperature=0))["add/1"]
+    assert (stuck.status, len(stuck.iterations), len(server.requests)) == ("unsolved", 7, 3)
+
+
+@pytest.mark.parametrize("text", ["", "\ud800 no", "\x00"])
+def test_an_answer_that_no_server_takes_back_can_be_asked_for_again(tmp_path, serve, text: str) -> None:
+    def respond(request: Request, n: int) -> Reply:
+        if any(not m["content"] for m in request["messages"]):
+            return error(400, "empty content")
+        return answer(text if len(request["messages"]) == 2 else program(0, False))
+
+    found = rows(build(tmp_path, serve(respond), TASKS[:1]))["add/0"]
+    assert (found.status, len(found.iterations[0].refused)) == ("solved_at_once", 1)
+
+
+def test_what_a_filter_cut_is_no_version(tmp_path, serve) -> None:
+    text = "```python\ndef add(x):\n    x = x + 1\n"
+    server = serve(lambda request, n: answer(text, "content_filter"))
+    found = rows(build(tmp_path, server, TASKS[:1]))["add/0"]
+    assert (found.status, found.detail, found.iterations) == ("refused", "answer_cut", ())
+
+
+def test_templates_in_answers_stay_text(tmp_path, serve) -> None:
+    text = "{{ files }}{% endblock %}{% raw %}{# x #}{{ ''.__class__ }}"
+    server = serve(lambda request, n: answer(f"```python\ndef add(x):\n    return {text!r}\n```"))
+    found = rows(build(tmp_path, server, TASKS[:1], debug={"max_refinements": 1}))["add/0"]
+    assert repr(text) in found.iterations[0].files[0].text
+    assert repr(text) in server.requests[-1]["messages"][-1]["content"]
+
+
 def test_a_revision_that_edits_the_frozen_tests_changes_nothing_of_them(tmp_path, serve) -> None:
     tests = "import unittest\nfrom solution import add\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(add(1), 3)\n"
     problem = Problem("t", "plus 1", TestSuite((SourceFile("test_solution.py", tests),), "unittest", 1))

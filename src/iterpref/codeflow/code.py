@@ -76,9 +76,14 @@ def of_text(text: str) -> Completion:
 
 
 def _fence(line: str) -> tuple[str, str] | None:
-    """Mark and language of a line that is a fence. Behind words, as in "Here it is: ```python", one opens with its language alone."""
+    """Mark and language of a line that is a fence."""
     if found := _FENCE.match(line):
         return found[1], found[2].lower()
+    return fence_behind_words(line)
+
+
+def fence_behind_words(line: str) -> tuple[str, str] | None:
+    """Mark and language of a fence that words stand before, as in "Here it is: ```python": one that opens, with its language."""
     words, mark, language = line.rpartition("```")
     late = words.strip() and "`" not in words and _PYTHON.fullmatch(language.strip().lower())
     return (mark, language.strip().lower()) if late else None

@@ -19,10 +19,11 @@ from iterpref.codeflow.asking import ask_in_order
 from iterpref.codeflow.code import of_text, tree_of
 from iterpref.codeflow.generate.answer import BadAnswer, only_json
 from iterpref.codeflow.generate.chat import Message, RequestRefused
+from iterpref.codeflow.generate.fences import spoken
 from iterpref.codeflow.generate.llm import Connect, Lines, Role
 from iterpref.schema import SourceFile, TestScores, TestSuite
 
-VERSION = 2  # grows with every change of what the judge is shown, or of how it is read
+VERSION = 3  # grows with every change of what the judge is shown, or of how it is read
 LONGEST_TEXT = 60  # characters of a string that is shown as it is
 # String literals, open ones too, and comments: what looks like the one inside of the other is part of it.
 _TEXT_OR_COMMENT = re.compile(
@@ -76,7 +77,7 @@ class Judge:
 async def ask(lines: Lines, role: Role, messages: Sequence[Message], mark: str) -> dict[str, Any]:
     """The one JSON object of an answer that is nothing else; raises `BadAnswer` otherwise."""
     answer = await lines.of(role.name).complete(messages, role.params)
-    value = only_json(answer.text)
+    value = only_json(spoken(answer.text))
     if value is None or value.get("mark") != mark:
         raise BadAnswer("judge_unreadable", answer.text[:100])
     return value

@@ -21,6 +21,7 @@ from iterpref.codeflow.debug import sample_seed
 from iterpref.codeflow.features.tree import FeaturePath, FeatureTree, is_name, read_tree
 from iterpref.codeflow.generate.answer import CONTROL, BadAnswer, only_json
 from iterpref.codeflow.generate.chat import Completion, Message, RequestRefused
+from iterpref.codeflow.generate.fences import spoken
 from iterpref.codeflow.generate.llm import PYTHON, Connect, Lines, Role
 from iterpref.codeflow.generate.local import LocalModels
 from iterpref.codeflow.generate.prompts import Prompt
@@ -34,7 +35,7 @@ from iterpref.record import Record
 from iterpref.schema import Problem
 
 log = logging.getLogger(__name__)
-VERSION = 1  # grows with every change of how answers are read
+VERSION = 2  # grows with every change of how answers are read
 CHILDREN = 6  # asked for, below one node; what goes beyond is left out
 SHORTEST, LONGEST = 40, 8000  # characters of a task
 _TASK = re.compile(r"\s*<task>(.*?)</task>\s*\Z", re.DOTALL)
@@ -52,7 +53,7 @@ class Refused(Record):
 
 def parse_children(answer: Completion) -> list[str]:
     """The names in an answer that is one `<json>` line; raises `BadAnswer`."""
-    value = only_json(_spoken(answer))
+    value = only_json(spoken(answer.text))
     names = value.get("children") if value else None
     if not isinstance(names, list) or not names:
         raise BadAnswer("children_unreadable", answer.text[:100])
@@ -64,9 +65,9 @@ def parse_children(answer: Completion) -> list[str]:
 
 def parse_task(answer: Completion) -> str:
     """The text between the marks of an answer that holds nothing else; raises `BadAnswer`."""
-    text = _spoken(answer)
-    if answer.finish_reason == "length":
-        raise BadAnswer("answer_cut", "it reached the limit on its tokens: generate.max_tokens")
+    text = spoken(answer.text)
+    if answer.cut:
+        raise BadAnswer("answer_cut", "it was cut, mostly by the limit on its tokens: generate.max_tokens")
     match = _TASK.match(text)
     if match is None or "<task>" in match[1]:
         raise BadAnswer("task_unreadable", text[:100])
@@ -76,11 +77,6 @@ def parse_task(answer: Completion) -> str:
     if not SHORTEST <= len(task) <= LONGEST:
         raise BadAnswer("task_too_short" if len(task) < SHORTEST else "task_too_long", f"{len(task)} characters")
     return task
-
-
-def _spoken(answer: Completion) -> str:
-    """Without a block of thoughts in front."""
-    return answer.text.replace("\r\n", "\n").rpartition("</think>")[2]
 
 
 def written_tasks(

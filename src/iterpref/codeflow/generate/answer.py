@@ -7,8 +7,8 @@
     <json>{"file_names": ["NAME"], "packages": []}</json>
 
 What is mended: a single fence without a name, or the only one of several that defines what the tests use; a missing `<json>`;
-trailing commas in it; a last fence that the end of the answer closes; CRLF; a block of thoughts in front. A name is
-untrusted: a plain relative path, or the answer is refused, and with it this row and no other.
+trailing commas in it; and what `fences` mends. A name is untrusted: a plain relative path, or the answer is refused, and with it
+this row and no other. What is read is what the model wrote, a wrong program too; a text that only our reading made wrong is none.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ import ast
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from iterpref.codeflow.code import tree_of
+from iterpref.codeflow.generate.fences import MAX_FILE, PYTHON, BadAnswer, Block, check_form, scan, spoken
 from iterpref.schema import SourceFile
 
 MAX_ANSWER = 1_000_000  # characters
-MAX_FILE = 200_000
 MAX_FILES = 20
 MAX_NAME = 200
-MAX_BLOCKS = 200
-_FENCE = re.compile(r"\s{0,8}(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[\w+#-]*)[^`]*$")
-_FILE = re.compile(r"<file>([^\n<]*)</file>")  # linear, whatever the answer
 _JSON = re.compile(r"<json>(.*?)(?:</json>|\Z)", re.DOTALL)
 _ONLY_JSON = re.compile(r"\s*<json>(\{[^{}]*\})</json>\s*\Z")
 _LONGEST_JSON = 5000
@@ -37,15 +34,7 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?<!\.)\Z")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?\Z", re.IGNORECASE)
 CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _PACKAGE = re.compile(r"[A-Za-z][\w.\-]*")
-_PYTHON = ("", "py", "python", "python3")
-
-
-class BadAnswer(Exception):
-    """An answer that cannot be used. `reason` is a word for the statistics, `detail` plain ASCII."""
-
-    def __init__(self, reason: str, detail: object = "") -> None:
-        self.reason, self.detail = reason, ascii(str(detail)[:200])[1:-1]
-        super().__init__(f"{reason}: {self.detail}" if self.detail else reason)
+_CUT = "it was cut, mostly by the limit on its tokens: generate.max_tokens"
 
 
 @dataclass(frozen=True)
@@ -55,52 +44,78 @@ class Answer:
     packages: tuple[str, ...]  # as declared: top names in lower case
 
 
-@dataclass
-class _Block:
-    name: str | None
-    language: str
-    lines: list[str] = field(default_factory=list)
-    closed: bool = False
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-
 def parse_answer(
-    text: str, *, cut: bool = False, name: str = "solution.py", wanted: Sequence[str] = (), with_tests: bool = False
+    text: str,
+    *,
+    cut: bool = False,
+    name: str = "solution.py",
+    wanted: Sequence[str] = (),
+    with_tests: bool = False,
+    several: bool = False,
 ) -> Answer:
     """The answer's files; raises `BadAnswer`.
 
     Args:
-        cut: the server stopped the answer at its limit of tokens.
+        cut: the answer did not come to an end of its own, as far as the server says.
         name: of a file that the answer does not name.
         wanted: names that the tests use: of several fences without a name, the one that defines them is the file.
         with_tests: the answer must hold tests; otherwise what it holds of them is left out.
+        several: the program has several files: one without a name must define what the tests use.
     """
     if len(text) > MAX_ANSWER:
         raise BadAnswer("answer_too_long", f"{len(text)} characters")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").rpartition("</think>")[2]
-    if text.lstrip().startswith("<think>"):
-        raise BadAnswer("answer_cut", "it never ended its thoughts")
+    text = spoken(text)
     if not text.strip():
-        raise BadAnswer("empty_answer")
-    blocks, prose = _scan(text)
+        raise BadAnswer("answer_cut", f"{_CUT}, before it said anything") if cut else BadAnswer("empty_answer")
+    blocks, prose = scan(text)
     declared = _declaration(blocks, prose)
     named = [block for block in blocks if block.name is not None]
     if cut and (not blocks or not blocks[-1].closed or (len(named) > 0 and declared is None)):
-        raise BadAnswer("answer_cut", "it reached the limit on its tokens: generate.max_tokens")
-    pairs = [(str(b.name), b.text) for b in named] or _unnamed(text, blocks, name, wanted, with_tests)
+        raise BadAnswer("answer_cut", _CUT)
+    pairs = [(str(b.name), b.text) for b in named] or _unnamed(text, blocks, name, wanted, with_tests, several)
     files = _checked(pairs)
+    for file in files:
+        if cut and file.name.endswith(".py") and tree_of(file.text) is None:
+            raise BadAnswer("answer_cut", _CUT)
+        check_form(file, blocks)
     packages: tuple[str, ...] = ()
     if declared is not None:
         packages = _packages(declared)
         _agree(declared, files)
     tests = tuple(f for f in files if is_test_name(f.name))
     solution = tuple(f for f in files if not is_test_name(f.name))
-    if not any(f.name.endswith(".py") and f.text.strip() for f in solution):
+    python = [f.text for f in solution if f.name.endswith(".py")]
+    if not any(map(_says_something, python)):
         raise BadAnswer("no_code", "no Python file beside the tests" if tests else "no Python file")
+    if all(_only_tests(text, wanted) for text in python):
+        raise BadAnswer("no_code", "tests alone")
     return Answer(solution, tests, packages)
+
+
+def _says_something(text: str) -> bool:
+    """Whether a program has a statement: not so `...`, which our own form has in its place."""
+    tree = tree_of(text)
+    empty = all(isinstance(n, ast.Pass) or _is_constant(n) for n in tree.body) if tree else False
+    return not empty
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _only_tests(text: str, wanted: Sequence[str]) -> bool:
+    """Whether a file holds tests and nothing that they could test."""
+    tree = tree_of(text)
+    if tree is None or defined(text) & set(wanted):
+        return False
+    rest = [n for n in tree.body if not (isinstance(n, (ast.Import, ast.ImportFrom)) or _is_constant(n) or "unittest.main" in ast.unparse(n))]  # fmt: skip
+    return bool(rest) and all(map(_is_test, rest))
+
+
+def _is_test(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return any("TestCase" in ast.unparse(base) for base in node.bases) or node.name.startswith("Test")
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.FunctionDef) and node.name.startswith("test"))
 
 
 def is_test_name(name: str) -> bool:
@@ -108,38 +123,7 @@ def is_test_name(name: str) -> bool:
     return last.startswith("test_") or last.endswith("_test.py") or last == "tests.py" or "tests" in folders
 
 
-def _scan(text: str) -> tuple[list[_Block], str]:
-    """Fenced blocks, each with the `<file>` that stands before it, and the text outside of them."""
-    blocks: list[_Block] = []
-    prose: list[str] = []
-    name: str | None = None
-    opened = ""
-    for line in text.split("\n"):
-        if opened:
-            bare = line.strip()
-            if bare and set(bare) == {opened[0]} and len(bare) >= len(opened):
-                blocks[-1].closed, opened = True, ""
-            else:
-                blocks[-1].lines.append(line)
-            continue
-        if match := _FENCE.match(line):
-            if len(blocks) >= MAX_BLOCKS:
-                raise BadAnswer("too_many_files", f"more than {MAX_BLOCKS} fences")
-            opened = match["sign"]
-            blocks.append(_Block(name, match["language"].lower()))
-            name = None
-            continue
-        prose.append(line)
-        for match in _FILE.finditer(line):
-            if name is not None:
-                raise BadAnswer("file_without_code", name)
-            name = match[1].strip()
-    if name is not None:
-        raise BadAnswer("file_without_code", name)
-    return blocks, "\n".join(prose)
-
-
-def _declaration(blocks: list[_Block], prose: str) -> dict[str, Any] | None:
+def _declaration(blocks: list[Block], prose: str) -> dict[str, Any] | None:
     """What `<json>` says, also where the model has put it into a fence; None when there is none."""
     texts = [match[1].strip() for match in _JSON.finditer(prose)]
     fenced = [b for b in blocks if b.name is None and b.language in ("json", "") and b.text.lstrip().startswith("{")]
@@ -199,9 +183,9 @@ def _agree(declared: dict[str, Any], files: Sequence[SourceFile]) -> None:
 
 
 def _unnamed(
-    text: str, blocks: Sequence[_Block], name: str, wanted: Sequence[str], with_tests: bool
+    text: str, blocks: Sequence[Block], name: str, wanted: Sequence[str], with_tests: bool, several: bool
 ) -> list[tuple[str, str]]:
-    python = [block for block in blocks if block.language in _PYTHON]
+    python = [block for block in blocks if block.language in PYTHON]
     if not python:
         if blocks or not defined(text):
             raise BadAnswer("no_code")
@@ -216,6 +200,8 @@ def _unnamed(
         python = [block for block in python if defined(block.text) >= set(wanted) and defined(block.text)]
     if len(python) != 1:
         raise BadAnswer("several_blocks", "no file names, and more than one fence that may be the file")
+    if several and not defined(python[0].text) >= set(wanted):
+        raise BadAnswer("file_unnamed", "the program has several files, and this may be any of them")
     return [(name, python[0].text)]
 
 
@@ -241,7 +227,7 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> tuple[SourceFile, ...]:
         raise BadAnswer("too_many_files", len(pairs))
     files: dict[str, SourceFile] = {}
     for raw, text in pairs:
-        name = raw.removeprefix("./")
+        name, text = raw.removeprefix("./"), text.removeprefix("\ufeff")
         parts = name.split("/")
         if len(name) > MAX_NAME or not all(_PART.match(p) and not _RESERVED.match(p) for p in parts):
             raise BadAnswer("bad_file_name", raw)

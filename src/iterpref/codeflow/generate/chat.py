@@ -19,6 +19,8 @@ from iterpref.record import Record
 from iterpref.schema import Message
 
 CHARS_PER_TOKEN = 4  # where nobody has counted
+# Servers' words for an answer that came to its own end. Whatever else they say (length, content_filter, nothing), it may be a part.
+_ENDED = ("stop", "stop_sequence", "eos", "eos_token", "end_turn")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Completion(Record):
     model: str
     request_key: str
     cost: float = 0.0  # in the currency of the configured prices
+
+    @property
+    def cut(self) -> bool:
+        """Nobody says that it is whole."""
+        return self.finish_reason.lower() not in _ENDED
 
 
 class ChatBackend(Protocol):

@@ -18,7 +18,7 @@ from iterpref.codeflow.generate.prompts import Prompt
 from iterpref.codeflow.suites import freeze, module_of, wanted_names
 from iterpref.schema import Attempt, Draft, LlmCall, Problem, RefusedAnswer, SourceFile
 
-VERSION = 1  # grows with every change of how answers are read
+VERSION = 2  # grows with every change of how answers are read
 _ECHO_CHARS = 4000  # of an unreadable answer, when it is asked for again
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -115,12 +115,15 @@ class LlmGenerator:
         return await self._draft(self.author, problem, messages, seed, 0)
 
     async def revise(self, problem: Problem, attempts: Sequence[Attempt], feedback: str, seed: int) -> Draft:
-        files = attempts[-1].files
+        last = attempts[-1]
+        files = last.files
         messages = self.debugger.prompt.render(
             prompt=problem.prompt, files=files, feedback=feedback, packages=self.packages, python=PYTHON,
             fence=_fence(feedback, *(f.text for f in files)),
         )  # fmt: skip
-        return await self._draft(self.debugger, problem, messages, seed, len(attempts), files)
+        # Back at an earlier version, the question is one that was answered: another sample, or the circle would never end.
+        asked = sum((a.files, a.stderr_tail) == (files, last.stderr_tail) for a in attempts[:-1])
+        return await self._draft(self.debugger, problem, messages, seed, len(attempts), files, asked)
 
     async def _draft(
         self,
@@ -130,13 +133,16 @@ class LlmGenerator:
         seed: int,
         i: int,
         earlier: Sequence[SourceFile] = (),
+        sample: int = 0,
     ) -> Draft:
         assert self.lines is not None, "begin comes first"
         refused: list[RefusedAnswer] = []
-        params = role.params_for(seed)
+        params = role.params_for(seed + sample)
+        if params.seed is None:
+            sample = 0  # greedy: asking once more would be paid for and change nothing
         for _ in range(self.answer_retries + 1):
             try:
-                answer = await self.lines.of(role.name).complete(messages, params)
+                answer = await self.lines.of(role.name).complete(messages, params, sample)
             except RequestRefused as error:
                 refused.append(RefusedAnswer(i, error.reason, error.detail))
                 break
@@ -147,14 +153,15 @@ class LlmGenerator:
             except BadAnswer as error:
                 refused.append(RefusedAnswer(i, error.reason, error.detail, call))
                 again = self.unreadable.render(reason=str(error))
-                messages = [*messages, Message("assistant", answer.text[:_ECHO_CHARS]), *again]
+                messages = [*messages, Message("assistant", _echo(answer.text)), *again]
         raise NoDraft(tuple(refused))
 
     def _read(self, answer: Completion, problem: Problem, first: bool, earlier: Sequence[SourceFile]) -> Draft:
         writes_tests = first and not problem.tests.files
         name = earlier[0].name if len(earlier) == 1 else _module(problem)
         parsed = parse_answer(
-            answer.text, cut=answer.finish_reason == "length", name=name, wanted=wanted_names(problem.tests), with_tests=writes_tests
+            answer.text, cut=answer.cut, name=name, wanted=wanted_names(problem.tests), with_tests=writes_tests,
+            several=len(earlier) > 1,
         )  # fmt: skip
         files = _placed(parsed.files, problem, earlier)
         self._check_packages(parsed)
@@ -172,6 +179,11 @@ class LlmGenerator:
             return ()
         used = {name.split(".")[0] for f in files if f.name.endswith(".py") for name in imported(tree_of(f.text))}
         return tuple(sorted(used & set(self.packages)))
+
+
+def _echo(text: str) -> str:
+    """An answer as a turn that any server takes: never empty, and without halves of surrogate pairs."""
+    return text[:_ECHO_CHARS].encode("utf-8", "replace").decode() if text.strip() else "(nothing)"
 
 
 def _module(problem: Problem) -> str:
