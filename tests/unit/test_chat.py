@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import random
 import time
 import tracemalloc
@@ -341,6 +342,60 @@ def test_silence_and_a_cut_answer_are_answers(tmp_path, serve) -> None:
     assert (cut.text, cut.finish_reason) == ("def f(", "length")
 
 
+def message(content: Any, finish: str | None = "stop", **more: Any) -> Reply:
+    body = {"choices": [{"message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}]}
+    return Reply(body=json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "cut"),
+    [
+        (message([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]), "ab", False),
+        (
+            message(
+                [{"type": "thinking", "thinking": [{"type": "text", "text": "no"}]}, {"type": "text", "text": "a"}]
+            ),
+            "a",
+            False,
+        ),
+        (message([{"type": "image_url", "image_url": {}}, {"type": "text", "text": None}]), "", False),
+        (message(None, refusal="I will not."), "I will not.", False),
+        (message(None, "tool_calls", tool_calls=[{"function": {"name": "python"}}]), "", True),
+        (message("", "length", reasoning_content="Let me think."), "", True),
+        (message("def f(", "content_filter"), "def f(", True),
+        (message("def f(", "MAX_TOKENS"), "def f(", True),
+        (message("def f(", None), "def f(", True),
+        (message("yes", "eos_token"), "yes", False),
+        (message("yes", "STOP"), "yes", False),
+        (message("y" * 4 * 49), "y" * 4 * 49, False),
+        (message("y" * 4 * 50), "y" * 4 * 50, True),  # as many tokens as it may have, whatever the server calls it
+    ],
+)
+def test_an_answer_is_its_text_and_whole_where_the_server_says_that_it_ended(tmp_path, serve, reply: Reply, text: str, cut: bool) -> None:  # fmt: skip
+    (done,), _ = talk(tmp_path, serve(script(reply)))
+    assert (done.text, done.cut) == (text, cut)
+
+
+@pytest.mark.parametrize("word", ["abort", "error", "insufficient_system_resource"])
+def test_an_answer_that_the_server_broke_off_is_not_kept(tmp_path, serve, word: str) -> None:
+    (done,), client = talk(tmp_path, serve(script(message("def f(", word), answer("whole"))))
+    assert (done.text, client.tally.faults) == ("whole", {"broken_off": 1})
+
+
+def test_a_server_that_repeats_the_key_tells_it_nobody(tmp_path, serve, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    for reply in (error(500, "key sk-secret"), Reply(body=b'{"key": "sk-secret"}'), Reply(body=b"sk-secret"), error(400, "sk-secret"), error(401, "sk-secret")):  # fmt: skip
+        (failed,), _ = talk(tmp_path, serve(script(reply)), retries=0)
+        assert "secret" not in f"{failed} {caplog.text}"
+        assert "$OPENAI_API_KEY" in str(failed)
+
+
+def test_what_came_in_place_of_an_answer_is_shown(tmp_path, serve) -> None:
+    page = Reply(body=b"<html><title>Log in</title>", headers={"content-type": "text/html"})
+    (lost,), _ = talk(tmp_path, serve(script(page)), retries=0)
+    assert "<html><title>Log in</title>" in str(lost)
+
+
 def test_tokens_that_the_server_does_not_count_are_estimated(tmp_path, serve) -> None:
     body = (
         b'{"choices": [{"message": {"content": "12345678"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": "x"}}'
@@ -461,9 +516,11 @@ def test_no_header_breaks_the_reader(value: str, date: str) -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 2000), st.one_of(st.none(), st.floats(0, 60)))
-def test_a_wait_is_never_shorter_than_the_wish_nor_longer_than_patience(tries: int, wish: float | None) -> None:
+def test_a_wait_is_never_shorter_than_the_wish_or_our_own_nor_longer_than_patience(
+    tries: int, wish: float | None
+) -> None:
     wait = backoff(tries, ServerFault("x", retry_after=wish), 60.0, random.Random(0))
-    assert 0 <= wait <= 60 * 1.1 + 0.1
+    assert backoff(tries, ServerFault("x"), 60.0, random.Random(0)) <= wait <= 60 * 1.1 + 0.1
     assert wish is None or wait >= wish
 
 

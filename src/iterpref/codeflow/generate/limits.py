@@ -78,18 +78,19 @@ def _timestamp(date: str) -> float | None:
 
 
 def backoff(tries: int, fault: ServerFault, longest_s: float, rng: random.Random) -> float:
-    """Seconds before try number `tries + 1`: the server's wish, else FIRST_WAIT_S * 2^(tries - 1), either with jitter.
+    """Seconds before try number `tries + 1`: FIRST_WAIT_S * 2^(tries - 1), or the server's wish if that is longer, with jitter.
 
-    A wish is never shortened. Raises the fault where the server asks for more than `longest_s`.
+    A wish is never shortened; one of no time at all, said again and again, uses up no tries. Raises the fault where the server asks for more than `longest_s`.
     """
+    own = min(FIRST_WAIT_S * 2 ** min(tries - 1, 30), longest_s) * rng.uniform(0.5, 1.0)
     if fault.retry_after is not None:
         if fault.retry_after > longest_s:
             raise ServerFault(
                 fault.reason,
                 f"the server asks to wait for {fault.retry_after:.6g} s, which is above generate.max_wait_s",
             )
-        return fault.retry_after + rng.uniform(0, 0.1 + 0.1 * fault.retry_after)
-    return min(FIRST_WAIT_S * 2 ** min(tries - 1, 30), longest_s) * rng.uniform(0.5, 1.0)
+        return max(own, fault.retry_after + rng.uniform(0, 0.1 + 0.1 * fault.retry_after))
+    return own
 
 
 class Rate:

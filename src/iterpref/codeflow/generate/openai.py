@@ -30,6 +30,8 @@ from iterpref.errors import UserError
 _MOST_TOKENS = 2**31  # a count above that of any model's context is none
 _DETAIL_CHARS = 300
 _RETRIED = (408, 409, 425, 429)  # and every 5xx, and a redirect to nowhere
+# What servers say of an answer that they broke off (shut down, overloaded, failed): nothing to keep.
+_BROKEN_OFF = ("abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource")
 _TOO_LONG = ("context_length", "context length", "maximum context", "too long", "max_model_len")
 
 
@@ -111,11 +113,19 @@ class OpenAIBackend:
             raise ServerFault("connection", _short(error)) from None
         except (UnicodeEncodeError, ValueError) as error:
             raise RequestRefused("unsendable", _short(error)) from None
-        return _read(content, self.model, messages, params, attempt)
+        try:
+            return _read(content, self.model, messages, params, attempt)
+        except ServerFault as fault:
+            raise ServerFault(fault.reason, self._without_key(fault.detail)) from None
+
+    def _without_key(self, text: str) -> str:
+        """What a server says may repeat what it was sent, and goes into logs and records."""
+        key = os.environ.get(self._key_env, "")
+        return text.replace(key, f"${self._key_env}") if key else text
 
     def _by_status(self, error: Any) -> Exception:
         status = error.status_code
-        detail = _short(error.message).removeprefix(f"Error code: {status} - ")
+        detail = self._without_key(_short(error.message)).removeprefix(f"Error code: {status} - ")
         where = self.base_url or "OpenAI's server"
         if status in (401, 403):
             return Unrecoverable(
@@ -144,30 +154,48 @@ class OpenAIBackend:
 
 def _read(content: bytes, model: str, messages: Sequence[Message], params: ChatParams, attempt: int) -> Completion:
     """The completion in a response's body; raises `ServerFault` for a body that is none."""
+    begin = _short(content[:_DETAIL_CHARS].decode("utf-8", "replace"))
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ServerFault("malformed_json", _short(error)) from None
+        raise ServerFault("malformed_json", f"{_short(error)}: {begin[:100]}") from None
     choices = body.get("choices") if isinstance(body, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        raise ServerFault("empty_choice", _short(content[:_DETAIL_CHARS]))
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    finish = choice.get("finish_reason")
-    # A null beside a reason to stop is the model's own silence, which asking again would pay for again.
-    if not isinstance(text, str) and not (text is None and isinstance(message, dict) and isinstance(finish, str)):
-        raise ServerFault("empty_choice", _short(content[:_DETAIL_CHARS]))
+    message = choice.get("message") if isinstance(choice, dict) else None
+    finish = str(choice.get("finish_reason") or "") if isinstance(choice, dict) else ""
+    text = _said(message, finish) if isinstance(message, dict) else None
+    if text is None:
+        raise ServerFault("empty_choice", begin)
+    if finish.lower() in _BROKEN_OFF:
+        raise ServerFault("broken_off", f"finish_reason {_short(finish)}")
     usage = body.get("usage")
-    asked = sum(len(m.content) for m in messages)
+    tokens_out = _count(usage, "completion_tokens", len(text))
+    if finish == "stop" and tokens_out >= params.max_tokens:
+        finish = "length"  # some servers know no other word than stop
     return Completion(
-        text=text or "",
-        finish_reason=str(finish or "unknown"),
-        tokens_in=_count(usage, "prompt_tokens", asked),
-        tokens_out=_count(usage, "completion_tokens", len(text or "")),
+        text=text,
+        finish_reason=finish or "unknown",
+        tokens_in=_count(usage, "prompt_tokens", sum(len(m.content) for m in messages)),
+        tokens_out=tokens_out,
         model=model,
         request_key=request_key(model, messages, params, attempt),
     )
+
+
+def _said(message: dict[str, Any], finish: str) -> str | None:
+    """A message's text, which may come in parts, or else its refusal; None for a message that is none."""
+    content = message.get("content")
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        # Parts of other types are thoughts, pictures, calls.
+        texts = [part.get("text") for part in content if part.get("type", "text") in ("text", "output_text")]
+        content = "".join(text for text in texts if isinstance(text, str)) if content else None
+    if isinstance(content, str):
+        return content
+    refusal = message.get("refusal")
+    if content is None and isinstance(refusal, str):
+        return refusal
+    # A null beside a reason to stop is the model's own silence, which asking again would pay for again.
+    return "" if content is None and finish else None
 
 
 def _count(usage: Any, name: str, chars: int) -> int:
