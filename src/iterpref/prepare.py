@@ -22,6 +22,8 @@ def prepare_and_tell(config: Config) -> None:
         rates = prepared.trajectories.manifest["pass_rate_by_iteration"]
         tell("tasks", debugged["problems"], debugged["problems_dropped"])
         tell("trajectories", debugged["trajectories"], debugged["status"])
+        if refused := debugged.get("llm", {}).get("refused"):
+            tell("unusable answers", sum(refused.values()), refused)
         tell("solved by iteration", ", ".join(f"{i}: {rate:.0%}" for i, rate in enumerate(rates)))
     else:
         tell("rows", f"{paired['rows']} in {config.pairs.path}")

@@ -115,13 +115,16 @@ def test_ctrl_c_keeps_every_answer_that_was_in_flight(tmp_path, tasks):
         return Reply(reply.status, reply.body, delay_s=0.4)
 
     with ChatServer(slow) as server:
-        process = subprocess.Popen(command(tmp_path / "d", tasks, server.url), stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command(tmp_path / "d", tasks, server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         while len(server.requests) < 7:
             time.sleep(0.01)
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        told, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
+        assert "stopping when what is in flight has ended; Ctrl-C again waits for nothing" in told
         assert "stopped by Ctrl-C; what was finished is kept" in errors
         done = subprocess.run(command(tmp_path / "d", tasks, server.url), capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import random
+import sqlite3
 import time
 import tracemalloc
 import zlib
@@ -34,6 +35,7 @@ from iterpref.codeflow.generate.chat import (
 from iterpref.codeflow.generate.client import REFUSALS_IN_A_ROW, CallLimits, ChatClient
 from iterpref.codeflow.generate.limits import Budget, BudgetSpent, Rate, Stop, Stopped, backoff, parse_retry_after
 from iterpref.codeflow.generate.openai import OpenAIBackend
+from iterpref.codeflow.generate.replay import ReplayBackend
 from iterpref.errors import UserError
 
 ASK = (Message("user", "write it"),)
@@ -96,7 +98,7 @@ def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_answer_comes_with_its_tokens_its_cost_and_its_key(tmp_path, serve) -> None:
     (done,), client = talk(tmp_path, serve(said("x" * 40)), price_in=1e6, price_out=2e6)
-    assert done == Completion("x" * 40, "stop", 10, 10, "m", request_key("m", ASK, PARAMS, 0), cost=30.0)
+    assert done == Completion("x" * 40, "stop", 10, 10, "m", request_key("m", ASK, PARAMS, 0), 30.0, "stand-in")
     assert client.outcomes.answered == 1
 
 
@@ -379,7 +381,7 @@ def test_an_answer_is_its_text_and_whole_where_the_server_says_that_it_ended(tmp
 @pytest.mark.parametrize("word", ["abort", "error", "insufficient_system_resource"])
 def test_an_answer_that_the_server_broke_off_is_not_kept(tmp_path, serve, word: str) -> None:
     (done,), client = talk(tmp_path, serve(script(message("def f(", word), answer("whole"))))
-    assert (done.text, client.tally.faults) == ("whole", {"broken_off": 1})
+    assert (done.text, client.outcomes.faults) == ("whole", {"broken_off": 1})
 
 
 def test_a_server_that_repeats_the_key_tells_it_nobody(tmp_path, serve, monkeypatch, caplog) -> None:
@@ -528,6 +530,53 @@ def test_a_file_that_is_no_cache_is_named(tmp_path) -> None:
     (tmp_path / "c").write_bytes(b"no database" * 1000)
     with pytest.raises(UserError, match=r"is no cache of answers.*paths\.data=DIR"):
         RequestCache(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE answers SET answer = '{'", "the answer under the key .* is none .*delete that row"),
+        ("UPDATE answers SET answer = '{\"text\": \"x\"}'", "needs the field"),
+        ("UPDATE answers SET answer = replace(answer, '\"tokens_in\": 10', '\"tokens_in\": \"many\"')", "of another type: tokens_in"),
+        ("ALTER TABLE answers DROP COLUMN model", "is no cache of answers"),
+    ],
+)  # fmt: skip
+def test_a_cache_that_somebody_has_changed_is_told_by_its_row(tmp_path, serve, change: str, told: str) -> None:
+    talk(tmp_path, serve(said()))
+    with sqlite3.connect(tmp_path / "answers.sqlite") as database:
+        database.execute(change)
+    database.close()
+    server, stop = serve(said()), Stop()
+    with pytest.raises(UserError, match=told):
+        raise talk(tmp_path, server, stop=stop)[0][0]
+    assert server.requests == []
+
+
+def test_a_cache_where_nothing_can_be_written_is_replayed_and_stays_as_it_is(tmp_path, serve, monkeypatch) -> None:
+    (first,), _ = talk(tmp_path, serve(said()))
+    path = tmp_path / "answers.sqlite"
+    before = path.read_bytes()
+    monkeypatch.setattr("iterpref.codeflow.generate.cache.os.access", lambda path, mode: False)
+    backend = ReplayBackend("m", path)
+    assert asyncio.run(backend.complete(ASK, PARAMS)) == first
+    asyncio.run(backend.close())
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["answers.sqlite"]
+    (tmp_path / "answers.sqlite-wal").write_bytes(b"newer")
+    with pytest.raises(UserError, match="copy both files"):
+        ReplayBackend("m", path)
+
+
+def test_another_model_behind_the_same_name_is_told_also_by_a_later_run(tmp_path, serve, caplog) -> None:
+    def called(name: str) -> Reply:
+        return Reply(body=answer("yes").body.replace(b"stand-in", name.encode()))
+
+    talk(tmp_path, serve(script(called("m-1"))), questions=2)
+    assert caplog.messages == []
+    results, _ = talk(tmp_path, serve(script(called("m-2"))), questions=4, concurrency=1)
+    (line,) = caplog.messages
+    assert "generate.model=m: the server now calls it m-2, and m-1 before" in line
+    assert [r.served for r in results] == ["m-1", "m-1", "m-2", "m-2"]
 
 
 def test_no_key_for_a_hosted_server_is_told_before_any_call(monkeypatch) -> None:

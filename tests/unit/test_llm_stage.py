@@ -17,10 +17,12 @@ from iterpref.artifacts import Artifact
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
 from iterpref.build import build_generator
 from iterpref.codeflow.generate.cache import RequestCache
+from iterpref.codeflow.pair_stages import pairs_stage
 from iterpref.codeflow.sandbox.pool import PooledSandbox
 from iterpref.codeflow.sandbox.protocol import Limits
 from iterpref.codeflow.stages import trajectories_stage
 from iterpref.codeflow.suites import NO_TESTS, asserts_suite
+from iterpref.config import PairsConfig
 from iterpref.config.codeflow import DebugConfig
 from iterpref.config.generate import GenerateConfig, RoleConfig
 from iterpref.errors import UserError
@@ -254,6 +256,16 @@ def test_what_a_filter_cut_is_no_version(tmp_path, serve) -> None:
     server = serve(lambda request, n: answer(text, "content_filter"))
     found = rows(build(tmp_path, server, TASKS[:1]))["add/0"]
     assert (found.status, found.detail, found.iterations) == ("refused", "answer_cut", ())
+
+
+def test_where_no_answer_was_usable_the_reasons_are_told_with_what_to_change(tmp_path, serve) -> None:
+    cut = serve(lambda request, n: answer("```python\ndef add(x", "length"))
+    trajectories = build(tmp_path, cut, TASKS[:2], answer_retries=0)
+    with pytest.raises(UserError, match=r"refused: 2\); .*\(answer_cut: 2\): raise generate\.max_tokens"):
+        pairs_stage(tmp_path, trajectories, PairsConfig(), 0)
+    holes = build(tmp_path, cut, name="replay", cache=str(tmp_path / "answers.sqlite"), temperature=0.1)
+    with pytest.raises(UserError, match=r"not_in_cache: 4\): give generate\.model, its options and its prompts"):
+        pairs_stage(tmp_path, holes, PairsConfig(), 0)
 
 
 def test_templates_in_answers_stay_text(tmp_path, serve) -> None:

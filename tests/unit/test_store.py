@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from iterpref.codeflow.store import TrajectoryStore
+from iterpref.errors import UserError
 from iterpref.schema import Attempt, SourceFile, Timing, Verdict
 
 ATTEMPT = Attempt(0, None, (SourceFile("a.py", "é\n"),), "sha", Verdict.TIMEOUT, "5 s", 0, 2)
@@ -38,6 +39,12 @@ def test_the_first_record_of_a_version_stands(tmp_path: Path) -> None:
     assert store.history("t#0") == [ATTEMPT]
     assert list(store.timings()) == [TIMING]
     store.close()
+
+
+def test_a_store_that_is_damaged_is_named_with_what_may_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match=r"s\.sqlite: .*damaged.*delete this file.*none is paid for again"):
+        TrajectoryStore(tmp_path / "s.sqlite")
 
 
 def test_checks_of_references_are_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import Generic, TypeVar
 
 from iterpref.codeflow.generate.limits import Stop, Stopped
 
+log = logging.getLogger(__name__)
 J = TypeVar("J")
 R = TypeVar("R")
 # A signal that comes just before its thread begins to wait is seen when the wait ends: no wait is longer.
@@ -71,6 +73,8 @@ class Flow(Generic[J, R]):
             if error is not None and not isinstance(error, KeyboardInterrupt):
                 # A defect of ours, or a full disk: nothing that is in flight could be kept.
                 self._abandon()
+            elif error is not None and self._thread.is_alive():
+                log.warning("stopping when what is in flight has ended; Ctrl-C again waits for nothing")
             while self._thread.is_alive():
                 self._thread.join(_LOOK_S)
         except KeyboardInterrupt:

@@ -23,6 +23,7 @@ from iterpref.artifacts import Artifact, building, find, fingerprint, publish
 from iterpref.codeflow.contamination import EvaluationTask
 from iterpref.codeflow.external import read_pairs
 from iterpref.codeflow.external.source import open_source
+from iterpref.codeflow.generate.replay import NOT_IN_CACHE
 from iterpref.codeflow.judge import Judge
 from iterpref.codeflow.pair_rules import Sieve, rules_between, with_note
 from iterpref.codeflow.pairs import make_pairs
@@ -67,8 +68,7 @@ def pairs_stage(
         if not n_pairs:
             tally.tell()
             raise UserError(
-                f"no preference pair came out of {total} trajectories ({tally.summary}): "
-                "raise debug.samples or problems.limit, or loosen pairs.*"
+                f"no preference pair came out of {total} trajectories ({tally.summary}){_without_pairs(trajectories)}"
             )
         return {
             "trajectories": trajectories.fingerprint,
@@ -77,6 +77,20 @@ def pairs_stage(
         }
 
     return _built(data / "pairs", key, make, manifest, config, judge, tasks)
+
+
+def _without_pairs(trajectories: Artifact) -> str:
+    """What to change, and which answers of a model no program could be read from."""
+    refused = trajectories.manifest["counts"].get("llm", {}).get("refused", {})
+    if not refused:
+        return ": raise debug.samples or problems.limit, or loosen pairs.*"
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in refused.items())
+    if NOT_IN_CACHE in refused:
+        remedy = "give generate.model, its options and its prompts as they were when the cache was made, or ask with generate=openai"
+    else:
+        longer = "raise generate.max_tokens, " if "answer_cut" in refused else ""
+        remedy = f"{longer}raise debug.samples, generate.answer_retries or problems.limit, ask another generate.model, or loosen pairs.*"
+    return f"; answers without a program ({reasons}): {remedy}"
 
 
 def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[EvaluationTask] = ()) -> Artifact:

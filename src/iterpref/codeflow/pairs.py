@@ -30,7 +30,7 @@ def make_pairs(
 def make_pair(trajectory: Trajectory, config: PairsConfig, seed: int) -> PreferencePair | Drop:
     """The pair of one trajectory, or the reason why there is none."""
     if trajectory.status != "solved":
-        return Drop(trajectory.status)
+        return Drop(trajectory.status, trajectory.detail)
     good = trajectory.iterations[-1]
     failing = [a for a in trajectory.iterations[:-1] if is_failing_label(a)]
     if not failing:

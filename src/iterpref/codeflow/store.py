@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from iterpref.errors import UserError
 from iterpref.schema import Attempt, TestSuite, Timing, Trajectory
 
 _ERRNO = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS}
@@ -28,9 +29,14 @@ def _detail(detail: str) -> str:
     return f'"detail": {json.dumps(detail)}'
 
 
-def as_os_error(error: sqlite3.OperationalError, path: Path) -> Exception:
+def error_code(error: sqlite3.DatabaseError) -> int:
+    """SQLite's, without its finer distinctions; 0 for an error that is not SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def as_os_error(error: sqlite3.DatabaseError, path: Path) -> Exception:
     """The `OSError` that a full or read-only disk is elsewhere; any other error as it is."""
-    code = error.sqlite_errorcode & 0xFF  # the rest is SQLite's finer distinction
+    code = error_code(error)
     return OSError(_ERRNO[code], str(error), str(path)) if code in _ERRNO else error
 
 
@@ -55,7 +61,12 @@ class TrajectoryStore:
         with self._lock:
             try:
                 return self._db.execute(statement, values).fetchall()
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
+                if error_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                    raise UserError(
+                        f"{self._path}: the versions of an unfinished run are damaged ({error}); delete this file and those beside it "
+                        "that begin with its name: answers of a model are kept elsewhere, and none is paid for again"
+                    ) from None
                 raise as_os_error(error, self._path) from error
 
     def add(self, trajectory_id: str, attempt: Attempt, timing: Timing) -> None:

@@ -43,6 +43,7 @@ class Completion(Record):
     model: str
     request_key: str
     cost: float = 0.0  # in the currency of the configured prices
+    served: str = ""  # what the server called the model, if it said so
 
     @property
     def cut(self) -> bool:

@@ -84,6 +84,7 @@ class ChatClient:
         self._tokens = Rate(limits.tokens_per_minute)
         self._pause = Rate(60.0)  # a unit is a second in which nobody may ask
         self._budget = budget or budget_of(limits, cache, spender)
+        self._served = {cache.served(self.model)} - {""}  # the server's names of the model
         self._flying: dict[str, asyncio.Future[Completion]] = {}
         # Jitter only: no record depends on it.
         self._rng = random.Random()
@@ -113,11 +114,22 @@ class ChatClient:
             raise
         answer = replace(answer, request_key=key, model=self.model, cost=self._price(answer))
         self.outcomes.answered += 1
+        self._look_at(answer.served)
         try:
             return self._cache.put(messages, params, attempt, answer, self._spender)
         except OSError as error:  # no room: what was asked for now would be paid for and lost
             self.stop.set(error)
             raise
+
+    def _look_at(self, served: str) -> None:
+        """Warns when the server calls its model otherwise than before, in this run or an earlier one."""
+        if self._served and served and served not in self._served:
+            log.warning(
+                "generate.model=%s: the server now calls it %s, and %s before: another model may be answering; a data set of one "
+                "model alone needs another paths.data, or that model's own name",
+                self.model, ascii(served)[1:-1], ascii(", ".join(sorted(self._served)))[1:-1],
+            )  # fmt: skip
+        self._served |= {served} - {""}
 
     async def _paid(self, messages: Sequence[Message], params: ChatParams, attempt: int) -> Completion:
         """An answer within the budget, whose place is kept from the first try to the last."""

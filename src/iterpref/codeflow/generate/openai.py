@@ -179,6 +179,7 @@ def _read(content: bytes, model: str, messages: Sequence[Message], params: ChatP
         tokens_out=tokens_out,
         model=model,
         request_key=request_key(model, messages, params, attempt),
+        served=str(body.get("model") or "")[:_DETAIL_CHARS],
     )
 
 

@@ -22,7 +22,7 @@ class ReplayBackend:
                 "or make one with generate=openai"
             )
         self.model = model
-        self._cache = RequestCache(path)
+        self._cache = RequestCache(path, reading=True)
 
     async def complete(self, messages: Sequence[Message], params: ChatParams, attempt: int = 0) -> Completion:
         """The stored answer; a request that is not there is refused, and so ends its own row."""
