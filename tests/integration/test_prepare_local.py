@@ -21,7 +21,7 @@ from iterpref.models.source import resolve_model
 from iterpref.schema import Trajectory
 
 TASKS = 8
-CALLS = TASKS // 2 * 3  # a program that stays as it was makes the same request, which is answered already
+CALLS = TASKS // 2 * 4  # a program that stays as it was is asked about again, for another sample
 PROGRAM = "add = {1: 2}.get"  # no token of it comes twice
 
 

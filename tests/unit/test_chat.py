@@ -370,6 +370,7 @@ def message(content: Any, finish: str | None = "stop", **more: Any) -> Reply:
         (message("yes", "eos_token"), "yes", False),
         (message("yes", "STOP"), "yes", False),
         (message("y" * 4 * 49), "y" * 4 * 49, False),
+        (message("y" * 4 * 51), "y" * 4 * 51, False),
         (message("y" * 4 * 50), "y" * 4 * 50, True),  # as many tokens as it may have, whatever the server calls it
     ],
 )

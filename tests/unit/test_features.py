@@ -130,7 +130,7 @@ TASK = "Write `add(x)`, which returns x plus 1, for whole numbers."
 @pytest.mark.parametrize(
     ("text", "finish", "reason"),
     [
-        (f"<task>{TASK}</task>", "length", "answer_cut"),
+        (f"<task>{TASK}", "length", "answer_cut"),
         (TASK, "stop", "task_unreadable"),
         (f"<task>{TASK}</task><task>{TASK}</task>", "stop", "task_unreadable"),
         (f"Here: <task>{TASK}</task>", "stop", "task_unreadable"),

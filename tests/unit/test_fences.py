@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import time
 
 import pytest
 
+from iterpref.codeflow.bank import load_bank
 from iterpref.codeflow.generate.answer import BadAnswer, parse_answer
 
 PROGRAM = "def f(x):\n    return x + 1"
@@ -24,10 +27,14 @@ def named(text: str = PROGRAM, name: str = "solution.py") -> str:
 JSON = '<json>{"file_names": ["solution.py"], "packages": []}</json>'
 
 
-def program(text: str, **options) -> str:
-    (file,) = parse_answer(text, wanted=("f",), **options).files
+def read(text: str, **options) -> str:
+    (file,) = parse_answer(text, **options).files
     assert file.name == "solution.py"
     return file.text.removesuffix("\n")
+
+
+def program(text: str, **options) -> str:
+    return read(text, wanted=("f",), **options)
 
 
 def refusal(text: str, **options) -> str:
@@ -53,10 +60,13 @@ def test_a_fence_in_a_docstring_ends_no_program(form, language: str) -> None:
         "1. " + fenced().replace("\n", "\n   "),
         "\ufeff" + fenced(),
         fenced("\ufeff" + PROGRAM),
-        f"```python\n{PROGRAM}```\nIt adds one.",
+        f"```python\n{PROGRAM}```\n",
+        f"<file>solution.py</file>\n```python\n{PROGRAM}```\n{JSON}",
         f"<file>solution.py</file>\n```python\n{PROGRAM}\n{JSON}",
         fenced(f"<file>solution.py</file>\n{PROGRAM}"),
         named(f"<file>solution.py</file>\n{PROGRAM}"),
+        named(f"{PROGRAM}\n{JSON}"),
+        "I have changed <file>solution.py</file> in one line:\n\n" + named(),
         fenced().rstrip() + "<|im_end|>\n",
         fenced().rstrip() + "</s></s>",
         "<thinking>" + fenced("def f(x): pass") + "</thinking>\n" + fenced(),
@@ -75,6 +85,32 @@ def test_a_program_may_speak_of_thoughts(thoughts: str) -> None:
     assert program(thoughts + fenced(text)) == text
 
 
+FORMS = {
+    "named": lambda text: named(text) + JSON,
+    "plain": lambda text: "So:\n" + fenced(text) + "Done.",
+    "list": lambda text: "1. So:\n" + fenced(text, indent="   "),
+    "words": lambda text: "1. " + fenced(text),
+    "glued": lambda text: f"```python\n{text}```\n",
+    "open": lambda text: f"<file>solution.py</file>\n```python\n{text}\n{JSON}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_version_is_what_was_written_right_or_wrong_or_there_is_none(form: str) -> None:
+    rng = random.Random(form)
+    kept = 0
+    for problem in load_bank()[::4]:
+        right = problem.reference[0].text.rstrip("\n")
+        assert read(FORMS[form](right)) == right
+        lines = right.split("\n")
+        lines[rng.randrange(len(lines))] += rng.choice(("(", "]", ":", "'''", '"""', "  # ```"))
+        with contextlib.suppress(BadAnswer):
+            wrong = "\n".join(lines)
+            assert read(FORMS[form](wrong)) == wrong
+            kept += 1
+    assert kept >= 1
+
+
 def test_a_program_that_is_wrong_stays_as_it_was_written() -> None:
     for text in ("def f(x)\n    return", "def f(x):\n\tif x:\n        return 1", "function f(x) { return x }"):
         assert program(fenced(text)) == text
@@ -85,9 +121,10 @@ def test_a_program_that_is_wrong_stays_as_it_was_written() -> None:
     ("text", "reason"),
     [
         (f"```python\n{PROGRAM}\n\nThis adds one to x.", "fence_open"),
+        (f"```python\n{PROGRAM}```\nx = 1", "fence_open"),
         (named("x = '''\n```\n```\n```python\n" + PROGRAM + "'''"), "several_blocks"),
         (named("def f(x):\n    return ```x```"), "marks_in_code"),
-        (fenced(f"<file>a.py</file>\n{PROGRAM}\n<file>b.py</file>\nx = 1"), "file_without_code"),
+        (fenced(f"<file>a.py</file>\n{PROGRAM}\n<file>b.py</file>\nx = 1"), "marks_in_code"),
         ("<thinking>Perhaps\n" + fenced(), "answer_cut"),
         (fenced(UNITTEST), "no_code"),
         (named(UNITTEST), "no_code"),
@@ -109,6 +146,9 @@ def test_a_cut_answer_is_read_only_where_its_program_is_whole() -> None:
 
 def test_tests_within_a_program_are_part_of_it() -> None:
     assert program(fenced(PROGRAM + "\nassert f(1) == 2")) == PROGRAM + "\nassert f(1) == 2"
+    deep = f"x = {'-' * 900}1"
+    assert program(fenced(deep)) == deep
+    assert refusal(fenced(UNITTEST + '\nif __name__ == "__main__":\n    unittest.main()')) == "no_code"
     assert parse_answer(fenced("def test_f(x):\n    return x"), wanted=("test_f",)).files
 
 

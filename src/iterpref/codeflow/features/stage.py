@@ -66,9 +66,9 @@ def parse_children(answer: Completion) -> list[str]:
 def parse_task(answer: Completion) -> str:
     """The text between the marks of an answer that holds nothing else; raises `BadAnswer`."""
     text = spoken(answer.text)
-    if answer.cut:
-        raise BadAnswer("answer_cut", "it was cut, mostly by the limit on its tokens: generate.max_tokens")
     match = _TASK.match(text)
+    if match is None and answer.cut:
+        raise BadAnswer("answer_cut", "it was cut, mostly by the limit on its tokens: generate.max_tokens")
     if match is None or "<task>" in match[1]:
         raise BadAnswer("task_unreadable", text[:100])
     task = match[1].strip()

@@ -108,14 +108,26 @@ def _only_tests(text: str, wanted: Sequence[str]) -> bool:
     tree = tree_of(text)
     if tree is None or defined(text) & set(wanted):
         return False
-    rest = [n for n in tree.body if not (isinstance(n, (ast.Import, ast.ImportFrom)) or _is_constant(n) or "unittest.main" in ast.unparse(n))]  # fmt: skip
+    rest = [
+        n for n in tree.body if not (isinstance(n, (ast.Import, ast.ImportFrom)) or _is_constant(n) or _runs_tests(n))
+    ]
     return bool(rest) and all(map(_is_test, rest))
+
+
+def _runs_tests(node: ast.stmt) -> bool:
+    """`unittest.main()`, mostly below `if __name__ == "__main__"`."""
+    return isinstance(node, (ast.Expr, ast.If)) and {"unittest", "main"} <= _words(node)
 
 
 def _is_test(node: ast.stmt) -> bool:
     if isinstance(node, ast.ClassDef):
-        return any("TestCase" in ast.unparse(base) for base in node.bases) or node.name.startswith("Test")
+        return node.name.startswith("Test") or any("TestCase" in _words(base) for base in node.bases)
     return isinstance(node, ast.Assert) or (isinstance(node, ast.FunctionDef) and node.name.startswith("test"))
+
+
+def _words(tree: ast.AST) -> set[str]:
+    """Names and attributes; by a walk, which no depth of a tree stops."""
+    return {getattr(n, "id", "") or getattr(n, "attr", "") for n in ast.walk(tree)}
 
 
 def is_test_name(name: str) -> bool:

@@ -95,7 +95,7 @@ class _Scan:
             if opening is None:
                 prose.append(line)
             for match in _FILE.finditer(line) if opening is None or opening[3] else ():
-                if name is not None:
+                if name not in (None, match[1].strip()):  # the same name again only speaks of the file
                     raise BadAnswer("file_without_code", name)
                 name = match[1].strip()
             if opening is not None:
@@ -143,8 +143,9 @@ class _Scan:
             line = self._lines[n]
             is_mark = bool(_OWN_MARK.match(line))
             shorter = block(n) if is_mark else block(n, line.rstrip()[: -len(sign)])
-            if any(map(str.strip, shorter.lines)) and self._parses(shorter):
-                return shorter, n if is_mark else n + 1
+            after = n if is_mark else n + 1
+            if any(map(str.strip, shorter.lines)) and self._is_form(after, end, is_mark) and self._parses(shorter):
+                return shorter, after
         return first_reading, end + 1
 
     def _closing(self, start: int, sign: str) -> Iterator[int]:
@@ -164,6 +165,14 @@ class _Scan:
                 tried += 1
                 if tried == _ENDS_TRIED or self._left <= 0:
                     return
+
+    def _is_form(self, start: int, end: int, is_mark: bool) -> bool:
+        """Whether no code is lost when a block ends before line `start` and not at `end`: another opens there, or nothing but marks come."""
+        if is_mark and end == len(self._lines):
+            return True
+        rest = range(start, end)
+        marks = all(not self._lines[n].strip() or _OWN_MARK.match(self._lines[n]) for n in rest)
+        return marks or any(map(self._opens_another, rest))
 
     def _opens_another(self, n: int) -> bool:
         opening = _opening(self._lines[n])

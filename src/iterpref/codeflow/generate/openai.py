@@ -170,8 +170,8 @@ def _read(content: bytes, model: str, messages: Sequence[Message], params: ChatP
         raise ServerFault("broken_off", f"finish_reason {_short(finish)}")
     usage = body.get("usage")
     tokens_out = _count(usage, "completion_tokens", len(text))
-    if finish == "stop" and tokens_out >= params.max_tokens:
-        finish = "length"  # some servers know no other word than stop
+    if finish == "stop" and tokens_out == params.max_tokens:
+        finish = "length"  # some servers know no other word than stop, and others obey no limit
     return Completion(
         text=text,
         finish_reason=finish or "unknown",
