@@ -75,7 +75,9 @@ def test_the_funnel_names_each_drop_once() -> None:
     run.manifests["pairs"] = {
         "counts": {"pairs": 4, "dropped": {"unsolved": 3, "filter_ast_equal": 1}, "splits": {"train": 3, "test": 1}}
     }
-    run.manifests["tokens"] = {"counts": {"pairs": 4, "dropped": {"long_prompt": 0, "long_completion": 2}}}
+    run.manifests["tokens"] = {
+        "counts": {"pairs": 4, "examples": 2, "dropped": {"long_prompt": 0, "long_completion": 2}}
+    }
     stages = funnel(run)
     assert [s.count for s in stages] == [4, 8, 5, 4, 2]
     assert [s.width for s in stages] == [50.0, 100.0, 62.5, 50.0, 25.0]

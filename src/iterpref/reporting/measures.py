@@ -220,9 +220,7 @@ def funnel(run: Run) -> list[Stage]:
         stages.append(Stage("preference pairs", counts["pairs"], _reasons(drops), _splits(counts)))
     counts = run.counts("tokens")
     if counts:
-        drops = next((v for k, v in counts.items() if "drop" in k and isinstance(v, dict)), {})
-        kept = counts.get("examples", counts.get("pairs", 0) - sum(drops.values()))
-        stages.append(Stage("tokenised pairs", kept, _reasons(drops), _splits(counts)))
+        stages.append(Stage("tokenised pairs", counts["examples"], _reasons(counts.get("dropped")), _splits(counts)))
     most = max((s.count for s in stages), default=0) or 1
     return [Stage(s.name, s.count, s.drops, s.note, round(100 * s.count / most, 1)) for s in stages]
 
