@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.test_stages import digest
 from transformers import AutoTokenizer
 
 from iterpref import artifacts
@@ -46,10 +46,6 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
     """In row groups of eight, so that there are seven shards."""
     monkeypatch.setattr(artifacts, "ROWS_PER_GROUP", 8)
     return publish(tmp_path / "pairs", "k", {"pairs": (PreferencePair, rows())}, {})
-
-
-def digest(artifact: Artifact) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(artifact.folder.iterdir())}
 
 
 def settings(**mask: Any) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.test_stages import digest
 
 from iterpref.artifacts import Artifact
 from iterpref.bench.chat_server import ChatServer, Reply, Request, answer, error
@@ -95,10 +95,6 @@ def build(
 
 def rows(artifact: Artifact) -> dict[str, Trajectory]:
     return {t.task_id: t for t in artifact.read("trajectories", Trajectory)}
-
-
-def digest(artifact: Artifact) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(artifact.folder.iterdir())}
 
 
 def test_the_model_writes_sees_its_failure_and_mends_it(tmp_path, serve) -> None:

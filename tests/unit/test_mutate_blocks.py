@@ -5,24 +5,11 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-
-from iterpref.codeflow.generate.bugs import KINDS, Source, apply_edits
+from tests.unit.test_mutate_kinds import changed, versions
 
 
 def code(text: str) -> str:
     return dedent(text).lstrip("\n")
-
-
-def versions(kind: str, source: str) -> list[str]:
-    """What a kind makes of a source, edit by edit, doubles included."""
-    return [apply_edits(source, [edit]) for edit in KINDS[kind](Source(source))]
-
-
-def changed(source: str, *changes: tuple[str, str]) -> list[str]:
-    """The source with one change each, whose old text stands in it exactly once."""
-    for old, _ in changes:
-        assert source.count(old) == 1, old
-    return [source.replace(old, new) for old, new in changes]
 
 
 def test_missing_guard_drops_the_lines_of_early_exits_only() -> None:
