@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from iterpref import doctor
+from iterpref.codeflow.sandbox import sharing
 from iterpref.codeflow.sandbox.coverage import NOT_COVERED, not_covered
 from iterpref.doctor import machine, walls
 from iterpref.doctor.finding import Finding, guarded, words
@@ -32,7 +33,7 @@ def write(path: Path, text: str) -> None:
 @pytest.fixture
 def system(monkeypatch, tmp_path):
     """A /proc and a /sys of our own, empty at first, outside of any container."""
-    for module, name in ((machine, "PROC"), (walls, "PROC"), (machine, "CGROUP"), (walls, "LSM")):
+    for module, name in ((machine, "PROC"), (walls, "PROC"), (machine, "CGROUP"), (sharing, "CGROUP"), (walls, "LSM")):
         monkeypatch.setattr(module, name, tmp_path / name.lower())
     monkeypatch.setattr(walls, "CONTAINER_MARKS", (tmp_path / "dockerenv",))
     monkeypatch.setattr(walls, "runs_as_root", lambda: False)
@@ -59,6 +60,24 @@ def test_a_quota_of_the_container_is_told_with_the_number_of_workers_that_fits(m
     assert "2.5" in finding.found
     write(machine.CGROUP / "cpu.max", "max 100000\n")
     assert only(machine.check_cores()).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 8),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "1000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+    ],
+)
+def test_a_control_group_of_either_version_limits_the_cores_that_are_used(monkeypatch, system, files, cores):
+    monkeypatch.setattr(sharing.os, "sched_getaffinity", lambda _: set(range(8)))
+    for name, text in files.items():
+        write(sharing.CGROUP / name, f"{text}\n")
+    assert sharing.usable_cores.__wrapped__() == cores
 
 
 def test_a_load_above_the_cores_is_a_warning(monkeypatch, system):

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from iterpref.codeflow.sandbox.sharing import usable_cores
+from iterpref.codeflow.sandbox.sharing import CGROUP, core_quota, system_file, usable_cores
 from iterpref.doctor.finding import Finding, words
 
-PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 PYTHONS = ((3, 11), (3, 13))  # the first and the last that pyproject.toml allows
 # SmolLM2-135M in fp32 on a CPU: weights, gradients and Adam's two moments are 2.2 GB, libraries and one micro-batch of
 # logits as much again.
@@ -40,7 +40,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_cores() -> Iterator[Finding]:
-    cores, quota, load = usable_cores(), _core_quota(), os.getloadavg()[0]
+    cores, quota, load = usable_cores(), core_quota(), os.getloadavg()[0]
     found = f"{cores} usable of {os.cpu_count()}, load {load:.1f}"
     if quota is not None and quota < cores:
         workers = max(int(quota), 1)
@@ -49,15 +49,6 @@ def check_cores() -> Iterator[Finding]:
         yield Finding("Cores", "warning", f"{found}: other programs need them all", "sandbox.workers=1")
     else:
         yield Finding("Cores", "ok", found)
-
-
-def _core_quota() -> float | None:
-    """Cores' worth of CPU time that the control group allows, version 2 or 1; None without a quota."""
-    words_v2 = system_file(CGROUP / "cpu.max").split()
-    quota = words_v2 or [system_file(CGROUP / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    if len(quota) != 2 or not all(word.isdigit() for word in quota):
-        return None  # "max", or -1
-    return int(quota[0]) / int(quota[1])
 
 
 def check_memory() -> Iterator[Finding]:
@@ -132,11 +123,3 @@ def check_encoding() -> Iterator[Finding]:
         yield Finding("Encoding", "warning", f"{', '.join(odd)}, where UTF-8 is expected", "export PYTHONUTF8=1")
     else:
         yield Finding("Encoding", "ok", "UTF-8")
-
-
-def system_file(path: Path) -> str:
-    """Its text without the space around it; "" where there is none to read."""
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from iterpref.codeflow.sandbox.sharing import system_file
 from iterpref.doctor.finding import Finding, words
-from iterpref.doctor.machine import system_file
 
 PROC = Path("/proc")
 LSM = Path("/sys/kernel/security/lsm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+CGROUP = Path("/sys/fs/cgroup")
 COUNT_S = 1.0  # seconds for which a count of the user's processes is good
 
 
@@ -75,8 +77,22 @@ class TaskCount:
 def usable_cores() -> int:
     """Cores that this process may run on, or that its control group pays for, whichever is less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = core_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def core_quota() -> float | None:
+    """Cores' worth of CPU time that the control group allows, version 2 or 1; None without a quota."""
+    quota = system_file(CGROUP / "cpu.max").split()
+    quota = quota or [system_file(CGROUP / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    if len(quota) != 2 or not all(word.isdigit() for word in quota):
+        return None  # "max", or -1
+    return int(quota[0]) / int(quota[1])
+
+
+def system_file(path: Path) -> str:
+    """Its text without the space around it; "" where there is none to read."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
