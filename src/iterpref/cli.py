@@ -27,14 +27,17 @@ from iterpref.errors import UserError
 from iterpref.output import reader_may_leave
 from iterpref.overrides import (
     CONFIG_DIR,
+    check_flags,
     check_groups,
     check_overrides,
     config_groups,
     keys_of,
     know_config_dir,
     leaves,
+    names_option,
     parse,
     plain,
+    refuse_idle_sweep,
     split_flags,
     unreadable,
     without_nulls,
@@ -65,6 +68,8 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         chosen = hydra_config.runtime.choices
         config = checked_config(command, composed, hydra_config.overrides.task, chosen.get("experiment"))
         job = hydra_config.mode == RunMode.MULTIRUN
+        if not job:
+            refuse_idle_sweep(hydra_config.overrides.task)
         presets = ("experiment", "debug", "sweep") if job else ("experiment", "debug")
         config.logger.tags += [f"{g}:{chosen[g]}" for g in presets if chosen.get(g) not in (None, "null")]
         if job:
@@ -82,6 +87,7 @@ def run_command(command: str, task: Callable[[Config], Any], argv: list[str] | N
         sys.argv = [f"iterpref-{command}", *arguments]
         # Hydra's own flags take words of their own (`--info all`), which are no overrides.
         completing = any(a in ("-sc", "--shell-completion") for a in flags)
+        check_flags(flags)
         check_overrides(command, [] if completing else overrides)
         under_hydra()
 
@@ -127,7 +133,7 @@ def _told(task: Callable[[], Any], places: str, stop: Callable[[str, int], NoRet
     except OverrideParseException as error:
         stop(str(unreadable(error)), 2)
     except (HydraException, OmegaConfBaseException) as error:
-        stop(" ".join(str(error).split()) + _missing_launcher(str(error)), 2)
+        stop(_missing_launcher(str(error)) or " ".join(str(error).split()), 2)
     except KeyboardInterrupt:
         stop("stopped by Ctrl-C; what was finished is kept: run the same command again to go on", 130)
     except OSError as error:
@@ -167,12 +173,28 @@ def _choice_as_text(argument: str) -> str:
 def folder_argument(argv: list[str] | None, key: str = "paths.run") -> list[str]:
     """`iterpref-report RUN` for `iterpref-report paths.run=RUN`: a first word that is no override names the folder.
 
-    A folder of a sweep has `=` in its name, so a folder that is there counts as one.
+    A folder of a sweep has `=` in its name, so a folder that is there counts as one. Behind overrides the folder is the one
+    word that is none, and no word of a flag.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if not arguments or arguments[0].startswith("-") or ("=" in arguments[0] and not Path(arguments[0]).is_dir()):
-        return arguments
-    return [f"{key}={quoted(arguments[0])}", *arguments[1:]]
+    if not arguments or (arguments[0][:1] != "-" and ("=" not in arguments[0] or Path(arguments[0]).is_dir())):
+        places = [0] if arguments else []
+    else:
+        words = [i for i, a in enumerate(arguments) if a[:1] not in ("-", "~") and "=" not in a]
+        places = [i for i in words if not arguments[i - 1].startswith("-") and not names_option(arguments[i])]
+        if len(places) != 1 or any(a.startswith(f"{key}=") for a in arguments):
+            return arguments
+    return [f"{key}={quoted(a)}" if i in places else a for i, a in enumerate(arguments)]
+
+
+def named_run(config: Config, command: str) -> Path:
+    """The run that this command line names; raises `UserError` where it names none, instead of looking at a folder not made yet."""
+    run = Path(config.paths.run)
+    if not is_overridden("paths.run"):
+        from iterpref.run_record import likelier_run
+
+        raise UserError(f"of which run? python -m iterpref.{command} RUN{likelier_run(run)}")
+    return run
 
 
 def quoted(text: str) -> str:
@@ -223,9 +245,10 @@ def register_schema() -> None:
 
 
 def _missing_launcher(message: str) -> str:
-    """The remedy where a launcher's plugin is not installed."""
-    absent = re.search(r"hydra/launcher[/:]\s*'?(joblib|submitit|ray)", message)
-    return f": pip install 'iterpref[{'ray' if absent[1] == 'ray' else 'sweep'}]'" if absent else ""
+    """What to say where a launcher's plugin is not installed; nothing of another error."""
+    absent = re.search(r"hydra/launcher[/:]\s*'?((joblib|submitit|ray)\w*)", message)
+    extra = "ray" if absent and absent[2] == "ray" else "sweep"
+    return f"the launcher {absent[1]} is not installed: pip install 'iterpref[{extra}]'" if absent else ""
 
 
 def _n_gpus() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iterpref.cli import folder_argument, run_command
+from iterpref.cli import folder_argument, named_run, run_command
 from iterpref.config import Config
 
 
@@ -12,7 +12,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def task(config: Config) -> None:
-    # Imported late: `--help` must not wait for torch.
+    from iterpref.run_record import read_config
+
+    read_config(named_run(config, "convert"))
+    # Imported late: neither `--help` nor a folder that is no run must wait for torch.
     from iterpref.models.export import convert
 
     convert(config)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from iterpref.cli import folder_argument, run_command
+from iterpref.cli import folder_argument, named_run, run_command
 from iterpref.config import Config
 
 
@@ -28,6 +28,9 @@ def evaluate(command: Config) -> dict[str, Any]:
         from iterpref.eval.benchmarked import evaluate_models
 
         return evaluate_models(command)
+    from iterpref.run_record import read_trained
+
+    read_trained(named_run(command, "evaluate"))  # before seconds of imports
     from iterpref.eval.held_out import evaluate_run
 
     return evaluate_run(command)

@@ -68,6 +68,28 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return [a for i, a in enumerate(arguments) if i not in overrides], [arguments[i] for i in overrides]
 
 
+def check_flags(flags: Sequence[str]) -> None:
+    """Raises `UserError` for `--OPTION`: argparse would take `--experiment` for the beginning of a flag of Hydra's."""
+    for flag in flags:
+        name, _, value = flag.removeprefix("--").partition("=")
+        if flag.startswith("--") and names_option(name):
+            raise UserError(f"'{flag}': options are written without dashes: {name}={value or 'VALUE'}")
+
+
+def names_option(word: str) -> bool:
+    """Whether the word is a group or a dotted key, which a value is missing from."""
+    return word in config_groups() or word in {key for key, _ in schema_keys()}
+
+
+def refuse_idle_sweep(overrides: Sequence[str]) -> None:
+    """Raises `UserError` for options of a sweep in a command that runs one job, which has no use for them."""
+    for override in parse(overrides):
+        if override.key_or_group.split(".")[0] in ("sweep", "launcher"):
+            raise UserError(
+                f"'{override.input_line}' is for a sweep, and this command runs one job: add -m, or leave it out"
+            )
+
+
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Hydra's own reading; `loader` is asked for the choices of `glob(*)`. Raises `UserError` for what cannot be read."""
     try:
@@ -84,10 +106,14 @@ def unreadable(error: OverrideParseException) -> UserError:
     if not equals:
         groups = config_groups()
         meant = next((f"; did you mean {group}={word}?" for group, choices in groups.items() if word in choices), "")
-        known = word in groups or word in {key for key, _ in schema_keys()}
         return UserError(
             f"'{word}' gives no option a value ({reason}): OPTION=VALUE was expected, without spaces around the ="
-            + (f", as in {word}=VALUE" if known else meant)
+            + (f", as in {word}=VALUE" if names_option(word) else meant)
+        )
+    if "Unknown function" in reason:
+        return UserError(
+            f"'{word}' cannot be read ({reason}): values of a sweep are a,b,c or range(a,b,step), interval(a,b) and "
+            f"tag(log,interval(a,b)) (docs/sweeps.md); a text with brackets in it stands in quotes, \"{key}='{value}'\""
         )
     quotes = value.replace("'", "\\'")
     return UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iterpref.cli import folder_argument, run_command
+from iterpref.cli import folder_argument, named_run, run_command
 from iterpref.config import Config
 
 
@@ -15,10 +15,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def task(config: Config) -> None:
     """Writes the page and prints its path."""
+    run = named_run(config, "report")
     # Imported late: `--help` must not wait for pyarrow and matplotlib.
     from iterpref.reporting.page import write_report
 
-    print(write_report(Path(config.paths.run), Path(config.paths.data), config.report))
+    print(write_report(run, Path(config.paths.data), config.report))
 
 
 if __name__ == "__main__":

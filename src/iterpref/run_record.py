@@ -127,7 +127,10 @@ def read_config(run: Path) -> Config:
 
 
 def likelier_run(folder: Path) -> str:
-    """`" (the last run there: DIR)"` for a folder that is none but has runs below it, or beside it where it is not there."""
+    """`" (the last run there: DIR)"` for a folder that is none but has runs below it, or beside it where it is not there;
+    for one inside of a run, that run."""
+    if around := next((f for f in folder.parents[:2] if (f / "run.json").is_file()), None):
+        return f" (it is a part of the run {around})"
     base = next((f for f in (folder, *folder.parents[:2]) if f.is_dir()), None)
     if base is None:
         return ""

@@ -11,11 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from iterpref import convert, evaluate, report
 from iterpref.cli import (
+    _missing_launcher,
     check_overrides,
     config_groups,
     explain_os_error,
@@ -368,9 +371,91 @@ def test_a_run_folder_of_any_name_may_come_first(name: str) -> None:
     assert (override.key_or_group, override.value(), second) == ("paths.run", name, "report.pairs=3")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["paths.run=x"], ["loss.beta=1", "x"]])
-def test_a_first_word_that_is_an_override_is_left_alone(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["paths.run=x"],
+        ["paths.run=x", "y"],
+        ["loss.beta=1", "x", "y"],  # which of them?
+        ["loss.beta=1", "benchmark"],  # an option that lacks its value
+        ["--config-dir", "x", "loss.beta=1"],
+        ["loss.beta=1", "-cd", "x"],
+    ],
+)
+def test_words_that_name_no_folder_are_left_alone(arguments: list[str]) -> None:
     assert folder_argument(arguments) == arguments
+
+
+def test_a_run_folder_may_stand_behind_overrides_and_flags() -> None:
+    assert folder_argument(["benchmark=bank", "x"]) == ["benchmark=bank", "paths.run='x'"]
+    assert folder_argument(["-cd", "y", "x", "~z"]) == ["-cd", "y", "paths.run='x'", "~z"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["--experiment", "smoke"], "experiment=VALUE"),
+        (["--loss.beta=0.3"], "loss.beta=0.3"),
+        (["loss.beta=0.3", "--resume"], "resume=VALUE"),
+    ],
+)
+def test_an_option_with_dashes_is_no_flag_of_hydras(
+    arguments: list[str], remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = stopped(capsys, "train", *arguments)
+    assert "options are written without dashes" in message
+    assert message.rstrip().endswith(f": {remedy}")
+
+
+@pytest.mark.parametrize(
+    "override", ["sweep=optuna", "launcher=joblib", "sweep.metric=val/nll", "sweep={metric:val/nll}"]
+)
+def test_options_of_a_sweep_are_refused_where_one_job_runs(override: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is for a sweep, and this command runs one job: add -m" in stopped(capsys, "train", override)
+
+
+def test_an_unknown_function_of_a_sweep_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    message = stopped(capsys, "train", "-m", "optim.lr=intervall(1e-5,1e-2)")
+    assert "Unknown function 'intervall'" in message
+    assert "interval(a,b)" in message
+
+
+def test_a_launcher_that_is_not_installed_is_told_with_its_extra() -> None:
+    told = "Could not find 'hydra/launcher/{}' Available options in 'hydra/launcher': basic"
+    assert _missing_launcher(told.format("ray")) == "the launcher ray is not installed: pip install 'iterpref[ray]'"
+    assert _missing_launcher(told.format("submitit_slurm")).endswith(
+        "submitit_slurm is not installed: pip install 'iterpref[sweep]'"
+    )
+    assert _missing_launcher("Could not find 'hydra/job_logging/x'") == ""
+
+
+@pytest.mark.parametrize("command", [evaluate, convert, report], ids=["evaluate", "convert", "report"])
+def test_a_command_without_its_run_asks_for_one_and_names_the_last(
+    command: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    for name in ("config.yaml", "run.json"):
+        (run / name).write_text("{}")
+    with pytest.raises(SystemExit) as caught:
+        command.main(["paths.data=elsewhere"])
+    assert caught.value.code == 2
+    name = command.__name__.rpartition(".")[2]
+    assert f"of which run? python -m iterpref.{name} RUN (the last run there: runs/mine)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "convert"])
+def test_a_folder_that_is_no_run_is_told_without_importing_torch(command: str, tmp_path: Path) -> None:
+    # The export of a run is the folder that is taken for the run most easily.
+    (tmp_path / "run" / "export").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    code = f"import sys; from iterpref.{command} import main\ntry: main(['run/export'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "run/export is no run" in done.stderr
+    assert "it is a part of the run run" in done.stderr
 
 
 def test_a_run_keeps_its_options_where_this_command_line_says_nothing() -> None:

@@ -144,7 +144,9 @@ def test_an_id_that_comes_twice_names_both_lines(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert refused(tmp_path / "no.jsonl") == f"problems.path={tmp_path / 'no.jsonl'}: there is no such file"
-    assert "there is no such file" in refused(tmp_path)
+    (tmp_path / "yes.jsonl").touch()
+    assert refused(tmp_path / "yes.json").endswith("there is no such file; did you mean 'yes.jsonl'?")
+    assert "JSON lines were expected, and it is a folder; problems=hub reads one" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])

@@ -13,7 +13,7 @@ from iterpref.codeflow.mapping import Mapping
 from iterpref.codeflow.sandbox.discover import count_tests
 from iterpref.codeflow.suites import NO_TESTS
 from iterpref.config.codeflow import MappingConfig, ProblemsConfig
-from iterpref.errors import UserError
+from iterpref.errors import UserError, nearest_file
 from iterpref.json_lines import BadRow, json_lines
 from iterpref.registry import SOURCES
 from iterpref.schema import SPLITS, Problem, SourceFile, TestSuite
@@ -64,7 +64,11 @@ def read_jsonl(path: Path, mapping: MappingConfig | None = None) -> list[Problem
         UserError: naming file and line, for anything that is not a complete task.
     """
     if not path.is_file():
-        raise UserError(f"problems.path={path}: there is no such file")
+        if path.is_dir():
+            raise UserError(
+                f"problems.path={path}: JSON lines were expected, and it is a folder; problems=hub reads one"
+            )
+        raise UserError(f"problems.path={path}: there is no such file{nearest_file(path)}")
     return read_rows(_lines(path), mapping)
 
 
