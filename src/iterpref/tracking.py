@@ -22,12 +22,18 @@ from iterpref.config.training import LoggerConfig
 from iterpref.errors import UserError
 from iterpref.launch import rank
 
+_KEY_LENGTH = 40  # characters that wandb's client asks of a key, at least
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, rows
 
 
 def check_trackers(config: LoggerConfig) -> None:
     """Raises `UserError` for a tracker that this machine has no package or no login for."""
-    wandb_mode(config.wandb)
+    key = os.environ.get("WANDB_API_KEY", "")
+    if wandb_mode(config.wandb) == "online" and 0 < len(key) < _KEY_LENGTH:
+        raise UserError(
+            f"$WANDB_API_KEY has {len(key)} characters, and a key of wandb at least {_KEY_LENGTH}: mend it, or set "
+            "logger.wandb=offline"
+        )
     for wanted, package, name in (
         (config.tensorboard, "tensorboard", "TensorBoard"),
         (config.mlflow is not None, "mlflow", "MLflow"),
@@ -145,10 +151,21 @@ def _stage_in(run: Path) -> None:
 
 
 def _wandb(config: Config, run: Path, mode: str) -> Logger:
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
     settings = wandb_settings(config, run, mode)
-    return WandbLogger(save_dir=run, id=run_id(run), offline=mode == "offline", job_type="train", **settings)
+    logger = WandbLogger(save_dir=run, id=run_id(run), offline=mode == "offline", job_type="train", **settings)
+    try:
+        _ = (
+            logger.experiment
+        )  # opens the run: a key that is refused, or a server that is not there, is told before the first step
+    except wandb.errors.Error as error:
+        raise UserError(
+            f"wandb opens no run ({' '.join(str(error).split())}): see to the network and `wandb login`, or set "
+            "logger.wandb=offline, whose run `wandb sync` sends later"
+        ) from None
+    return logger
 
 
 def wandb_run(loggers: list[Logger]) -> Any | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -19,7 +21,7 @@ from iterpref.tracking import build_loggers, check_trackers, finish_wandb, run_i
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     # Lightning and wandb set variables of their own; these come off again with the others.
@@ -27,6 +29,8 @@ def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
     (tmp_path / "home").mkdir()
+    yield
+    finish_wandb()
 
 
 def log_in(tmp_path: Path, host: str = "api.wandb.ai") -> None:
@@ -110,6 +114,7 @@ def test_the_wandb_id_belongs_to_the_run_folder(tmp_path: Path) -> None:
         _, logger = build_loggers(settings("offline"), tmp_path / folder, 0)
         assert isinstance(logger, WandbLogger)
         ids.append(logger._id)
+        finish_wandb()
     assert ids[0] == ids[2] != ids[1]
 
 
@@ -210,3 +215,20 @@ def test_a_tracker_that_is_not_here_is_told_without_a_run(
     check_trackers(LoggerConfig(wandb="offline"))
     with pytest.raises(UserError, match=message):
         check_trackers(LoggerConfig(**{"wandb": "offline", **options}))
+
+
+def test_a_key_that_is_too_short_is_told_without_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "abc")
+    with pytest.raises(UserError, match=r"\$WANDB_API_KEY has 3 characters, and a key of wandb at least 40"):
+        check_trackers(LoggerConfig(wandb="auto"))
+    check_trackers(LoggerConfig(wandb="offline"))
+
+
+def test_what_wandb_says_against_a_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**settings: Any) -> None:
+        raise wandb.errors.CommError("no\n such host")
+
+    log_in(tmp_path)
+    monkeypatch.setattr(wandb, "init", refused)
+    with pytest.raises(UserError, match=r"wandb opens no run \(no such host\).*logger\.wandb=offline"):
+        build_loggers(settings("online"), tmp_path, 0)
