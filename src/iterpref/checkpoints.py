@@ -103,10 +103,12 @@ class StreamedFiles(TorchCheckpointIO):
                 writer = _Writer(handle)
                 try:
                     torch.save(checkpoint, writer)  # type: ignore[arg-type]
-                except RuntimeError:
-                    # torch speaks of a position in the file where the disk refused a block.
+                except RuntimeError as error:
+                    # torch speaks of a position in the file where the disk refused a block, or Ctrl-C came between two.
                     if writer.error is not None:
                         raise writer.error from None
+                    if isinstance(error.__context__, KeyboardInterrupt):
+                        raise error.__context__ from None
                     raise
                 handle.flush()
                 os.fsync(handle.fileno())

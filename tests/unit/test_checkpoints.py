@@ -286,3 +286,18 @@ def test_a_new_run_removes_its_own_checkpoints_alone(tmp_path: Path) -> None:
     remove_checkpoints(tmp_path)
     assert names(tmp_path) == ["epoch=3.ckpt"]
     remove_checkpoints(tmp_path / "absent")
+
+
+def test_ctrl_c_inside_of_a_checkpoint_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = _Writer.write
+    blocks: list[int] = []
+
+    def interrupted(self: _Writer, data: bytes) -> int:
+        blocks.append(write(self, data))
+        if len(blocks) == 4:
+            raise KeyboardInterrupt
+        return blocks[-1]
+
+    monkeypatch.setattr(_Writer, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        StreamedFiles().save_checkpoint({"w": torch.zeros(1_000)}, tmp_path / "x.ckpt")
