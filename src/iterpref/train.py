@@ -82,6 +82,7 @@ def _check_machine(config: Config) -> None:
 def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
     """Trains, exports, and returns what `done.json` then holds."""
     from iterpref.callbacks.pruning import build_pruning
+    from iterpref.callbacks.stop_signal import interruptible
     from iterpref.callbacks.wandb_run import wandb_callbacks
     from iterpref.checkpoints import checkpoint_step
     from iterpref.config.training import sharded
@@ -109,10 +110,8 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         log.info("going on from step %d of %s", first_step, checkpoint)
     finished = False
     try:
-        with record.stage("train"), memory_advice(config):
+        with record.stage("train"), memory_advice(config), interruptible(trainer):
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
-            if trainer.interrupted:
-                raise KeyboardInterrupt
             if datamodule.examples["validation"] and module.validated_step != trainer.global_step:
                 # The metric belongs to the weights that are exported.
                 trainer.validate(module, datamodule=datamodule, verbose=False)

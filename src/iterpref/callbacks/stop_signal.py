@@ -1,10 +1,12 @@
-"""SIGTERM, and the signal by which a scheduler announces the end: the step under way is finished and stored first."""
+"""SIGTERM, and the signal by which a scheduler announces the end: the step under way is finished and stored first. Ctrl-C."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,16 @@ def _validation_is_due(progress: Any) -> None:
     total = progress.total
     total.ready = total.started = total.completed + 1
     total.processed = total.completed
+
+
+@contextmanager
+def interruptible(trainer: L.Trainer) -> Iterator[None]:
+    """Ctrl-C is a `KeyboardInterrupt` here too: Lightning makes a silent exit of it, and ignores the signal from then on."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
