@@ -157,9 +157,8 @@ def _wandb(config: Config, run: Path, mode: str) -> Logger:
     settings = wandb_settings(config, run, mode)
     logger = WandbLogger(save_dir=run, id=run_id(run), offline=mode == "offline", job_type="train", **settings)
     try:
-        _ = (
-            logger.experiment
-        )  # opens the run: a key that is refused, or a server that is not there, is told before the first step
+        # Opens the run: a key that is refused, or a server that is not there, is told before the first step.
+        _ = logger.experiment
     except wandb.errors.Error as error:
         raise UserError(
             f"wandb opens no run ({' '.join(str(error).split())}): see to the network and `wandb login`, or set "
