@@ -204,70 +204,76 @@ def show(title: str, row: dict[str, Any]) -> None:
     print(f"{title:42s} " + "  ".join(told), flush=True)
 
 
-def main(argv: list[str] | None = None) -> None:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Each part knows its own options; `before`: the rows of the files that `--against` names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("equality", "devices", "one"))
-    parser.add_argument(
-        "--devices", type=at_least(1), nargs="+", help="default: devices 1 2, equality 2; not for `one`"
-    )
-    parser.add_argument(
-        "--against", type=Path, nargs="+", default=[], help="devices: files of this bench that have rows of one device"
-    )
-    parser.add_argument("--cpu", action="store_true", help="equality: on the CPU, by gloo")
-    parser.add_argument("--tokenizer", help="folder of a tokenizer; not for equality, which has its own")
-    parser.add_argument("--pairs", type=at_least(1), default=8, help="pairs on each device in a pass")
-    parser.add_argument("--global-batch", type=at_least(1), default=128, help="devices: pairs a step, on all together")
-    parser.add_argument("--pairs-file", help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
-    parser.add_argument(
+    written, timed = argparse.ArgumentParser(add_help=False), argparse.ArgumentParser(add_help=False)
+    written.add_argument("--out", type=output_file, default=Path("scaling.json"))
+    timed.add_argument("--tokenizer", required=True, help="folder of a tokenizer")
+    timed.add_argument("--pairs", type=at_least(1), default=8, help="pairs on each device in a pass")
+    timed.add_argument("--pairs-file", help="JSON list of prompt, chosen, rejected (default: `code_pairs`)")
+    timed.add_argument(
         "--steps",
         type=at_least(1),
         default=8,
         help="steps of each epoch: two to warm up, one timed by step, one as a whole",
     )
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="of which models; default: devices 1.5B 7B, one 7B")
-    parser.add_argument(
-        "--strategies", nargs="+", choices=STRATEGIES, default=_installed(), help="devices: of several devices"
+    parts = parser.add_subparsers(dest="part", required=True)
+    equality = parts.add_parser("equality", parents=[written])
+    equality.add_argument("--devices", type=at_least(2), nargs="+", default=[2], help="which are held against one")
+    equality.add_argument("--cpu", action="store_true", help="on the CPU, by gloo")
+    devices = parts.add_parser("devices", parents=[written, timed])
+    devices.add_argument("--devices", type=at_least(1), nargs="+", default=[1, 2])
+    devices.add_argument("--shapes", nargs="+", choices=SHAPES, default=["1.5B", "7B"], help="of which models")
+    devices.add_argument(
+        "--against", type=Path, nargs="+", default=[], help="files of this bench that have rows of one device"
     )
-    parser.add_argument(
+    devices.add_argument("--global-batch", type=at_least(1), default=128, help="pairs a step, on all together")
+    devices.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=_installed(), help="of several devices")
+    devices.add_argument(
         "--compile",
         choices=("layers", "graphs", "replay"),
-        help="devices: of one device and of ddp (default: graphs, which takes most memory)",
+        help="of one device and of ddp (default: graphs, which takes most memory)",
     )
-    parser.add_argument("--out", type=output_file, default=Path("scaling.json"))
+    one = parts.add_parser("one", parents=[written, timed])
+    one.add_argument("--shapes", nargs="+", choices=SHAPES, default=["7B"], help="of which models")
     a = parser.parse_args(argv)
-    if a.part != "equality" and a.tokenizer is None:
-        parser.error(f"{a.part} needs --tokenizer DIR")
-    if a.part == "equality" and 1 in (a.devices or ()):
-        parser.error("equality --devices: expected at least 2, which are held against one")
-    try:
-        before = [row for file in a.against for row in json.loads(file.read_text())["rows"] if row["devices"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        parser.error(f"--against: expected files that `devices --out` has written ({error})")
-    said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
-    said["global_batch"] = a.global_batch if a.part == "devices" else None
-    report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "part": a.part, **said}
+    if a.part == "devices":
+        try:
+            a.before = [row for file in a.against for row in json.loads(file.read_text())["rows"] if row["devices"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            devices.error(f"--against: expected files that `devices --out` has written ({error})")
+    return a
+
+
+def main(argv: list[str] | None = None) -> None:
+    a = arguments(argv)
+    report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "part": a.part}
 
     def keep() -> None:  # after each row, for a run takes minutes and may be stopped
-        a.out.parent.mkdir(parents=True, exist_ok=True)
         a.out.write_text(json.dumps(report, indent=1) + "\n")
 
     if a.part == "equality":
         report["equality"] = []
-        for devices in a.devices or (2,):
+        for devices in a.devices:
             report["equality"].append(equality(devices, a.cpu))
             for name, row in report["equality"][-1]["strategies"].items():
                 print(f"{name:12s} {json.dumps(row)}", flush=True)
             keep()
-    elif a.part == "devices":
+        return
+    said = {"tokenizer": a.tokenizer, "pairs_file": a.pairs_file, "pairs": a.pairs, "steps": a.steps}
+    said["global_batch"] = a.global_batch if a.part == "devices" else None
+    report.update(said)
+    if a.part == "devices":
         report["rows"] = []
         compiled = COMPILED | (dict.fromkeys(("auto", "ddp"), a.compile) if a.compile else {})
-        for row in scaling(a.devices or (1, 2), a.shapes or ("1.5B", "7B"), a.strategies, said, before, compiled):
+        for row in scaling(a.devices, a.shapes, a.strategies, said, a.before, compiled):
             report["rows"].append(row)
             show(f"{row['shape']}, {row['strategy']} x {row['devices']}, {row['compiled']}", row)
             keep()
     else:
         report["rows"] = {}
-        for shape in a.shapes or ("7B",):
+        for shape in a.shapes:
             for title, row in one_device(shape, said):
                 report["rows"][f"{shape}, {title}"] = row
                 show(title, row)
