@@ -28,7 +28,7 @@ from iterpref.errors import UserError
 FLEX, FLEX_APART = "iterpref_flex", "iterpref_flex_apart"
 _COMPILATIONS = 64
 _BLOCK = 128  # tokens in a side of a FlexAttention block
-# Without it a kernel for any length would ask of each token whether it is one: half again the time. `block_mask` makes it true.
+# Without it a kernel for any length would ask of each token whether it is one: two fifths more time. `block_mask` makes it true.
 _OPTIONS: Any = {"IS_DIVISIBLE": True}
 # Of these, the angles at a position change with the length of the forward pass.
 _ROPES_BY_LENGTH = ("dynamic", "longrope")
