@@ -110,7 +110,7 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         log.info("going on from step %d of %s", first_step, checkpoint)
     finished = False
     try:
-        with record.stage("train"), memory_advice(config), interruptible(trainer):
+        with record.stage("train"), memory_advice(config), interruptible():
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint)
             if datamodule.examples["validation"] and module.validated_step != trainer.global_step:
                 # The metric belongs to the weights that are exported.

@@ -90,13 +90,13 @@ def _validation_is_due(progress: Any) -> None:
 
 
 @contextmanager
-def interruptible(trainer: L.Trainer) -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Ctrl-C is a `KeyboardInterrupt` here too: Lightning makes a silent exit of it, and ignores the signal from then on."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit:
-        if not trainer.interrupted:
+    except SystemExit as end:  # that of a signal which is not Ctrl-C has another context
+        if not isinstance(end.__context__, KeyboardInterrupt):
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
