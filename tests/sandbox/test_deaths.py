@@ -93,6 +93,28 @@ def test_killing_a_test_process_from_outside_is_not_the_programs_verdict() -> No
     assert result.verdict == Verdict.PASS, result.detail
 
 
+def test_a_run_that_is_called_off_before_it_began_is_not_begun_after_all(tier: str) -> None:
+    others = {pid for pid, _ in own_children()}
+    box = PooledSandbox(workers=1, tier=tier, allow_unsafe=True)
+    box.run(request(GOOD))
+    supervisor = next(pid for pid, state in own_children() if state != "Z" and pid not in others)
+    (zygote,) = children_of(supervisor)
+    os.kill(zygote, signal.SIGSTOP)  # as on a busy machine, where it has not yet forked who is to take the task
+    for pid in children_of(zygote):
+        os.kill(pid, signal.SIGKILL)
+    results: list[Verdict] = []
+    runner = threading.Thread(
+        target=lambda: results.append(box.run(request(in_f("import time; time.sleep(1000)"))).verdict)
+    )
+    runner.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    box.close()
+    runner.join()
+    assert results == [Verdict.HARNESS_ERROR]
+    assert time.monotonic() - began < 5  # a run that began after all would be given up after ten
+
+
 MARKER = f"sleep-of-a-death-test-{os.getpid()}"  # no other run of these tests has it
 SCRIPT = """
 import os, signal, sys

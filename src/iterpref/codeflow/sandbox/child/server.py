@@ -60,6 +60,7 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
     if not first or "ready" not in first:
         os._exit(1)
     ended = n_runs = 0
+    watch: Watch | None = None
     walls.renew()
     while not ended and _requested(parent):
         limits = json.loads(wire.read_part(0))
@@ -68,10 +69,7 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
             watch = Watch(limits, task, ours, tasks, child, parent, n_runs)
             del task
             watch.until_the_end()
-            if watch.hung_up and limits["folder"]:
-                # Our parent may have been killed, and cannot clean up after the run any more.
-                with contextlib.suppress(OSError):
-                    workplace.remove(limits["folder"])
+            _clean_up(watch, limits["folder"])
             wire.write_part(1, json.dumps(watch.report() | {"n_canaries": first["n_canaries"]}).encode())
             walls.renew()
             n_runs += 1
@@ -82,7 +80,16 @@ def serve(at_start: Collection[str], forget: Callable[[], None]) -> Callable[[],
         os.kill(child, signal.SIGKILL)  # and with it, or by `bury`, the child that waits for the next task
     os.waitpid(child, 0)
     walls.bury()
+    if ended and watch is not None:
+        _clean_up(watch, limits["folder"])
     os._exit(ended)
+
+
+def _clean_up(watch: Watch, folder: str) -> None:
+    """Our parent may have been killed, and cannot clean up after the run any more."""
+    if watch.hung_up and folder:
+        with contextlib.suppress(OSError):
+            workplace.remove(folder)
 
 
 def _requested(parent: int) -> bool:

@@ -99,6 +99,8 @@ class Watch:
             for pid in processes.descendants(self._zygote):
                 with contextlib.suppress(OSError):  # gone meanwhile
                     os.kill(pid, signal.SIGKILL)
+            if self.hung_up and not self._events.frames:
+                raise ZygoteGone("called off before it began")  # whoever is forked next would begin it
         while self._end is None:
             self._step(LOOK_S)
             if time.monotonic() > deadline:
