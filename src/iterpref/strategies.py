@@ -17,6 +17,7 @@ from iterpref.config.training import replays, world_size, zero_stage
 from iterpref.errors import UserError
 from iterpref.launch import is_rank
 from iterpref.models.policy import score_rows
+from iterpref.models.shared_prefix import attend_apart
 from iterpref.ops import TokenLogRatio
 
 
@@ -78,6 +79,7 @@ def shard(scorer: Scorer, mesh: Any) -> None:
     """Each decoder layer is gathered for its pass and dropped; embedding, norm and head stay from forward to backward."""
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    attend_apart(scorer.model)
     # Gradients of bf16 weights are added up over ranks in fp32.
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for layer in scorer.model.get_decoder().layers:

@@ -180,7 +180,7 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     if compiles(config.trainer):
         for compiled in (policy, twin):
             if compiled is not None:
-                compile_layers(compiled, apart=config.trainer.strategy == "fsdp2")
+                compile_layers(compiled)
     return FocalDPOModule(config, policy, twin, total_steps=total_steps(config, len(datamodule.examples["train"])))
 
 

@@ -23,7 +23,7 @@ from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.module import FocalDPOModule
 from iterpref.models.policy import compile_layers, score_rows
-from iterpref.models.shared_prefix import register_flex
+from iterpref.models.shared_prefix import attend_apart, register_flex
 from iterpref.strategies import Scorer, shard
 from iterpref.train import build_trainer
 
@@ -131,7 +131,9 @@ def test_two_lengths_of_rows_compile_what_all_others_run_wherever_a_row_ends(
     torch._dynamo.reset()
     plain, flex = build("qwen2", torch.float32, "sdpa"), build("qwen2", torch.float32, "flex")
     if way != "none":
-        compile_layers(flex, apart=way == "apart")
+        compile_layers(flex)
+    if way == "apart":
+        attend_apart(flex)
     compiled = []
     for longest, parts in ((60, 16), (90, None), (120, 16), (150, None), (200, None)):
         examples = make_examples(6, vocabulary=512, longest=longest)
@@ -157,8 +159,8 @@ def test_shards_with_compiled_layers_are_no_further_from_fp64_than_the_whole_mod
 ) -> None:
     torch._dynamo.reset()
     exact, whole, cut = (build("qwen2", t, a) for t, a in ((torch.float64, "eager"), *[(torch.bfloat16, "flex")] * 2))
-    compile_layers(whole)
-    compile_layers(cut, apart=True)
+    for model in (whole, cut):
+        compile_layers(model)
     scorer = Scorer(cut)
     shard(scorer, mesh)
     for longest in (60, 200):  # two lengths of rows

@@ -40,3 +40,12 @@ def test_heads_that_a_layer_for_any_length_returns_are_static_for_the_kernel(mon
     assert marked  # else torch has ceased to mark, and nothing need be done
     # The second is for any length: batch, heads and their width are as fixed as in the first.
     assert graphs == [3 * [[True, True, True, True]], 3 * [[True, True, False, True]]]
+
+
+def test_attention_is_taken_out_of_layers_only_where_it_is_flex(tiny_model: Any) -> None:
+    model = tiny_model()
+    shared_prefix.attend_apart(model)
+    assert model.config._attn_implementation == "sdpa"
+    model.set_attn_implementation(shared_prefix.register_flex())
+    shared_prefix.attend_apart(model)
+    assert model.config._attn_implementation == shared_prefix.FLEX_APART

@@ -36,7 +36,7 @@ from iterpref.data.collate import PARTS, collate
 from iterpref.losses import combine, loss_terms, pair_sums
 from iterpref.models.graphs import StepGraphs
 from iterpref.models.policy import compile_layers, load_tokenizer, score_rows
-from iterpref.models.shared_prefix import register_flex
+from iterpref.models.shared_prefix import attend_apart, register_flex
 
 WAYS = ("none", "layers", "apart", "graphs", "replay")
 _SHARES = (1.0, 0.75, 0.6, 0.85, 1.25)  # of --pairs, in a row: five lengths, not in their order
@@ -52,7 +52,9 @@ def measure(way: str, a: argparse.Namespace) -> Iterator[dict[str, Any]]:
     examples = iter(tokenised(pairs, load_tokenizer(a.tokenizer), config))
     model = SHAPES[a.shape].model(register_flex()).train()
     if way not in ("none", "replay"):
-        compile_layers(model, apart=way == "apart")
+        compile_layers(model)
+    if way == "apart":
+        attend_apart(model)
     terms = loss_terms(config.loss)
     layout = partial(collate, packing="shared", pad_id=0, terms=terms, one_row=True, parts=PARTS)
 

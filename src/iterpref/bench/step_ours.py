@@ -197,7 +197,7 @@ def run(
         cached, reference_s = with_reference(policy, examples, layout, pairs)
     policy = add_adapters(policy, config.model)
     if compiles(config.trainer):
-        compile_layers(policy, apart=config.trainer.strategy == "fsdp2")
+        compile_layers(policy)
     terms = loss_terms(config.loss)
 
     def make_batch(group: list[Example], step_pairs: int) -> Batch:

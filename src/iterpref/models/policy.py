@@ -129,22 +129,15 @@ def prepare_generation(model: Any) -> None:
         model.set_attn_implementation("eager" if getattr(model.config, "attn_logit_softcapping", None) else "sdpa")
 
 
-def compile_layers(model: Any, apart: bool = False) -> None:
+def compile_layers(model: Any) -> None:
     """Compiles each decoder layer on its own, FlexAttention within; a compilation serves all layers of a kind: the first for
-    rows of one length, the second, when another one comes, for any.
-
-    Args:
-        apart: FlexAttention by itself, for weights that are shards: dynamo then takes heads and their width for
-            numbers that change, and the kernel has to be made for them.
-    """
+    rows of one length, the second, when another one comes, for any."""
     import torch._dynamo
     import torch._functorch.config
 
     torch._functorch.config.activation_memory_budget = KEPT
     # Under DDP dynamo would cut a layer wherever a bucket of gradients is full: fused worse, and more of it kept.
     torch._dynamo.config.optimize_ddp = False
-    if apart and model.config._attn_implementation == FLEX:
-        model.set_attn_implementation(FLEX_APART)
     decoder = model.get_decoder()
     for part in (*decoder.layers, decoder.norm):
         part.compile()  # never dynamic=True, to which a model's widths are as unknown as its rows' length

@@ -172,6 +172,13 @@ def register_flex() -> str:
     return FLEX
 
 
+def attend_apart(model: Any) -> None:
+    """Takes FlexAttention out of the model's layers, compiled at their first call or not: for weights that are shards, where dynamo
+    takes heads and their width for numbers that change, and the kernel has to be made for them."""
+    if model.config._attn_implementation == FLEX:
+        model.set_attn_implementation(FLEX_APART)
+
+
 def windows(config: Any) -> tuple[int | None, int | None]:
     """(window of full-attention layers, window of sliding layers) of a transformers config; None: no limit."""
     window = getattr(config, "sliding_window", None)
