@@ -1,11 +1,14 @@
 """Pairs of real code for benchmarks: functions of the running Python's own library, and the same with one to three lines spoiled.
 
+    python -m iterpref.bench.code_pairs FILE --pairs 6400 [--whole]       for --pairs-file of the other benches
+
 Only their shape matters here: a chosen and a rejected version that share the prompt and most of their code, or (`alike=False`)
 the prompt alone. Nothing is executed.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import random
@@ -17,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from iterpref.bench.arguments import at_least, output_file
+from iterpref.cli import run_task
 from iterpref.config import Config
 from iterpref.data.diff import localise
 from iterpref.data.masking import tokenise_pairs
@@ -33,12 +38,13 @@ _SLIPS = [
 ]  # fmt: skip
 
 
-def code_pairs(n: int, seed: int = 0, alike: bool = True) -> list[PreferencePair]:
-    """`n` pairs, the same for the same Python and seed; raises `ValueError` when its library has too few functions."""
+def code_pairs(n: int, seed: int = 0, alike: bool = True, whole: bool = False) -> list[PreferencePair]:
+    """`n` pairs, the same for the same Python and seed; raises `ValueError` when its library (`whole`: in all its folders) has too
+    few functions."""
     rng = random.Random(seed)
     functions = sorted(
         (node.name, ast.get_docstring(node) or "", textwrap.dedent(source))
-        for node, source in library_functions(_LINES)
+        for node, source in library_functions(_LINES, whole)
     )
     rng.shuffle(functions)
     pairs: list[PreferencePair] = []
@@ -73,9 +79,13 @@ def tokenised(pairs: list[PreferencePair], tokenizer: Any, config: Config) -> li
     return examples
 
 
-def library_functions(n_lines: range) -> Iterator[tuple[ast.FunctionDef, str]]:
-    """Each function of so many lines in the top folder of the running Python's library, in order, with its lines as they stand."""
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+def library_functions(n_lines: range, whole: bool = False) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Each function of so many lines in the top folder of the running Python's library, or in all folders but those of installed
+    packages, in order, with its lines as they stand."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(root.rglob("*.py") if whole else root.glob("*.py")):
+        if "site-packages" in path.parts:
+            continue
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
             with warnings.catch_warnings():
@@ -112,3 +122,20 @@ def _pair(number: int, prompt: str, chosen: str, rejected: str) -> PreferencePai
         d_plus=difference.d_plus, d_minus_spans=difference.d_minus_spans, d_plus_spans=difference.d_plus_spans,
         diff_algo="lcs", empty_policy="literal", ast_equal=False, source="benchmark",
     )  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=output_file, help="JSON list of prompt, chosen, rejected")
+    parser.add_argument("--pairs", type=at_least(1), default=1024)
+    parser.add_argument("--whole", action="store_true", help="of all folders of Python's library, its tests among them")
+    a = parser.parse_args(argv)
+    try:
+        pairs = code_pairs(a.pairs, whole=a.whole)
+    except ValueError as error:
+        parser.error(f"--pairs: {error}")
+    a.file.write_text(json.dumps([{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs]))
+
+
+if __name__ == "__main__":
+    run_task(main, "the arguments that name files")
