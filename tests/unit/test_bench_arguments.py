@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iterpref.bench import benchmarks, generate, kills, lengths, sandbox, scale, scaling, step
+from iterpref.bench import benchmarks, code_pairs, generate, kills, lengths, sandbox, scale, scaling, short_run, step
 from iterpref.bench.arguments import at_least, benchmark_options, output_file
 from iterpref.bench.code_pairs import read_pairs
 from iterpref.errors import UserError
@@ -56,6 +56,8 @@ def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.Cap
         (step.main, ["--tokenizer", "t", "--shapes", "1.5B,9B"], "--shapes: '9B' is none of"),
         (lengths.main, ["--tokenizer", "t", "--ways", "eager"], "--ways: invalid choice: 'eager'"),
         (lengths.main, ["--tokenizer", "t", "--pairs", "1"], "--pairs: expected at least 2, got 1"),
+        (short_run.main, ["--tokenizer", "t"], "the following arguments are required: --pairs-file"),
+        (code_pairs.main, [str(tmp_path / "pairs.json"), "--pairs", "99999"], "--pairs: 99999 pairs asked for, but this Python"),
         (generate.main, [f"paths.data={tmp_path}"], "give a folder that is not there yet"),
     ):
         with pytest.raises(SystemExit) as end:

@@ -46,6 +46,8 @@ def code_pairs(n: int, seed: int = 0, alike: bool = True, whole: bool = False) -
         (node.name, ast.get_docstring(node) or "", textwrap.dedent(source))
         for node, source in library_functions(_LINES, whole)
     )
+    if len(functions) < n:
+        raise ValueError(f"{n} pairs asked for, but this Python's library has {len(functions)} functions for them")
     rng.shuffle(functions)
     pairs: list[PreferencePair] = []
     for i, (name, purpose, source) in enumerate(functions):

@@ -104,6 +104,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=output_file, default=Path("short_run.json"))
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="for each run")
     a = parser.parse_args(argv)
+    if a.weights is None and not torch.cuda.is_available():
+        parser.error("random weights are made on a GPU, and torch sees none here: give --weights DIR")
     report: dict[str, Any] = {"facts": {**machine_facts(), "versions": versions()}, "shape": a.shape, "rows": []}
     with tempfile.TemporaryDirectory() as place:
         if a.weights is None:
@@ -116,6 +118,8 @@ def main(argv: list[str] | None = None) -> None:
                 report["rows"].append(row)
                 a.out.write_text(json.dumps(report, indent=1) + "\n")
                 show(row)
+    if any(row["exit"] for row in report["rows"]):
+        raise SystemExit(1)
 
 
 def show(row: dict[str, Any]) -> None:
