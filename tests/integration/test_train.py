@@ -356,18 +356,18 @@ def test_the_card_tells_method_data_metrics_and_licence(finished: Path) -> None:
     assert record["data"]["folder"] not in card
 
 
-def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(
+def test_the_hub_gets_the_folder_and_what_stands_in_the_way_is_told_before_the_conversion(
     finished: Path, commands_here: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     import huggingface_hub
-    from huggingface_hub.errors import HFValidationError
 
     told: list[Any] = []
 
     class Hub:
+        def whoami(self) -> dict[str, Any]:
+            return {"name": "me"}
+
         def create_repo(self, name: str, **options: Any) -> str:
-            if "/" not in name:
-                raise HFValidationError("no such name")
             told.append((name, options))
             return f"https://hub.example/{name}"
 
@@ -376,7 +376,7 @@ def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     convert(str(finished), "convert.checkpoint=best", "convert.push=me/coder", "convert.private=false")
-    assert told[0] == ("me/coder", {"private": False, "exist_ok": True})
+    assert told[0] == ("me/coder", {"repo_type": "model", "private": False, "exist_ok": True})
     assert told[1][0] == "me/coder"
     assert {"README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= set(
         told[1][1]
@@ -384,8 +384,9 @@ def test_the_hub_gets_the_folder_and_a_refusal_names_the_option(
     assert "https://hub.example/me/coder" in capsys.readouterr().out
     assert (finished / "export-best" / "config.json").is_file()
     with pytest.raises(SystemExit):
-        convert(str(finished), "convert.push=nothing")
-    assert "convert.push=nothing: the hub refused" in capsys.readouterr().err
+        convert(str(finished), "convert.push=you/coder", f"convert.path={finished.parent / 'yours'}")
+    assert "convert.push=you/coder: the token is me's" in capsys.readouterr().err
+    assert not (finished.parent / "yours").exists()
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ class FakeApi:
     def file_exists(self, repo: str, name: str, repo_type: str) -> bool:
         return name in self.repos[repo]
 
-    def create_repo(self, repo: str, repo_type: str, private: bool, exist_ok: bool) -> None:
+    def create_repo(self, repo: str, repo_type: str, private: bool, exist_ok: bool) -> str:
         self.calls.append(f"create {repo} {repo_type} {'private' if private else 'public'}")
         self.repos.setdefault(repo, set())
+        return f"https://hub.example/datasets/{repo}"
 
     def upload_folder(self, *, repo_id: str, folder_path: Path, **options: Any) -> None:
         self.calls.append(f"upload {repo_id} {options['delete_patterns']}")
@@ -73,7 +74,7 @@ def test_the_whole_folder_goes_up_in_one_commit(exported: Path) -> None:
     api = FakeApi()
     hub = Hub("lab/bugs", True, api)
     hub.check()
-    assert hub.push(exported) == "https://huggingface.co/datasets/lab/bugs"
+    assert hub.push(exported) == "https://hub.example/datasets/lab/bugs"
     assert api.calls == ["whoami", "create lab/bugs dataset private", "upload lab/bugs data/*.parquet"]
     assert set(api.uploaded) == {"README.md", "data/train.parquet", MARKER}
     assert b'load_dataset("lab/bugs")' in api.uploaded["README.md"]

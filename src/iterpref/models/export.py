@@ -12,6 +12,7 @@ from torch import Tensor
 
 from iterpref.config import Config, ModelConfig
 from iterpref.errors import UserError
+from iterpref.hub import Repository
 from iterpref.models.adapters import add_adapters, load_trained, merged, trained_only
 from iterpref.models.card import has_card_of_ours, model_card
 from iterpref.models.policy import load_model, load_tokenizer
@@ -85,12 +86,15 @@ def convert(command: Config) -> Path:
     name = "export" if said.checkpoint == "last" else f"export-{said.checkpoint}"
     folder = Path(said.path).expanduser() if said.path else run / (name if said.merge else f"{name}-adapter")
     _check_place(folder)
+    repository = Repository("convert.push", said.push, "model", said.private) if said.push is not None else None
+    if repository is not None:
+        repository.check()  # a conversion takes minutes
     start = resolve_model(config.model, Path(config.paths.data), config.seed)
     step = checkpoint_step(checkpoint)
     export_run(config, run, start, policy_weights(checkpoint), folder, step=step, merge=said.merge)
     print(f"step {step} of {run} in {folder}")
-    if said.push is not None:
-        print(push(folder, said.push, private=said.private))
+    if repository is not None:
+        print(repository.upload(folder, f"Step {step} of a run by IterPref"))
     return folder
 
 
@@ -100,20 +104,3 @@ def _check_place(folder: Path) -> None:
             f"convert.path={folder} holds something else than a model that was exported here: choose another folder"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-
-
-def push(folder: Path, repository: str, *, private: bool) -> str:
-    """Uploads the folder to the hub; returns its address there. Raises `UserError` where the hub refuses."""
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    try:
-        address = api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload of an IterPref run")
-    except Exception as error:  # no network: every HTTP client has a class of its own for that
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"convert.push={repository}: the hub refused ({type(error).__name__}: {reason}); {folder} is complete: "
-            "check the name, the network and your hub login, and run the same command again"
-        ) from None
-    return str(address)
