@@ -57,7 +57,11 @@ def test_the_command_line_says_which_argument(tmp_path: Path, capsys: pytest.Cap
         (lengths.main, ["--tokenizer", "t", "--ways", "eager"], "--ways: invalid choice: 'eager'"),
         (lengths.main, ["--tokenizer", "t", "--pairs", "1"], "--pairs: expected at least 2, got 1"),
         (short_run.main, ["--tokenizer", "t"], "the following arguments are required: --pairs-file"),
-        (code_pairs.main, [str(tmp_path / "pairs.json"), "--pairs", "99999"], "--pairs: 99999 pairs asked for, but this Python"),
+        (
+            code_pairs.main,
+            [str(tmp_path / "pairs.json"), "--pairs", "99999"],
+            "--pairs: 99999 pairs asked for, but this Python",
+        ),
         (generate.main, [f"paths.data={tmp_path}"], "give a folder that is not there yet"),
     ):
         with pytest.raises(SystemExit) as end:
