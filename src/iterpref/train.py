@@ -101,7 +101,8 @@ def _train(config: Config, run: Path, key: str) -> dict[str, Any]:
         prepared = datamodule.prepared
     record.update(data=prepared.fingerprints(), pairs={split: len(e) for split, e in datamodule.examples.items()})
 
-    module = _build_module(config, datamodule, prepared.model, device)
+    with record.stage("load"):
+        module = _build_module(config, datamodule, prepared.model, device)
     first_step = checkpoint_step(checkpoint) if checkpoint else 0
     pruning = build_pruning(config.sweep)
     callbacks = [*pruning, *wandb_callbacks(config, prepared, datamodule)]
@@ -174,7 +175,8 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     attention = resolve_attention(config.model, config.data.packing, device, model)
     policy = load_model(model, config.model, attention)
     check_model(policy, config.model, config.data.packing, datamodule.longest)
-    check_head(policy, config.model.name)
+    if config.reference != "cached":  # else it was checked before its log-probs were computed
+        check_head(policy, config.model.name)
     policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None
     if compiles(config.trainer):

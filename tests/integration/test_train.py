@@ -133,7 +133,7 @@ def test_a_run_folder_has_all_that_a_reader_needs(finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
     assert record["finished"] is not None
     assert record["pairs"]["train"] == 4
-    assert set(record["stage_seconds"]) == {"prepare", "train", "export"}
+    assert set(record["stage_seconds"]) == {"prepare", "load", "train", "export"}
     assert "experiment=smoke" in record["command"]
     assert [step for step, _ in rows(finished, "step", "train/loss")] == ["0", "1", "2", "3"]
     validated = rows(finished, "step", "val/loss")

@@ -4,8 +4,8 @@
 
 `iterpref.train experiment=paper/qwen2.5-coder-1.5b`, one epoch of 128 pairs a step and a validation, each run in a folder of its own
 that knows neither tokens nor reference log-probs nor compiled code from before: what a first run takes. `seconds`: by the clock,
-`prepare` and `train` of them; `steps_s`: of each step, what is new to it and to be compiled or recorded included; `pairs_per_s`: of
-the steps of the epoch's second half. Side by side on a large machine: `CUDA_VISIBLE_DEVICES`.
+`stages_s` of them, with `start` for what comes before the first stage; `steps_s`: of each step, what is new to it and to be compiled
+or recorded included; `pairs_per_s`: of the steps of the epoch's second half. Side by side on a large machine: `CUDA_VISIBLE_DEVICES`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,15 @@ def measure(folder: Path, devices: int, strategy: str, a: argparse.Namespace) ->
         f"paths.data={folder / 'data'}", f"paths.run={folder / 'run'}", *a.overrides,
     ]  # fmt: skip
     caches = {name: str(folder / name.lower()) for name in CACHES}
-    begin = time.perf_counter()
+    begin = time.time()
     done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=False)
-    row |= {"seconds": time.perf_counter() - begin, "exit": done.returncode}
+    row |= {"seconds": time.time() - begin, "exit": done.returncode}
     if done.returncode:
         error = (done.stderr or done.stdout).strip().splitlines()[-3:]
         return row | {"error": error} | steps_of(folder / "run" / "metrics.csv")
     record = json.loads((folder / "run" / "run.json").read_text())
-    row |= {"stages_s": record["stage_seconds"], "pairs": record["pairs"]}
+    started = datetime.fromisoformat(record["started"]).timestamp() - begin
+    row |= {"stages_s": {"start": started, **record["stage_seconds"]}, "pairs": record["pairs"]}
     return row | steps_of(folder / "run" / "metrics.csv")
 
 
