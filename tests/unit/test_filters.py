@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from iterpref.codeflow.code import Completion, of_files, of_text
@@ -218,6 +220,13 @@ def test_a_huge_answer_is_not_parsed() -> None:
 
 def files(*texts: str) -> Completion:
     return of_files([SourceFile(f"m{i}.py", text) for i, text in enumerate(texts)])
+
+
+@pytest.mark.parametrize("text", ["```" + "a" * 50_000 + "```", "```" + " " * 50_000 + "`", "```\n" * 30_000])
+def test_minified_code_behind_a_mark_and_fences_without_end_are_read_in_linear_time(text: str) -> None:
+    began = time.process_time()
+    of_text(text)
+    assert time.process_time() - began < 10  # half a second; tried from each character or mark it is 20 to 45
 
 
 def test_files_are_compared_one_by_one_and_by_name() -> None:

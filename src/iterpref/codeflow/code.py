@@ -13,13 +13,15 @@ import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from iterpref.data.diff import split_lines
 from iterpref.schema import SourceFile
 
 # Longer programs are not parsed: the rules are about answers of a model, and a parser's memory is some hundred times its text.
 MAX_CHARACTERS = 500_000
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$")
+# Nothing is given back: a line of minified code behind a mark would otherwise be tried from each of its characters.
+_FENCE = re.compile(r" {0,3}+(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^`]*+$")
 _PYTHON = re.compile(r"i?python[\d.]*|py3?|pycon")
 _F_STRING = re.compile(r"[rR]?[fF]")  # has an effect; its own token type from Python 3.12 on
 _CLOSERS_TRIED = 8  # of a fence whose code has fences in a text of its own
@@ -103,8 +105,8 @@ def _fenced(lines: Sequence[str], fences: Sequence[tuple[int, str, str]]) -> tup
     while at < len(fences):
         opening, mark, language = fences[at]
         # A closing fence is as long as the opening one and names no language; an answer cut off has none.
-        closers = [n for n in range(at + 1, len(fences)) if fences[n][1].startswith(mark) and not fences[n][2]]
-        ends = [(n, fences[n][0]) for n in closers[:_CLOSERS_TRIED]] or [(len(fences), len(lines))]
+        closers = (n for n in range(at + 1, len(fences)) if fences[n][1].startswith(mark) and not fences[n][2])
+        ends = [(n, fences[n][0]) for n in islice(closers, _CLOSERS_TRIED)] or [(len(fences), len(lines))]
         after, end = ends[0]
         if not language or _PYTHON.fullmatch(language):
             block = _block(lines, opening + 1, end)
