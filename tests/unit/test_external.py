@@ -286,3 +286,15 @@ def test_our_own_ids_come_back_and_a_doubled_one_is_told_apart(tmp_path: Path) -
     assert [(p.pair_id, p.task_id, p.category, p.note) for p in pairs] == [
         ("t#0", "t", "c", "n"), ("rows.jsonl:2", "t", "", ""), ("rows.jsonl:3", "rows.jsonl:3", "", ""),
     ]  # fmt: skip
+
+
+def test_an_id_that_is_another_rows_place_stays_one_rows_own(tmp_path: Path) -> None:
+    rows = [row(1, pair_id="rows.jsonl:3"), row(2, pair_id="rows.jsonl:3"), row(3), row(4)]
+    pairs = pairs_of(stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows))))
+    assert [p.pair_id[-4:] for p in pairs] == ["nl:3", "nl:2", ":3+2", "nl:4"]
+
+
+@pytest.mark.parametrize("turns", [2, ["a", "b"], "two"])
+def test_somebody_elses_column_of_the_name_turns_is_no_prompt(tmp_path: Path, turns: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", lines([row(1, pair_id="a", turns=turns)]))
+    assert pairs_of(stage(tmp_path, path))[0].prompt == "Write f1, which adds."

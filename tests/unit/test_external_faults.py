@@ -51,6 +51,13 @@ def test_a_row_that_no_table_can_hold_is_named_or_counted(tmp_path: Path, conten
     assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
 
 
+def test_a_name_of_a_column_that_no_table_can_hold_is_told_in_the_drops(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", lines(ROWS) + '{"\\ud800": 1, "prompt": "p"}\n{"\\ud800": 1, "\\ud800": 2}\n')
+    dropped = list(stage(tmp_path, path, bad_rows="drop").read("dropped", DroppedPair))
+    assert [d.reason for d in dropped] == ["bad_row", "bad_row"]
+    assert all(r"\ud800" in d.detail for d in dropped)
+
+
 def test_a_doubled_name_in_a_list_is_one_bad_row_among_good_ones(tmp_path: Path) -> None:
     twice = '{"prompt": [{"role": "user", "content": "a", "content": "b"}], "chosen": "x = 1", "rejected": "x = 2"}'
     text = f"[{json.dumps(row(1))}, {twice}, {json.dumps(row(2))}]"
@@ -208,6 +215,40 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path, kind
     assert [p.prompt for p in pairs] == [r["prompt"] for r in ROWS]
 
 
+def test_a_text_without_the_prompt_that_other_rows_have_is_a_bad_row(tmp_path: Path) -> None:
+    answers = [f"Here it is:\n```python\nx = {i}\n```" for i in (1, 2)]
+    rows = [row(1), {"promt": "Set x.", "chosen": answers[0], "rejected": answers[1]}, row(2)]
+    for order in (rows, rows[::-1]):
+        path = write(tmp_path / "rows.jsonl", lines(order))
+        assert "rows.jsonl:2: there is no 'prompt', which other rows have" in told(tmp_path, path)
+    path = write(tmp_path / "rows.jsonl", lines([rows[1], *ROWS]))
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert [d.place[-2:] for d in artifact.read("dropped", DroppedPair)] == [":1"]
+    assert artifact.manifest["counts"]["pairs"] == 40
+
+
+@pytest.mark.parametrize("first", [{"chosen": None}, {"chosen": []}, {}])
+def test_a_bad_first_row_does_not_speak_for_the_columns_of_the_others(tmp_path: Path, first: Row) -> None:
+    sides = {s: [{"role": r, "content": c} for r, c in (("user", "q"), ("assistant", f"x = {i}"))] for i, s in enumerate(("chosen", "rejected"))}  # fmt: skip
+    good = {**sides, "id": "a"}
+    path = write(tmp_path / "rows.jsonl", lines([{**good, **first} if first else {"id": "a"}, good]))
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert (artifact.manifest["counts"]["pairs"], artifact.manifest["counts"]["dropped"]) == (1, {"bad_row": 1})
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_a_file_of_whole_columns_is_told_with_the_way_to_rows(tmp_path: Path, by_number: bool) -> None:
+    import pandas
+
+    columns = {name: [r[name] for r in ROWS] for name in ("prompt", "chosen", "rejected")}
+    columns["prompt"][:2] = ["01", "2024-01-02"]
+    numbered = {name: {str(i): text for i, text in enumerate(texts)} for name, texts in columns.items()}
+    message = told(tmp_path, write(tmp_path / "rows.json", json.dumps(numbered if by_number else columns)))
+    assert "holds whole columns, and an object for each row was expected" in message
+    call = message.partition("pandas.read_json(")[2].partition(").to_json")[0]
+    assert eval(f"read({call})", {"read": pandas.read_json}).to_dict("list") == columns
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
@@ -257,3 +298,22 @@ def test_a_folder_whose_files_are_broken_is_explained(tmp_path: Path) -> None:
     message = told(tmp_path, tmp_path / "in")
     assert "datasets cannot load it" in message
     assert "pairs=FOLDER/FILE" in message
+
+
+def test_a_folder_of_several_configurations_says_how_to_choose_one(tmp_path: Path) -> None:
+    parts = "".join(f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in "ab")
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in/README.md", f"---\nconfigs:\n{parts}---\n")
+    for name in "ab":
+        write(tmp_path / f"in/{name}.jsonl", lines(ROWS))
+    for subset in (None, "c"):
+        message = told(tmp_path, tmp_path / "in", subset=subset)
+        assert "['a', 'b']" in message
+        assert "choose one with pairs.subset=NAME" in message
+    assert len(pairs_of(stage(tmp_path, tmp_path / "in", subset="b"))) == 40
+
+
+def test_a_split_that_is_not_there_is_told_with_its_nearest(tmp_path: Path) -> None:
+    path = write_as("saved_dict", tmp_path / "in", ROWS)
+    message = told(tmp_path, path, splits=PairSplitsConfig(train="trian"))
+    assert "has the splits train; did you mean 'train'?" in message

@@ -12,7 +12,7 @@ from iterpref.artifacts import known_sha256
 from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
-from iterpref.errors import UserError, nearest_file
+from iterpref.errors import UserError, nearest, nearest_file
 
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -138,12 +138,15 @@ def load_quietly(place: str, load: Callable[[], Any]) -> Any:
         cause = " ".join(str(error.__cause__).split())[:200] if error.__cause__ else ""
         option, _, path = place.partition("=")
         section = option.partition(".")[0]
-        remedy = (
-            f"if it was meant to be a local folder, there is none of that name here; else check the name, {section}.subset, "
-            f"{section}.revision, the network and your login (hf auth login)"
-            if not Path(path).exists()
-            else f"give one of its files: {'pairs' if section == 'pairs' else option}=FOLDER/FILE"
-        )
+        if "Config name is missing" in reason or "BuilderConfig" in reason:
+            remedy = f"choose one with {section}.subset=NAME"
+        elif Path(path).exists():
+            remedy = f"give one of its files: {'pairs' if section == 'pairs' else option}=FOLDER/FILE"
+        else:
+            remedy = (
+                f"if it was meant to be a local folder, there is none of that name here; else check the name, {section}.subset, "
+                f"{section}.revision, the network and your login (hf auth login)"
+            )
         raise UserError(f"{place}: datasets cannot load it ({type(error).__name__}: {reason}{f'; {cause}' if cause else ''}); {remedy}") from None  # fmt: skip
     finally:
         enable_progress_bars()
@@ -157,7 +160,9 @@ def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConf
     for split, usual in SPLIT_NAMES.items():
         named = getattr(wanted, split)
         if named is not None and named not in loaded:
-            raise UserError(f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}")
+            raise UserError(
+                f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}{nearest(named, loaded)}"
+            )
         found = named or next((n for n in usual if n in loaded), None)
         if found is not None and found not in chosen:
             chosen[found] = split
