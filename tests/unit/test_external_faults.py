@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,8 @@ def test_a_split_that_is_not_there_is_told_with_its_nearest(tmp_path: Path) -> N
     path = write_as("saved_dict", tmp_path / "in", ROWS)
     message = told(tmp_path, path, splits=PairSplitsConfig(train="trian"))
     assert "has the splits train; did you mean 'train'?" in message
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"rows\xff.jsonl")
+    assert "the name is not UTF-8: rename" in told(tmp_path, write(path, lines(ROWS)))

@@ -43,6 +43,8 @@ class Source:
 def open_source(config: PairsConfig, cache: Path) -> Source:
     """The tables behind `pairs.path`; `cache` is where `datasets` may keep what it converts."""
     path = Path(str(config.path)).expanduser()
+    if not path.name.isascii() and path.exists():
+        _check_name(path)
     if path.is_file():
         return _one_file(path, config)
     if path.is_dir():
@@ -53,6 +55,14 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
         f"pairs.path={config.path}: there is no such file or folder{nearest_file(path)}; "
         "a data set on the hub is named OWNER/NAME"
     )
+
+
+def _check_name(path: Path) -> None:
+    """Raises `UserError` for a name in another encoding: it is part of each pair's id, and no table holds it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"pairs.path={path}: the name is not UTF-8: rename the file or folder") from None
 
 
 def _refuse(config: PairsConfig, options: Sequence[str], what: str) -> None:
