@@ -298,3 +298,16 @@ def test_an_id_that_is_another_rows_place_stays_one_rows_own(tmp_path: Path) -> 
 def test_somebody_elses_column_of_the_name_turns_is_no_prompt(tmp_path: Path, turns: Any) -> None:
     path = write(tmp_path / "rows.jsonl", lines([row(1, pair_id="a", turns=turns)]))
     assert pairs_of(stage(tmp_path, path))[0].prompt == "Write f1, which adds."
+
+
+def test_a_column_of_splits_is_read_by_its_usual_names_and_others_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["train", "val", "dev", "valid", "validation", "test", "eval", None, ["test"], 1, "\ud800"]
+    path = write(tmp_path / "rows.jsonl", lines([row(i, split=name) for i, name in enumerate(names)]))
+    pairs = pairs_of(stage(tmp_path, path, validation_share=0.0, test_share=0.0))
+    assert [p.split for p in pairs] == ["train", *["validation"] * 4, "test", *["train"] * 5]
+    assert (
+        "the column 'split' holds '\\ud800', 'eval', 1, ['test'], and train, validation, valid, val, dev, test are known"
+        in caplog.text
+    )

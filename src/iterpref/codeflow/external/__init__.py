@@ -11,14 +11,14 @@ from typing import Any
 from iterpref.codeflow.code import of_text
 from iterpref.codeflow.external.columns import OURS, columns_of
 from iterpref.codeflow.external.preferences import NoPair, Preference, Unsuited, check_text, read_preference
-from iterpref.codeflow.external.source import Source, Table
+from iterpref.codeflow.external.source import SPLIT_OF, Source, Table
 from iterpref.codeflow.pairs import localised
 from iterpref.codeflow.tally import Drop, Tally
 from iterpref.config import PairsConfig
 from iterpref.errors import UserError
 from iterpref.json_lines import BadRow
 from iterpref.progress import track
-from iterpref.schema import SPLITS, PreferencePair
+from iterpref.schema import PreferencePair
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,9 @@ def _pair(
 
 def _split(table: str | None, own: Any, given: set[str | None], prompt: str, config: PairsConfig) -> str:
     """The data set's own split, else one by a hash of the prompt: equal prompts, and the same prompts next year, go together."""
-    if own in SPLITS and table in (None, own):
-        return str(own)
+    told = SPLIT_OF.get(own) if isinstance(own, str) else None
+    if told is not None and table in (None, told):
+        return told
     if table in ("validation", "test"):
         return table
     place = int.from_bytes(hashlib.sha256(prompt_key(prompt).encode()).digest()[:8], "big") / 2**64

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from iterpref.codeflow.external.preferences import IMAGES, NoPair
-from iterpref.codeflow.external.source import Table
+from iterpref.codeflow.external.source import SPLIT_OF, Table
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import PairColumnsConfig
 from iterpref.errors import UserError, nearest
@@ -71,13 +71,16 @@ def _as_one(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _warn_of_unread(rows: list[dict[str, Any]], config: PairsConfig) -> None:
-    """Says what these rows tell beside the columns that are read."""
+    """Says what these rows tell that is not read, or not understood."""
     c = config.columns
     beside = [n for n in _BESIDE_PROMPT if n not in (c.prompt, c.system) and any(row.get(n) for row in rows)]
     if beside:
         remedy = next((f": pairs.columns.system={n} reads it" for n in beside if n.startswith("system")), "")
         log.warning("pairs.path=%s: %s is not read: what it says to the model belongs into the turns of the prompt%s",
                     config.path, " and ".join(f"'{n}'" for n in beside), remedy)  # fmt: skip
+    if others := sorted({f"{s!r:.40}" for row in rows if (s := row.get("split")) and s not in tuple(SPLIT_OF)}):
+        log.warning("pairs.path=%s: the column 'split' holds %s, and %s are known: such rows are split by their prompts",
+                    config.path, ", ".join(others[:_SHOWN]), ", ".join(SPLIT_OF))  # fmt: skip
     sides = [row.get(name) for row in rows for name in (c.chosen, c.rejected)]
     turns = [turn for side in sides for turn in (side if isinstance(side, list) else [side]) if isinstance(turn, dict)]
     if thoughts := [n for n in _THOUGHTS if any(turn.get(n) for turn in turns)]:

@@ -16,6 +16,7 @@ from iterpref.errors import UserError, nearest, nearest_file
 
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+SPLIT_OF = {usual: ours for ours, names in SPLIT_NAMES.items() for usual in names}
 
 
 @dataclass(frozen=True)
