@@ -213,6 +213,16 @@ def test_hostile_programs_are_judged_without_a_crash(hostile: str, wrap) -> None
     assert failed(wrap(text), wrap(text))[0] == "identical"
 
 
+@pytest.mark.parametrize(
+    ("bad", "good"), [('"Paris"\n', '"London"\n'), ("# Paris\n", "# London\n"), ("# In short\n'Yes'\n", "'No'\n")]
+)
+def test_prose_in_quotes_or_behind_a_hash_is_no_program_without_logic(bad: str, good: str) -> None:
+    assert failed(bad, good) == []
+    assert results(bad, good)["ast_equal"].detail.startswith("not applied: y- has no fence")
+    # Beside a program it is one that does nothing.
+    assert failed(bad, "x = 1\n")[0] in ("comment_only", "docstring_only")
+
+
 def test_a_huge_answer_is_not_parsed() -> None:
     huge = fenced("x = 1\n" * 100_000)
     assert results(huge, huge + "y")["ast_equal"].detail == "not applied: y- has longer than 500000 characters"

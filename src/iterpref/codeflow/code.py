@@ -72,9 +72,13 @@ def of_text(text: str) -> Completion:
         if blocks:
             return Completion(text, tuple(blocks), "fenced")
         return Completion(text, (), "none", f"no Python between its fences ({', '.join(sorted(languages)) or 'text'})")
-    if tree_of(text) and text.strip():
+    tree = tree_of(text)
+    # A title in quotes or behind "#" parses as well, and is none.
+    if tree and any(not _is_text(node) for node in tree.body):
         return Completion(text, (Block(0, len(lines), text),), "bare")
-    return Completion(text, (), "none", "no fence, and the text is no Python that parses")
+    return Completion(
+        text, (), "none", f"no fence, and the text is no Python that {'does anything' if tree else 'parses'}"
+    )
 
 
 def _fence(line: str) -> tuple[str, str] | None:
@@ -182,8 +186,13 @@ def same_trees(first: ast.Module, second: ast.Module, docstrings: str = "compare
     return True
 
 
+def _is_text(node: object) -> bool:
+    """Whether a statement is only a text, as a docstring is."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def _without_docstrings(nodes: list[object]) -> list[object]:
-    kept = [n for n in nodes if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) and isinstance(n.value.value, str))]  # fmt: skip
+    kept = [n for n in nodes if not _is_text(n)]
     # A body of a docstring alone does what `pass` does.
     return kept or ([ast.Pass()] if nodes else [])
 
