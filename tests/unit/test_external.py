@@ -311,3 +311,28 @@ def test_a_column_of_splits_is_read_by_its_usual_names_and_others_are_told(
         "the column 'split' holds '\\ud800', 'eval', 1, ['test'], and train, validation, valid, val, dev, test are known"
         in caplog.text
     )
+
+
+def test_what_datasets_keeps_as_json_is_read_as_what_it_says(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    def turns(content: Any) -> list[Row]:
+        return [{"role": "assistant", "content": content}]
+
+    rows = [
+        {"prompt": "p", "chosen": 'x = "1"\n', "rejected": "x = 2\n"},
+        {"prompt": "p", "chosen": turns([{"type": "text", "text": "x = 1\n"}]), "rejected": turns("x = 2\n")},
+        {"prompt": "p", "chosen": turns("x = 3\n"), "rejected": 7},
+    ]
+    (tmp_path / "in").mkdir()
+    file = write(tmp_path / "in/train.jsonl", lines(rows))
+    for mixed in (rows, [{**r, "rejected": turns("x = 2\n")} for r in rows[1:]]):
+        write(file, lines(mixed))
+        loaded = load_dataset(str(tmp_path / "in"), split="train", cache_dir=str(tmp_path / "cache"))
+        assert "Json" in repr(loaded.features), "or nothing is tried here"
+        loaded.to_parquet(str(tmp_path / "rows.parquet"))
+        expected = [(p.chosen, p.rejected) for p in pairs_of(stage(tmp_path, file, bad_rows="drop"))]
+        for path in (tmp_path / "in", tmp_path / "rows.parquet"):
+            artifact = stage(tmp_path, path, bad_rows="drop")
+            assert [(p.chosen, p.rejected) for p in pairs_of(artifact)] == expected
+            assert artifact.manifest["counts"]["rows"] == len(mixed)

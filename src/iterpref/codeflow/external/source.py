@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import known_sha256
-from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
+from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
+from iterpref.codeflow.external.records import records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
 from iterpref.errors import UserError, nearest, nearest_file
