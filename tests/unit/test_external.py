@@ -336,3 +336,21 @@ def test_what_datasets_keeps_as_json_is_read_as_what_it_says(tmp_path: Path) -> 
             artifact = stage(tmp_path, path, bad_rows="drop")
             assert [(p.chosen, p.rejected) for p in pairs_of(artifact)] == expected
             assert artifact.manifest["counts"]["rows"] == len(mixed)
+
+
+@pytest.mark.parametrize("other", ["more.jsonl", "deep/train.parquet"])
+def test_files_that_datasets_passes_over_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = write_as("folder", tmp_path / "in", ROWS[:2])
+    write(path / "train-2.jsonl", lines(ROWS[2:4]))
+    stage(tmp_path, path)
+    assert "passes over" not in caplog.text
+    (path / other).parent.mkdir(exist_ok=True)
+    if other.endswith("jsonl"):
+        write(path / other, lines(ROWS[4:6]))
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS[4:6]), path / other)
+    assert stage(tmp_path, path).manifest["counts"]["rows"] == 4
+    assert f"passes over {other};" in caplog.text

@@ -323,3 +323,10 @@ def test_a_split_that_is_not_there_is_told_with_its_nearest(tmp_path: Path) -> N
 def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"rows\xff.jsonl")
     assert "the name is not UTF-8: rename" in told(tmp_path, write(path, lines(ROWS)))
+
+
+def test_a_pipe_and_a_link_to_nowhere_are_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "link"):
+        assert "a pipe or a link that leads nowhere came" in told(tmp_path, tmp_path / name)

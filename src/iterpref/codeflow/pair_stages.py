@@ -106,6 +106,10 @@ def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[Evalua
         if source.ignored:
             log.warning("pairs.path=%s: split(s) %s are not read; pairs.splits.train=NAME (validation, test) chooses others",
                         config.path, ", ".join(source.ignored))  # fmt: skip
+        if source.unread:
+            log.warning("pairs.path=%s: datasets finds the data by the names and the format of files and passes over %s; "
+                        "rename them (train-1, train-2, ...), list them in README.md, or give one file",
+                        config.path, ", ".join(source.unread[:5]) + " ..." * (len(source.unread) > 5))  # fmt: skip
         return read_pairs(source, config, tally)
 
     def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """`key` changes with the content; `ignored` are splits that nobody asked for."""
+    """`key` changes with the content; `ignored` are splits that nobody asked for, `unread` files that `datasets` passed over."""
 
     name: str
     key: str
     tables: tuple[Table, ...]
     ignored: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def open_source(config: PairsConfig, cache: Path) -> Source:
@@ -53,6 +54,10 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
         return _folder(path, config, cache)
     if HUB_ID.fullmatch(str(config.path)):
         return _hub(str(config.path), config)
+    if path.exists() or path.is_symlink():
+        raise UserError(
+            f"pairs.path={config.path}: a file or a folder was expected, and a pipe or a link that leads nowhere came"
+        )
     raise UserError(
         f"pairs.path={config.path}: there is no such file or folder{nearest_file(path)}; "
         "a data set on the hub is named OWNER/NAME"
@@ -109,17 +114,29 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
     key = hashlib.sha256()
     for file in files:
         key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode())
-    from datasets import load_dataset, load_from_disk
-
     saved = is_saved(path)
     _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
+    name, place, unread = path.name or str(path), f"pairs.path={path}", []
     if saved:
-        loaded = load_quietly(f"pairs.path={path}", lambda: load_from_disk(str(path)))
+        from datasets import load_from_disk
+
+        loaded = load_quietly(place, lambda: load_from_disk(str(path)))
     else:
-        loaded = load_quietly(
-            f"pairs.path={path}", lambda: load_dataset(str(path), config.subset, cache_dir=str(cache.resolve()))
-        )
-    return _of_datasets(path.name or str(path), str(path), key.hexdigest(), loaded, config)
+        loaded, taken = load_quietly(place, lambda: _load_folder(path, config.subset, cache))
+        rest = [f for f in files if f.name.lower().endswith(_DATA_FILES) and f.resolve() not in taken]
+        # A configuration that was named has its own files, and others theirs.
+        unread = [] if config.subset else [str(f.relative_to(path)) for f in rest if f.name != "dataset_infos.json"]
+    return replace(_of_datasets(name, str(path), key.hexdigest(), loaded, config), unread=tuple(unread))
+
+
+def _load_folder(path: Path, subset: str | None, cache: Path) -> tuple[Any, set[Path]]:
+    """What `datasets.load_dataset` makes of the folder, and the files that it takes for the data: by their names and format."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(str(path), subset, cache_dir=str(cache.resolve()))
+    builder.download_and_prepare()
+    taken = (builder.config.data_files or {}).values()
+    return builder.as_dataset(), {Path(file).resolve() for split in taken for file in split}
 
 
 def is_saved(path: Path) -> bool:
