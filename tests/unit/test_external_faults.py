@@ -330,3 +330,22 @@ def test_a_pipe_and_a_link_to_nowhere_are_told(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("pipe", "link"):
         assert "a pipe or a link that leads nowhere came" in told(tmp_path, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "options", "words"),
+    [
+        (7, "b", {"bad_rows": "drop"}, "bad_row: pairs.bad_rows=stop names"),
+        ("x  = 1", "x = 1", {}, "filter_ast_equal: pairs.drop_ast_equal=false"),
+        ("a\n" * 30, "b\n" * 30, {}, "filter_d_minus_lines: raise pairs.max_d_minus_lines"),
+        ("a b c", "b c a", {"max_characters": 4}, "filter_max_characters: raise pairs.max_characters"),
+        ("a b c", "a b c ", {}, "filter_identical: chosen and rejected say the same"),
+    ],
+)  # fmt: skip
+def test_when_no_pair_is_left_the_remedy_is_that_of_the_commonest_reason(
+    tmp_path: Path, chosen: Any, rejected: str, options: dict[str, Any], words: str
+) -> None:
+    rows = [*({"prompt": f"p{i}", "chosen": chosen, "rejected": rejected} for i in range(3)), {**row(1), "rejected": row(1)["chosen"]}]  # fmt: skip
+    message = told(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)), **options)
+    assert "no preference pair is left of 4 rows" in message
+    assert f"Most fell to {words}" in message

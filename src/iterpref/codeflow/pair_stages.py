@@ -38,6 +38,16 @@ from iterpref.schema import PreferencePair, Trajectory
 
 log = logging.getLogger(__name__)
 Make = Callable[[Tally], Iterable[PreferencePair]]
+# What lets pairs pass that were dropped for a reason.
+_REMEDIES = {
+    "bad_row": "pairs.bad_rows=stop names the first fault", "filter_ast_equal": "pairs.drop_ast_equal=false keeps them",
+    "filter_comment_only": "pairs.drop_comment_only=false keeps them", "filter_docstring_only": "pairs.drop_comment_only=false keeps them",
+    "filter_d_minus_lines": "raise pairs.max_d_minus_lines", "filter_max_characters": "raise pairs.max_characters",
+    "filter_chosen_parses": "pairs.drop_unparsable_chosen=false keeps them", "filter_empty_d_minus": "pairs.empty_d_minus=literal keeps them",
+    "filter_contamination": "raise pairs.contamination_share", "filter_near_duplicate": "raise pairs.near_duplicate",
+    "filter_identical": "chosen and rejected say the same: are pairs.columns.chosen and rejected those that were meant?",
+    "more_than_text": "texts alone can be used", "answer_over_several_turns": "one turn of either side must be all that differs",
+}  # fmt: skip
 
 
 def pairs_stage(
@@ -115,9 +125,10 @@ def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[Evalua
     def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:
         tally.tell()
         if not n_pairs:
+            reason = max(tally.counts, key=tally.counts.__getitem__, default="")
+            remedy = f" Most fell to {reason}: {_REMEDIES[reason]}" if reason in _REMEDIES else ""
             raise UserError(
-                f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}); "
-                "the rules are options of pairs.*, such as pairs.drop_ast_equal=false"
+                f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}).{remedy}"
             )
         return {
             "source": {"name": source.name, "sha256": source.key, "ignored_splits": list(source.ignored)},
