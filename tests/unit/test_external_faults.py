@@ -250,6 +250,13 @@ def test_a_file_of_whole_columns_is_told_with_the_way_to_rows(tmp_path: Path, by
     assert eval(f"read({call})", {"read": pandas.read_json}).to_dict("list") == columns
 
 
+def test_rows_of_lists_are_bad_rows_and_no_whole_columns(tmp_path: Path) -> None:
+    listed = {name: [text] for name, text in row(1).items()}
+    path = write(tmp_path / "rows.jsonl", lines([listed, *ROWS]))
+    assert "rows.jsonl:1: 'chosen' is a list of 1 text(s)" in told(tmp_path, path)
+    assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [

@@ -51,7 +51,9 @@ def columns_of(table: Table, config: PairsConfig) -> Columns:
     if not rows:  # all of the first are bad: the first good one speaks alone
         rows = list(islice((row for _, row in table.rows(None) if not isinstance(row, BadRow)), 1))
     if rows:
-        _check_columns(_as_one(rows), c, table)
+        _check_columns(_as_one(rows), c, table.place)
+        if table.columns is None and len(rows) == 1:
+            _refuse_whole_columns(rows[0], c, table.place)
         _warn_of_unread(rows, config)
     wanted = None
     if table.columns is not None:
@@ -88,9 +90,8 @@ def _warn_of_unread(rows: list[dict[str, Any]], config: PairsConfig) -> None:
                     config.path, " and ".join(f"'{n}'" for n in thoughts))  # fmt: skip
 
 
-def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, table: Table) -> None:
+def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
     """Raises `UserError` for a column that is not there, naming those that are, the nearest and the override."""
-    place = table.place
     there = ", ".join(list(row)[:_SHOWN]) + (f" and {len(row) - _SHOWN} more" if len(row) > _SHOWN else "") or "none"
     if columns.chosen not in row and columns.rejected not in row and {"completion", "label"} <= row.keys():
         raise UserError(
@@ -122,9 +123,11 @@ def _check_columns(row: dict[str, Any], columns: PairColumnsConfig, table: Table
                 f"{place} has no column '{columns.prompt}'{nearest(columns.prompt, row)}; it has {there}. Say which one "
                 "it is: pairs.columns.prompt=NAME, or null where chosen and rejected begin with it"
             )
-    if table.columns is None and all(
-        _is_column(row[n]) for n in (columns.prompt, columns.chosen, columns.rejected) if n in row
-    ):
+
+
+def _refuse_whole_columns(row: dict[str, Any], columns: PairColumnsConfig, place: str) -> None:
+    """Raises `UserError` where the only row has the texts of all rows in each of its columns."""
+    if all(_is_column(row[n]) for n in (columns.prompt, columns.chosen, columns.rejected) if n in row):
         raise UserError(
             f'{place} holds whole columns, and an object for each row was expected: python -c "import pandas; pandas.read_json('
             f"'{place}', dtype=False).to_json('pairs.jsonl', orient='records', lines=True)\""
