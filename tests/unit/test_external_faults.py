@@ -99,6 +99,12 @@ def test_parquet_whose_pages_were_damaged_says_how_far_it_was_read(tmp_path: Pat
     assert "rows.parquet: not readable as Parquet behind row 0" in told(tmp_path, path)
 
 
+def test_parquet_whose_columns_have_damaged_names_is_told(tmp_path: Path) -> None:
+    path = write_as("rows.parquet", tmp_path / "in", [{**r, "n\u00e9e": 1} for r in ROWS])
+    write(path, path.read_bytes().replace("n\u00e9e".encode(), b"n\xff\xffe"))
+    assert "not readable as Parquet" in told(tmp_path, path)
+
+
 def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -102,7 +102,7 @@ def parquet_columns(path: Path) -> list[str]:
 
     try:
         names = list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"pairs.path={path}: several columns are called '{twice[0]}': rename all but one")
@@ -120,7 +120,7 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
                 for row in records_of(batch):
                     number += 1
                     yield number, row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         if getattr(error, "errno", None):  # the disk's fault
             raise
         raise UserError(f"{path}: not readable as Parquet behind row {number} ({str(error).splitlines()[0]})") from None
