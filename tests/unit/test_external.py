@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from iterpref.artifacts import Artifact
+from iterpref.codeflow import external
 from iterpref.codeflow.pair_stages import external_pairs_stage
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import PairSplitsConfig
@@ -117,6 +118,13 @@ def test_the_key_follows_the_content_and_not_the_folder(tmp_path: Path) -> None:
     assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "b", ROWS)) == first
     assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "c", ROWS[1:])) != first
     assert stage(tmp_path, tmp_path / "a/rows.jsonl", test_share=0.2) != first
+
+
+def test_another_way_of_reading_rows_is_another_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_as("rows.jsonl", tmp_path / "in", ROWS)
+    first = stage(tmp_path, path)
+    monkeypatch.setattr(external, "VERSION", external.VERSION + 1)
+    assert stage(tmp_path, path) != first
 
 
 def test_splits_of_a_data_set_are_taken_and_missing_ones_are_made_of_its_train(tmp_path: Path) -> None:

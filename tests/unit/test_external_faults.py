@@ -333,16 +333,23 @@ def test_a_split_that_is_not_there_is_told_with_its_nearest(tmp_path: Path) -> N
     assert "has the splits train; did you mean 'train'?" in message
 
 
+def test_a_folder_may_hold_files_of_other_names_than_utf8(tmp_path: Path) -> None:
+    folder = write_as("folder", tmp_path / "in", ROWS)
+    write(folder / os.fsdecode(b"notes\xff.txt"), "x")
+    assert len(pairs_of(stage(tmp_path, folder))) == 40
+
+
 def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"rows\xff.jsonl")
     assert "the name is not UTF-8: rename" in told(tmp_path, write(path, lines(ROWS)))
 
 
-def test_a_pipe_and_a_link_to_nowhere_are_told(tmp_path: Path) -> None:
+def test_a_pipe_and_a_link_to_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for name in ("pipe", "link"):
-        assert "a pipe or a link that leads nowhere came" in told(tmp_path, tmp_path / name)
+    monkeypatch.chdir(tmp_path.parent)  # where a relative one looks like a name on the hub
+    for path in (tmp_path / "pipe", tmp_path / "link", f"{tmp_path.name}/link"):
+        assert "a pipe or a link that leads nowhere came" in told(tmp_path, path)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
+from iterpref.codeflow import external
 from iterpref.codeflow.contamination import EvaluationTask
 from iterpref.codeflow.external import read_pairs
 from iterpref.codeflow.external.source import open_source
@@ -109,7 +110,13 @@ def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[Evalua
     options = {k: v for k, v in asdict(config).items() if k != "path"}
     added = added_sources(diff=(LOCALISERS, config.diff))
     key = fingerprint(
-        "external_pairs", source.name, source.key, options, [asdict(t) for t in tasks], *([added] if added else [])
+        "external_pairs",
+        external.VERSION,
+        source.name,
+        source.key,
+        options,
+        [asdict(t) for t in tasks],
+        *([added] if added else []),
     )
 
     def make(tally: Tally) -> Iterator[PreferencePair]:

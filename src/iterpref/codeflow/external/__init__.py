@@ -20,6 +20,7 @@ from iterpref.json_lines import BadRow
 from iterpref.progress import track
 from iterpref.schema import PreferencePair
 
+VERSION = 2  # grows with every change of what pairs the same rows become
 log = logging.getLogger(__name__)
 
 

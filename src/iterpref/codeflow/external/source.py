@@ -52,12 +52,12 @@ def open_source(config: PairsConfig, cache: Path) -> Source:
         return _one_file(path, config)
     if path.is_dir():
         return _folder(path, config, cache)
-    if HUB_ID.fullmatch(str(config.path)):
-        return _hub(str(config.path), config)
     if path.exists() or path.is_symlink():
         raise UserError(
             f"pairs.path={config.path}: a file or a folder was expected, and a pipe or a link that leads nowhere came"
         )
+    if HUB_ID.fullmatch(str(config.path)):
+        return _hub(str(config.path), config)
     raise UserError(
         f"pairs.path={config.path}: there is no such file or folder{nearest_file(path)}; "
         "a data set on the hub is named OWNER/NAME"
@@ -113,7 +113,7 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
         )
     key = hashlib.sha256()
     for file in files:
-        key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode())
+        key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode("utf-8", "surrogateescape"))
     saved = is_saved(path)
     _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
     name, place, unread = path.name or str(path), f"pairs.path={path}", []
