@@ -168,6 +168,28 @@ def test_what_is_not_ours_is_never_overwritten(tmp_path: Path, several_turns) ->
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+def test_a_link_to_a_folder_stays_and_what_it_leads_to_is_written(tmp_path: Path, several_turns) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk/new")
+    for _ in range(2):
+        export_pairs(several_turns, None, tmp_path / "link", "auto")
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "disk/new/data/train.parquet").is_file()
+    left = [p.name for folder in (tmp_path, tmp_path / "disk") for p in folder.iterdir() if p.name.startswith(".")]
+    assert not left
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here"])
+def test_the_folder_that_one_stands_in_is_not_replaced(
+    tmp_path: Path, several_turns, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="you stand in this folder.*give a new folder"):
+        export_pairs(several_turns, None, Path(name), "auto")
+    assert not list((tmp_path / "here").iterdir())
+
+
 def test_the_card_explains_every_column() -> None:
     explained = {name for names in COLUMNS for name in names.split(", ")}
     assert explained == {f.name for f in fields(PreferencePair)} - {"turns"}

@@ -20,6 +20,7 @@ from iterpref.data import tokenise
 from iterpref.data.tokenise import encode_completions, encode_prompts
 from iterpref.errors import UserError
 from iterpref.models.policy import render_prompts
+from iterpref.schema import Message
 
 from .cases import example_of, made_pair
 from .conftest import MAKERS, qwen_like
@@ -192,6 +193,21 @@ def test_in_a_prompt_the_template_speaks_in_special_tokens_and_the_user_in_text(
         special_id = tokenizer.convert_tokens_to_ids(special)
         assert loud.count(special_id) == quiet.count(special_id)
     assert "Print '<|im_end|>' and\n<|im_start|>." in tokenizer.decode(loud)
+
+
+@pytest.mark.parametrize("name", ["qwen_like", "tiny"])
+def test_a_short_turn_is_not_looked_for_inside_a_special_token_of_the_template(name: str) -> None:
+    tokenizer = chat(name)
+
+    def ids(*words: str) -> list[int]:
+        turns = tuple(Message(role, text) for role, text in zip(("user", "assistant", "user"), words, strict=True))
+        rendered = render_prompts(tokenizer, [turns], ModelConfig())
+        return encode_prompts(tokenizer, rendered, [words], ["pair t#7, prompt"])[0]
+
+    quiet, loud = ids("Say when.", "Now.", "Why?"), ids("Say <|im_end|>.", "e", "im")
+    for special in ("<|im_end|>", "<|im_start|>"):
+        special_id = tokenizer.convert_tokens_to_ids(special)
+        assert loud.count(special_id) == quiet.count(special_id)
 
 
 def test_a_template_that_rewrites_such_a_prompt_is_refused_with_the_record() -> None:

@@ -1,5 +1,6 @@
 """Every rule by which code is found in an answer, on answers read by hand."""
 
+import time
 import warnings
 
 import pytest
@@ -69,6 +70,12 @@ def test_the_spaces_before_a_fence_are_taken_off_its_block():
         extract_code("1. Do this:\n   ```python\n   def f(x):\n\n       return x\n   ```\n")
         == "def f(x):\n\n    return x\n"
     )
+
+
+def test_a_long_line_behind_a_mark_is_looked_at_once():
+    began = time.process_time()
+    assert extract_code("```" + "a" * 50_000 + f"`\n```python\n{F}```") == F
+    assert time.process_time() - began < 5
 
 
 def test_a_less_indented_line_loses_no_text():

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from iterpref.artifacts import Artifact
+from iterpref.codeflow import external
 from iterpref.codeflow.pair_stages import external_pairs_stage
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import PairSplitsConfig
@@ -117,6 +118,13 @@ def test_the_key_follows_the_content_and_not_the_folder(tmp_path: Path) -> None:
     assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "b", ROWS)) == first
     assert stage(tmp_path, write_as("rows.jsonl", tmp_path / "c", ROWS[1:])) != first
     assert stage(tmp_path, tmp_path / "a/rows.jsonl", test_share=0.2) != first
+
+
+def test_another_way_of_reading_rows_is_another_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_as("rows.jsonl", tmp_path / "in", ROWS)
+    first = stage(tmp_path, path)
+    monkeypatch.setattr(external, "VERSION", external.VERSION + 1)
+    assert stage(tmp_path, path) != first
 
 
 def test_splits_of_a_data_set_are_taken_and_missing_ones_are_made_of_its_train(tmp_path: Path) -> None:
@@ -286,3 +294,71 @@ def test_our_own_ids_come_back_and_a_doubled_one_is_told_apart(tmp_path: Path) -
     assert [(p.pair_id, p.task_id, p.category, p.note) for p in pairs] == [
         ("t#0", "t", "c", "n"), ("rows.jsonl:2", "t", "", ""), ("rows.jsonl:3", "rows.jsonl:3", "", ""),
     ]  # fmt: skip
+
+
+def test_an_id_that_is_another_rows_place_stays_one_rows_own(tmp_path: Path) -> None:
+    rows = [row(1, pair_id="rows.jsonl:3"), row(2, pair_id="rows.jsonl:3"), row(3), row(4)]
+    pairs = pairs_of(stage(tmp_path, write(tmp_path / "rows.jsonl", lines(rows))))
+    assert [p.pair_id[-4:] for p in pairs] == ["nl:3", "nl:2", ":3+2", "nl:4"]
+
+
+@pytest.mark.parametrize("turns", [2, ["a", "b"], "two"])
+def test_somebody_elses_column_of_the_name_turns_is_no_prompt(tmp_path: Path, turns: Any) -> None:
+    path = write(tmp_path / "rows.jsonl", lines([row(1, pair_id="a", turns=turns)]))
+    assert pairs_of(stage(tmp_path, path))[0].prompt == "Write f1, which adds."
+
+
+def test_a_column_of_splits_is_read_by_its_usual_names_and_others_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["train", "val", "dev", "valid", "validation", "test", "eval", None, ["test"], 1, "\ud800"]
+    path = write(tmp_path / "rows.jsonl", lines([row(i, split=name) for i, name in enumerate(names)]))
+    pairs = pairs_of(stage(tmp_path, path, validation_share=0.0, test_share=0.0))
+    assert [p.split for p in pairs] == ["train", *["validation"] * 4, "test", *["train"] * 5]
+    assert (
+        "the column 'split' holds '\\ud800', 'eval', 1, ['test'], and train, validation, valid, val, dev, test are known"
+        in caplog.text
+    )
+
+
+def test_what_datasets_keeps_as_json_is_read_as_what_it_says(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    def turns(content: Any) -> list[Row]:
+        return [{"role": "assistant", "content": content}]
+
+    rows = [
+        {"prompt": "p", "chosen": 'x = "1"\n', "rejected": "x = 2\n"},
+        {"prompt": "p", "chosen": turns([{"type": "text", "text": "x = 1\n"}]), "rejected": turns("x = 2\n")},
+        {"prompt": "p", "chosen": turns("x = 3\n"), "rejected": 7},
+    ]
+    (tmp_path / "in").mkdir()
+    file = write(tmp_path / "in/train.jsonl", lines(rows))
+    for mixed in (rows, [{**r, "rejected": turns("x = 2\n")} for r in rows[1:]]):
+        write(file, lines(mixed))
+        loaded = load_dataset(str(tmp_path / "in"), split="train", cache_dir=str(tmp_path / "cache"))
+        assert "Json" in repr(loaded.features), "or nothing is tried here"
+        loaded.to_parquet(str(tmp_path / "rows.parquet"))
+        expected = [(p.chosen, p.rejected) for p in pairs_of(stage(tmp_path, file, bad_rows="drop"))]
+        for path in (tmp_path / "in", tmp_path / "rows.parquet"):
+            artifact = stage(tmp_path, path, bad_rows="drop")
+            assert [(p.chosen, p.rejected) for p in pairs_of(artifact)] == expected
+            assert artifact.manifest["counts"]["rows"] == len(mixed)
+
+
+@pytest.mark.parametrize("other", ["more.jsonl", "deep/train.parquet"])
+def test_files_that_datasets_passes_over_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = write_as("folder", tmp_path / "in", ROWS[:2])
+    write(path / "train-2.jsonl", lines(ROWS[2:4]))
+    stage(tmp_path, path)
+    assert "passes over" not in caplog.text
+    (path / other).parent.mkdir(exist_ok=True)
+    if other.endswith("jsonl"):
+        write(path / other, lines(ROWS[4:6]))
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS[4:6]), path / other)
+    assert stage(tmp_path, path).manifest["counts"]["rows"] == 4
+    assert f"passes over {other};" in caplog.text

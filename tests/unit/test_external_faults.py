@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def test_a_row_that_no_table_can_hold_is_named_or_counted(tmp_path: Path, conten
     assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
 
 
+def test_a_name_of_a_column_that_no_table_can_hold_is_told_in_the_drops(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", lines(ROWS) + '{"\\ud800": 1, "prompt": "p"}\n{"\\ud800": 1, "\\ud800": 2}\n')
+    dropped = list(stage(tmp_path, path, bad_rows="drop").read("dropped", DroppedPair))
+    assert [d.reason for d in dropped] == ["bad_row", "bad_row"]
+    assert all(r"\ud800" in d.detail for d in dropped)
+
+
 def test_a_doubled_name_in_a_list_is_one_bad_row_among_good_ones(tmp_path: Path) -> None:
     twice = '{"prompt": [{"role": "user", "content": "a", "content": "b"}], "chosen": "x = 1", "rejected": "x = 2"}'
     text = f"[{json.dumps(row(1))}, {twice}, {json.dumps(row(2))}]"
@@ -89,6 +97,12 @@ def test_parquet_whose_pages_were_damaged_says_how_far_it_was_read(tmp_path: Pat
     data[40:80] = bytes(40)
     path.write_bytes(bytes(data))
     assert "rows.parquet: not readable as Parquet behind row 0" in told(tmp_path, path)
+
+
+def test_parquet_whose_columns_have_damaged_names_is_told(tmp_path: Path) -> None:
+    path = write_as("rows.parquet", tmp_path / "in", [{**r, "n\u00e9e": 1} for r in ROWS])
+    write(path, path.read_bytes().replace("n\u00e9e".encode(), b"n\xff\xffe"))
+    assert "not readable as Parquet" in told(tmp_path, path)
 
 
 def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -208,6 +222,47 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path, kind
     assert [p.prompt for p in pairs] == [r["prompt"] for r in ROWS]
 
 
+def test_a_text_without_the_prompt_that_other_rows_have_is_a_bad_row(tmp_path: Path) -> None:
+    answers = [f"Here it is:\n```python\nx = {i}\n```" for i in (1, 2)]
+    rows = [row(1), {"promt": "Set x.", "chosen": answers[0], "rejected": answers[1]}, row(2)]
+    for order in (rows, rows[::-1]):
+        path = write(tmp_path / "rows.jsonl", lines(order))
+        assert "rows.jsonl:2: there is no 'prompt', which other rows have" in told(tmp_path, path)
+    path = write(tmp_path / "rows.jsonl", lines([rows[1], *ROWS]))
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert [d.place[-2:] for d in artifact.read("dropped", DroppedPair)] == [":1"]
+    assert artifact.manifest["counts"]["pairs"] == 40
+
+
+@pytest.mark.parametrize("first", [{"chosen": None}, {"chosen": []}, {}])
+def test_a_bad_first_row_does_not_speak_for_the_columns_of_the_others(tmp_path: Path, first: Row) -> None:
+    sides = {s: [{"role": r, "content": c} for r, c in (("user", "q"), ("assistant", f"x = {i}"))] for i, s in enumerate(("chosen", "rejected"))}  # fmt: skip
+    good = {**sides, "id": "a"}
+    path = write(tmp_path / "rows.jsonl", lines([{**good, **first} if first else {"id": "a"}, good]))
+    artifact = stage(tmp_path, path, bad_rows="drop")
+    assert (artifact.manifest["counts"]["pairs"], artifact.manifest["counts"]["dropped"]) == (1, {"bad_row": 1})
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_a_file_of_whole_columns_is_told_with_the_way_to_rows(tmp_path: Path, by_number: bool) -> None:
+    import pandas
+
+    columns = {name: [r[name] for r in ROWS] for name in ("prompt", "chosen", "rejected")}
+    columns["prompt"][:2] = ["01", "2024-01-02"]
+    numbered = {name: {str(i): text for i, text in enumerate(texts)} for name, texts in columns.items()}
+    message = told(tmp_path, write(tmp_path / "rows.json", json.dumps(numbered if by_number else columns)))
+    assert "holds whole columns, and an object for each row was expected" in message
+    call = message.partition("pandas.read_json(")[2].partition(").to_json")[0]
+    assert eval(f"read({call})", {"read": pandas.read_json}).to_dict("list") == columns
+
+
+def test_rows_of_lists_are_bad_rows_and_no_whole_columns(tmp_path: Path) -> None:
+    listed = {name: [text] for name, text in row(1).items()}
+    path = write(tmp_path / "rows.jsonl", lines([listed, *ROWS]))
+    assert "rows.jsonl:1: 'chosen' is a list of 1 text(s)" in told(tmp_path, path)
+    assert stage(tmp_path, path, bad_rows="drop").manifest["counts"]["dropped"] == {"bad_row": 1}
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [
@@ -257,3 +312,60 @@ def test_a_folder_whose_files_are_broken_is_explained(tmp_path: Path) -> None:
     message = told(tmp_path, tmp_path / "in")
     assert "datasets cannot load it" in message
     assert "pairs=FOLDER/FILE" in message
+
+
+def test_a_folder_of_several_configurations_says_how_to_choose_one(tmp_path: Path) -> None:
+    parts = "".join(f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in "ab")
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in/README.md", f"---\nconfigs:\n{parts}---\n")
+    for name in "ab":
+        write(tmp_path / f"in/{name}.jsonl", lines(ROWS))
+    for subset in (None, "c"):
+        message = told(tmp_path, tmp_path / "in", subset=subset)
+        assert "['a', 'b']" in message
+        assert "choose one with pairs.subset=NAME" in message
+    assert len(pairs_of(stage(tmp_path, tmp_path / "in", subset="b"))) == 40
+
+
+def test_a_split_that_is_not_there_is_told_with_its_nearest(tmp_path: Path) -> None:
+    path = write_as("saved_dict", tmp_path / "in", ROWS)
+    message = told(tmp_path, path, splits=PairSplitsConfig(train="trian"))
+    assert "has the splits train; did you mean 'train'?" in message
+
+
+def test_a_folder_may_hold_files_of_other_names_than_utf8(tmp_path: Path) -> None:
+    folder = write_as("folder", tmp_path / "in", ROWS)
+    write(folder / os.fsdecode(b"notes\xff.txt"), "x")
+    assert len(pairs_of(stage(tmp_path, folder))) == 40
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"rows\xff.jsonl")
+    assert "the name is not UTF-8: rename" in told(tmp_path, write(path, lines(ROWS)))
+
+
+def test_a_pipe_and_a_link_to_nowhere_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path.parent)  # where a relative one looks like a name on the hub
+    for path in (tmp_path / "pipe", tmp_path / "link", f"{tmp_path.name}/link"):
+        assert "a pipe or a link that leads nowhere came" in told(tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "options", "words"),
+    [
+        (7, "b", {"bad_rows": "drop"}, "bad_row: pairs.bad_rows=stop names"),
+        ("x  = 1", "x = 1", {}, "filter_ast_equal: pairs.drop_ast_equal=false"),
+        ("a\n" * 30, "b\n" * 30, {}, "filter_d_minus_lines: raise pairs.max_d_minus_lines"),
+        ("a b c", "b c a", {"max_characters": 4}, "filter_max_characters: raise pairs.max_characters"),
+        ("a b c", "a b c ", {}, "filter_identical: chosen and rejected say the same"),
+    ],
+)  # fmt: skip
+def test_when_no_pair_is_left_the_remedy_is_that_of_the_commonest_reason(
+    tmp_path: Path, chosen: Any, rejected: str, options: dict[str, Any], words: str
+) -> None:
+    rows = [*({"prompt": f"p{i}", "chosen": chosen, "rejected": rejected} for i in range(3)), {**row(1), "rejected": row(1)["chosen"]}]  # fmt: skip
+    message = told(tmp_path, write(tmp_path / "rows.jsonl", lines(rows)), **options)
+    assert "no preference pair is left of 4 rows" in message
+    assert f"Most fell to {words}" in message

@@ -172,3 +172,10 @@ def test_a_search_for_ends_is_bounded(text: str) -> None:
     with pytest.raises(BadAnswer):
         parse_answer(text[:1_000_000], wanted=("f",))
     assert time.process_time() - begin < 10
+
+
+def test_a_long_line_behind_a_mark_is_looked_at_once() -> None:
+    began = time.process_time()
+    with contextlib.suppress(BadAnswer):
+        parse_answer("```" + "a" * 50_000 + "`\n```python\nx = 1\n```")
+    assert time.process_time() - began < 5

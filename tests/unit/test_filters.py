@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from iterpref.codeflow.code import Completion, of_files, of_text
@@ -211,6 +213,16 @@ def test_hostile_programs_are_judged_without_a_crash(hostile: str, wrap) -> None
     assert failed(wrap(text), wrap(text))[0] == "identical"
 
 
+@pytest.mark.parametrize(
+    ("bad", "good"), [('"Paris"\n', '"London"\n'), ("# Paris\n", "# London\n"), ("# In short\n'Yes'\n", "'No'\n")]
+)
+def test_prose_in_quotes_or_behind_a_hash_is_no_program_without_logic(bad: str, good: str) -> None:
+    assert failed(bad, good) == []
+    assert results(bad, good)["ast_equal"].detail.startswith("not applied: y- has no fence")
+    # Beside a program it is one that does nothing.
+    assert failed(bad, "x = 1\n")[0] in ("comment_only", "docstring_only")
+
+
 def test_a_huge_answer_is_not_parsed() -> None:
     huge = fenced("x = 1\n" * 100_000)
     assert results(huge, huge + "y")["ast_equal"].detail == "not applied: y- has longer than 500000 characters"
@@ -218,6 +230,13 @@ def test_a_huge_answer_is_not_parsed() -> None:
 
 def files(*texts: str) -> Completion:
     return of_files([SourceFile(f"m{i}.py", text) for i, text in enumerate(texts)])
+
+
+@pytest.mark.parametrize("text", ["```" + "a" * 50_000 + "```", "```" + " " * 50_000 + "`", "```\n" * 30_000])
+def test_minified_code_behind_a_mark_and_fences_without_end_are_read_in_linear_time(text: str) -> None:
+    began = time.process_time()
+    of_text(text)
+    assert time.process_time() - began < 10  # half a second; tried from each character or mark it is 20 to 45
 
 
 def test_files_are_compared_one_by_one_and_by_name() -> None:

@@ -13,13 +13,15 @@ import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from iterpref.data.diff import split_lines
 from iterpref.schema import SourceFile
 
 # Longer programs are not parsed: the rules are about answers of a model, and a parser's memory is some hundred times its text.
 MAX_CHARACTERS = 500_000
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$")
+# Nothing is given back: a line of minified code behind a mark would otherwise be tried from each of its characters.
+_FENCE = re.compile(r" {0,3}+(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^`]*+$")
 _PYTHON = re.compile(r"i?python[\d.]*|py3?|pycon")
 _F_STRING = re.compile(r"[rR]?[fF]")  # has an effect; its own token type from Python 3.12 on
 _CLOSERS_TRIED = 8  # of a fence whose code has fences in a text of its own
@@ -70,9 +72,13 @@ def of_text(text: str) -> Completion:
         if blocks:
             return Completion(text, tuple(blocks), "fenced")
         return Completion(text, (), "none", f"no Python between its fences ({', '.join(sorted(languages)) or 'text'})")
-    if tree_of(text) and text.strip():
+    tree = tree_of(text)
+    # A title in quotes or behind "#" parses as well, and is none.
+    if tree and any(not _is_text(node) for node in tree.body):
         return Completion(text, (Block(0, len(lines), text),), "bare")
-    return Completion(text, (), "none", "no fence, and the text is no Python that parses")
+    return Completion(
+        text, (), "none", f"no fence, and the text is no Python that {'does anything' if tree else 'parses'}"
+    )
 
 
 def _fence(line: str) -> tuple[str, str] | None:
@@ -103,8 +109,8 @@ def _fenced(lines: Sequence[str], fences: Sequence[tuple[int, str, str]]) -> tup
     while at < len(fences):
         opening, mark, language = fences[at]
         # A closing fence is as long as the opening one and names no language; an answer cut off has none.
-        closers = [n for n in range(at + 1, len(fences)) if fences[n][1].startswith(mark) and not fences[n][2]]
-        ends = [(n, fences[n][0]) for n in closers[:_CLOSERS_TRIED]] or [(len(fences), len(lines))]
+        closers = (n for n in range(at + 1, len(fences)) if fences[n][1].startswith(mark) and not fences[n][2])
+        ends = [(n, fences[n][0]) for n in islice(closers, _CLOSERS_TRIED)] or [(len(fences), len(lines))]
         after, end = ends[0]
         if not language or _PYTHON.fullmatch(language):
             block = _block(lines, opening + 1, end)
@@ -180,8 +186,13 @@ def same_trees(first: ast.Module, second: ast.Module, docstrings: str = "compare
     return True
 
 
+def _is_text(node: object) -> bool:
+    """Whether a statement is only a text, as a docstring is."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def _without_docstrings(nodes: list[object]) -> list[object]:
-    kept = [n for n in nodes if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) and isinstance(n.value.value, str))]  # fmt: skip
+    kept = [n for n in nodes if not _is_text(n)]
     # A body of a docstring alone does what `pass` does.
     return kept or ([ast.Pass()] if nodes else [])
 

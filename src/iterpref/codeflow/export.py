@@ -31,6 +31,7 @@ def export_pairs(
     unless a prompt has several turns, which no text can say. `hub` is where the card says that it can be found.
     """
     check_folder(folder)
+    folder = folder.resolve()  # behind a link: the link stays, and what it leads to is written
     several = _has_turns(pairs)
     if form == "plain" and several:
         raise UserError(
@@ -56,6 +57,11 @@ def export_pairs(
 
 def check_folder(folder: Path) -> None:
     """Raises `UserError` unless the folder is new, empty, or holds an export of ours that nobody changed."""
+    here = Path.cwd()
+    if folder.resolve() in (here, *here.parents):
+        raise UserError(
+            f"export.path={folder}: you stand in this folder, and an export is put in its place as a whole: give a new folder"
+        )
     if not folder.exists():
         return
     if not folder.is_dir():

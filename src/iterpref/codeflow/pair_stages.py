@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from iterpref.artifacts import Artifact, building, find, fingerprint, publish
+from iterpref.codeflow import external
 from iterpref.codeflow.contamination import EvaluationTask
 from iterpref.codeflow.external import read_pairs
 from iterpref.codeflow.external.source import open_source
@@ -38,6 +39,16 @@ from iterpref.schema import PreferencePair, Trajectory
 
 log = logging.getLogger(__name__)
 Make = Callable[[Tally], Iterable[PreferencePair]]
+# What lets pairs pass that were dropped for a reason.
+_REMEDIES = {
+    "bad_row": "pairs.bad_rows=stop names the first fault", "filter_ast_equal": "pairs.drop_ast_equal=false keeps them",
+    "filter_comment_only": "pairs.drop_comment_only=false keeps them", "filter_docstring_only": "pairs.drop_comment_only=false keeps them",
+    "filter_d_minus_lines": "raise pairs.max_d_minus_lines", "filter_max_characters": "raise pairs.max_characters",
+    "filter_chosen_parses": "pairs.drop_unparsable_chosen=false keeps them", "filter_empty_d_minus": "pairs.empty_d_minus=literal keeps them",
+    "filter_contamination": "raise pairs.contamination_share", "filter_near_duplicate": "raise pairs.near_duplicate",
+    "filter_identical": "chosen and rejected say the same: are pairs.columns.chosen and rejected those that were meant?",
+    "more_than_text": "texts alone can be used", "answer_over_several_turns": "one turn of either side must be all that differs",
+}  # fmt: skip
 
 
 def pairs_stage(
@@ -99,21 +110,32 @@ def external_pairs_stage(data: Path, config: PairsConfig, tasks: Sequence[Evalua
     options = {k: v for k, v in asdict(config).items() if k != "path"}
     added = added_sources(diff=(LOCALISERS, config.diff))
     key = fingerprint(
-        "external_pairs", source.name, source.key, options, [asdict(t) for t in tasks], *([added] if added else [])
+        "external_pairs",
+        external.VERSION,
+        source.name,
+        source.key,
+        options,
+        [asdict(t) for t in tasks],
+        *([added] if added else []),
     )
 
     def make(tally: Tally) -> Iterator[PreferencePair]:
         if source.ignored:
             log.warning("pairs.path=%s: split(s) %s are not read; pairs.splits.train=NAME (validation, test) chooses others",
                         config.path, ", ".join(source.ignored))  # fmt: skip
+        if source.unread:
+            log.warning("pairs.path=%s: datasets finds the data by the names and the format of files and passes over %s; "
+                        "rename them (train-1, train-2, ...), list them in README.md, or give one file",
+                        config.path, ", ".join(source.unread[:5]) + " ..." * (len(source.unread) > 5))  # fmt: skip
         return read_pairs(source, config, tally)
 
     def manifest(tally: Tally, n_pairs: int) -> dict[str, Any]:
         tally.tell()
         if not n_pairs:
+            reason = max(tally.counts, key=tally.counts.__getitem__, default="")
+            remedy = f" Most fell to {reason}: {_REMEDIES[reason]}" if reason in _REMEDIES else ""
             raise UserError(
-                f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}); "
-                "the rules are options of pairs.*, such as pairs.drop_ast_equal=false"
+                f"pairs.path={config.path}: no preference pair is left of {tally.read} rows ({tally.summary or 'there are none'}).{remedy}"
             )
         return {
             "source": {"name": source.name, "sha256": source.key, "ignored_splits": list(source.ignored)},

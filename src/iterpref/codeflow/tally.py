@@ -40,11 +40,13 @@ class Tally:
     _first: dict[str, list[str]] = field(default_factory=dict)
 
     def drop(self, place: str, drop: Drop) -> None:
-        self.keep(DroppedPair(place, drop.reason, drop.detail))
+        # A detail may quote what no file can hold, such as half of a character in the name of a column.
+        detail = drop.detail.encode("utf-8", "backslashreplace").decode()
+        self.keep(DroppedPair(place, drop.reason, detail))
         self._counts[drop.reason] += 1
         first = self._first.setdefault(drop.reason, [])
         if len(first) < _SHOWN:
-            first.append(f"{place}{f' ({drop.detail})' if drop.detail else ''}")
+            first.append(f"{place}{f' ({detail})' if detail else ''}")
 
     @property
     def counts(self) -> dict[str, int]:

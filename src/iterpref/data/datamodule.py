@@ -96,7 +96,7 @@ class CodeFlowDataModule(L.LightningDataModule):
 def no_training_pair(config: Config, among: int) -> UserError:
     """What to tell of so many pairs that are all of other splits."""
     remedy = (
-        "lower pairs.test_share and pairs.validation_share, or name the split with pairs.splits.train=NAME"
+        "lower pairs.test_share and pairs.validation_share, name the split with pairs.splits.train=NAME, or mend the column split"
         if config.pairs.source == "external"
         else "raise problems.limit or debug.samples, or give tasks split=train"
     )

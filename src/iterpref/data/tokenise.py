@@ -6,7 +6,9 @@ text stays text: `x = "<|im_end|>"` must not teach a model to stop.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -114,16 +116,19 @@ def encode_prompts(
     special = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
     for i, words in enumerate(contents):
         if any(name in word for word in words for name in special):
-            ids[i] = _apart(tokenizer, prompts[i], words, f"tokenizer {tokenizer.name_or_path}, {names[i]}")
+            ids[i] = _apart(tokenizer, prompts[i], words, special, f"tokenizer {tokenizer.name_or_path}, {names[i]}")
     return ids
 
 
-def _apart(tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str], who: str) -> list[int]:
+def _apart(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str], special: Sequence[str], who: str
+) -> list[int]:
     """Template and words tokenised piece by piece: two tokens may stand where one of the whole would have straddled."""
     ids: list[int] = []
     done = 0
+    marks = [m.span() for m in re.finditer("|".join(map(re.escape, sorted(special, key=len, reverse=True))), prompt)]
     for word in words:
-        at = prompt.find(word.strip(), done)
+        at = _find(prompt, word.strip(), done, marks)
         if at < 0:
             raise UserError(
                 f"{who}: the prompt names a special token of the tokenizer, and the chat template rewrites the text around it, "
@@ -133,6 +138,19 @@ def _apart(tokenizer: PreTrainedTokenizerBase, prompt: str, words: Sequence[str]
         done = at + len(word.strip())
         ids += tokenizer(prompt[at:done], add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return ids + tokenizer(prompt[done:], add_special_tokens=False)["input_ids"]
+
+
+def _find(prompt: str, word: str, done: int, marks: Sequence[tuple[int, int]]) -> int:
+    """The first place of the word that cuts none of `marks` in two, or -1: an "a" must not be that of "<|assistant|>"."""
+
+    def cuts(at: int) -> bool:
+        before = bisect_left(marks, (at,)) - 1
+        return before >= 0 and at < marks[before][1]
+
+    at = prompt.find(word, done)
+    while at >= 0 and word and (cuts(at) or cuts(at + len(word))):
+        at = prompt.find(word, at + 1)
+    return at
 
 
 def _with_marks(tokens: Tokens, length: int) -> Tokens:

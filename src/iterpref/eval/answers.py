@@ -23,7 +23,8 @@ from dataclasses import dataclass
 
 from iterpref.codeflow.code import tree_of
 
-_OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[^\s`:{}]*)[^`]*$")
+# Nothing is given back, so that a long line behind a mark is looked at once.
+_OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<sign>`{3,}+|~{3,}+)[ \t]*+\{?\.?(?P<language>[^\s`:{}]*+)[^`]*+$")
 _PYTHON = ("", "python", "py", "python3")
 _START = re.compile(r"def \w|async def \w|class \w+\s*[(:]|import [\w.]+|from [\w.]+ import\b|@\w")
 

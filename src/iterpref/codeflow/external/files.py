@@ -8,9 +8,10 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from iterpref import strict_json
+from iterpref.codeflow.external.records import records_of
 from iterpref.errors import UserError
 from iterpref.json_lines import BadRow, Row, as_object, json_lines
 
@@ -101,7 +102,7 @@ def parquet_columns(path: Path) -> list[str]:
 
     try:
         names = list(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         raise UserError(f"pairs.path={path}: not readable as Parquet ({str(error).splitlines()[0]})") from None
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"pairs.path={path}: several columns are called '{twice[0]}': rename all but one")
@@ -119,22 +120,10 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Rows:
                 for row in records_of(batch):
                     number += 1
                     yield number, row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         if getattr(error, "errno", None):  # the disk's fault
             raise
         raise UserError(f"{path}: not readable as Parquet behind row {number} ({str(error).splitlines()[0]})") from None
-
-
-def records_of(batch: Any) -> Iterator[Row]:
-    """The rows of an Arrow batch or table; one that Python cannot hold is a `BadRow`, and its neighbours are kept."""
-    try:
-        yield from batch.to_pylist()
-    except (ValueError, OverflowError) as fault:  # text that is not UTF-8, a time that is none
-        if batch.num_rows == 1:
-            yield BadRow(f"a value cannot be read ({fault})")
-            return
-        for i in range(batch.num_rows):
-            yield from records_of(batch.slice(i, 1))
 
 
 class _ListReader:

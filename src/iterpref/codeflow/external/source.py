@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from iterpref.artifacts import known_sha256
-from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows, records_of
+from iterpref.codeflow.external.files import Rows, file_format, parquet_columns, read_rows
+from iterpref.codeflow.external.records import records_of
 from iterpref.config import PairsConfig
 from iterpref.config.pairs import HUB_ID
-from iterpref.errors import UserError, nearest_file
+from iterpref.errors import UserError, nearest, nearest_file
 
 _DATA_FILES = (".parquet", ".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz", ".arrow", ".csv")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+SPLIT_OF = {usual: ours for ours, names in SPLIT_NAMES.items() for usual in names}
 
 
 @dataclass(frozen=True)
@@ -32,27 +34,42 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """`key` changes with the content; `ignored` are splits that nobody asked for."""
+    """`key` changes with the content; `ignored` are splits that nobody asked for, `unread` files that `datasets` passed over."""
 
     name: str
     key: str
     tables: tuple[Table, ...]
     ignored: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def open_source(config: PairsConfig, cache: Path) -> Source:
     """The tables behind `pairs.path`; `cache` is where `datasets` may keep what it converts."""
     path = Path(str(config.path)).expanduser()
+    if not path.name.isascii() and path.exists():
+        _check_name(path)
     if path.is_file():
         return _one_file(path, config)
     if path.is_dir():
         return _folder(path, config, cache)
+    if path.exists() or path.is_symlink():
+        raise UserError(
+            f"pairs.path={config.path}: a file or a folder was expected, and a pipe or a link that leads nowhere came"
+        )
     if HUB_ID.fullmatch(str(config.path)):
         return _hub(str(config.path), config)
     raise UserError(
         f"pairs.path={config.path}: there is no such file or folder{nearest_file(path)}; "
         "a data set on the hub is named OWNER/NAME"
     )
+
+
+def _check_name(path: Path) -> None:
+    """Raises `UserError` for a name in another encoding: it is part of each pair's id, and no table holds it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"pairs.path={path}: the name is not UTF-8: rename the file or folder") from None
 
 
 def _refuse(config: PairsConfig, options: Sequence[str], what: str) -> None:
@@ -96,18 +113,30 @@ def _folder(path: Path, config: PairsConfig, cache: Path) -> Source:
         )
     key = hashlib.sha256()
     for file in files:
-        key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode())
-    from datasets import load_dataset, load_from_disk
-
+        key.update(f"{file.relative_to(path)}\0{known_sha256(file)}\0".encode("utf-8", "surrogateescape"))
     saved = is_saved(path)
     _refuse(config, ("revision", "subset") if saved else ("revision",), "a folder")
+    name, place, unread = path.name or str(path), f"pairs.path={path}", []
     if saved:
-        loaded = load_quietly(f"pairs.path={path}", lambda: load_from_disk(str(path)))
+        from datasets import load_from_disk
+
+        loaded = load_quietly(place, lambda: load_from_disk(str(path)))
     else:
-        loaded = load_quietly(
-            f"pairs.path={path}", lambda: load_dataset(str(path), config.subset, cache_dir=str(cache.resolve()))
-        )
-    return _of_datasets(path.name or str(path), str(path), key.hexdigest(), loaded, config)
+        loaded, taken = load_quietly(place, lambda: _load_folder(path, config.subset, cache))
+        rest = [f for f in files if f.name.lower().endswith(_DATA_FILES) and f.resolve() not in taken]
+        # A configuration that was named has its own files, and others theirs.
+        unread = [] if config.subset else [str(f.relative_to(path)) for f in rest if f.name != "dataset_infos.json"]
+    return replace(_of_datasets(name, str(path), key.hexdigest(), loaded, config), unread=tuple(unread))
+
+
+def _load_folder(path: Path, subset: str | None, cache: Path) -> tuple[Any, set[Path]]:
+    """What `datasets.load_dataset` makes of the folder, and the files that it takes for the data: by their names and format."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(str(path), subset, cache_dir=str(cache.resolve()))
+    builder.download_and_prepare()
+    taken = (builder.config.data_files or {}).values()
+    return builder.as_dataset(), {Path(file).resolve() for split in taken for file in split}
 
 
 def is_saved(path: Path) -> bool:
@@ -138,12 +167,15 @@ def load_quietly(place: str, load: Callable[[], Any]) -> Any:
         cause = " ".join(str(error.__cause__).split())[:200] if error.__cause__ else ""
         option, _, path = place.partition("=")
         section = option.partition(".")[0]
-        remedy = (
-            f"if it was meant to be a local folder, there is none of that name here; else check the name, {section}.subset, "
-            f"{section}.revision, the network and your login (hf auth login)"
-            if not Path(path).exists()
-            else f"give one of its files: {'pairs' if section == 'pairs' else option}=FOLDER/FILE"
-        )
+        if "Config name is missing" in reason or "BuilderConfig" in reason:
+            remedy = f"choose one with {section}.subset=NAME"
+        elif Path(path).exists():
+            remedy = f"give one of its files: {'pairs' if section == 'pairs' else option}=FOLDER/FILE"
+        else:
+            remedy = (
+                f"if it was meant to be a local folder, there is none of that name here; else check the name, {section}.subset, "
+                f"{section}.revision, the network and your login (hf auth login)"
+            )
         raise UserError(f"{place}: datasets cannot load it ({type(error).__name__}: {reason}{f'; {cause}' if cause else ''}); {remedy}") from None  # fmt: skip
     finally:
         enable_progress_bars()
@@ -157,7 +189,9 @@ def _of_datasets(name: str, place: str, key: str, loaded: Any, config: PairsConf
     for split, usual in SPLIT_NAMES.items():
         named = getattr(wanted, split)
         if named is not None and named not in loaded:
-            raise UserError(f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}")
+            raise UserError(
+                f"pairs.splits.{split}={named}: {place} has the splits {', '.join(loaded)}{nearest(named, loaded)}"
+            )
         found = named or next((n for n in usual if n in loaded), None)
         if found is not None and found not in chosen:
             chosen[found] = split

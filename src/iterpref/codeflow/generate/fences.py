@@ -21,7 +21,8 @@ MAX_FILE = 200_000  # characters
 PYTHON = ("", "py", "python", "python3")
 _ENDS_TRIED = 8  # of one block
 _PARSED = 2_000_000  # characters that are parsed in search of ends, for all blocks of an answer together
-_FENCE = re.compile(r"(?P<indent>\s{0,8})(?P<sign>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>[\w+#-]*)[^`]*$")
+# Nothing is given back, so that a long line behind a mark is looked at once.
+_FENCE = re.compile(r"(?P<indent>\s{0,8})(?P<sign>`{3,}+|~{3,}+)[ \t]*+\{?\.?(?P<language>[\w+#-]*+)[^`]*+$")
 _BARE = re.compile(r"\s*(?:`{3,}|~{3,})\s*$")
 _FILE = re.compile(r"<file>([^\n<]*)</file>")  # linear, whatever the answer
 _OWN_MARK = re.compile(r"\s*(?:</?file>|</?json>|`{3}|~{3})")
