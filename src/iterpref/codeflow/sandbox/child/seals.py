@@ -62,6 +62,7 @@ class Seals:
 
     def __init__(self, own: Iterable[type]) -> None:
         own = tuple(own)
+        self._test_case = unittest.TestCase
         self._judges = [class_seal(item) for item in (unittest.TestCase, *own)]
         # What a test may patch for a while, but not leave patched when it ends.
         self._judges += [NamespaceSeal(module.__name__, vars(module)) for module in (math, operator)]
@@ -147,7 +148,7 @@ class Seals:
             self._classes.add(item)
             bases |= dict.fromkeys(item.__mro__)
             found = found or next(self._foreign(item, strangers), "")
-        for item in bases.keys() - {object, unittest.TestCase} - self._late:
+        for item in bases.keys() - {object, self._test_case} - self._late:
             names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
             self._tests.append(class_seal(item, names))
         return found
@@ -159,7 +160,7 @@ class Seals:
 
     def _foreign(self, item: type, strangers: Collection[str]) -> Iterator[str]:
         for base in (*item.__mro__, *type.mro(type(item))):
-            if base in (object, type):
+            if base in (object, type, self._test_case):  # the last is under a seal of its own
                 continue
             for name, value in vars(base).items():
                 if name.startswith("test") or name in self._methods or name in HOOKS:
