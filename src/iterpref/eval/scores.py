@@ -65,7 +65,8 @@ def _agreement(samples: Sequence[Sample], judged: Sequence[Judged], part: str, n
     differ = []
     for s, row in known:
         if s.published[part] != row.passed(number):
-            ours = row.parts[min(number, len(row.parts) - 1)]  # of this part, or of the one before it that was not passed
+            # Of this part, or of the one before it that was not passed.
+            ours = row.parts[min(number, len(row.parts) - 1)]
             told = f"{ours.verdict} {ours.detail}".strip()
             differ.append({"task_id": s.task_id, "published": s.published[part], "ours": told})
     return {"agree": len(known) - len(differ), "of": len(known), "differ": differ} if known else {}
