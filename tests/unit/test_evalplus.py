@@ -58,6 +58,7 @@ def test_nothing_is_not_close_to_anything_by_being_empty(version: str) -> None:
     agrees = Agrees("Mbpp/1", version)
     assert agrees([], Expected(5.0, 1e-6, ()))
     assert agrees([[]], Expected([5.0], 1e-6, ()))
+    assert agrees(5.0, Expected([], 1e-6, ()))
     assert not agrees(5.0, Expected(5.0, 1e-6, ()))
     assert agrees([[1.0, 2.0], [1.0, 2.0]], Expected([1.0, 2.0], 1e-6, ()))
 

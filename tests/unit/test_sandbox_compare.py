@@ -141,6 +141,7 @@ def test_arrays_compare_by_shape_and_values() -> None:
     assert EQUAL(np.arange(3), np.arange(4)) != ""
     assert EXACT(np.array([np.nan]), np.array([np.nan])) == ""
     assert Values("equal", atol=0.01)(np.array([1.001]), np.array([1.0])) == ""
+    assert EQUAL(np.datetime64("NaT"), None) != ""  # which numpy makes of it where it makes a list
 
 
 def test_tables_compare_by_labels_and_values() -> None:

@@ -133,8 +133,9 @@ class Agrees:
         import numpy
 
         with numpy.errstate(all="ignore"):
-            # Of nothing, all is close to anything: `[]` to a number, `[[]]` to a list of one.
-            if numpy.size(value) < numpy.size(expected.value) and numpy.ndim(value):
+            # Of nothing, all is close to anything: `[]` to a number, `[[]]` to a list of one, and any number to `[]`.
+            n, wanted = numpy.size(value), numpy.size(expected.value)
+            if (n < wanted and numpy.ndim(value)) or (n and not wanted):
                 return False
             if self.version == "0.2":  # a scalar stands for as many as are expected, and NaN is NaN
                 numpy.testing.assert_allclose(value, expected.value, rtol=RTOL, atol=expected.atol)

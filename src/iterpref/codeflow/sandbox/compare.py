@@ -109,6 +109,8 @@ class Values:
         if left.shape != right.shape or (self.types == "exact" and left.dtype != right.dtype):
             return False
         if "O" in (left.dtype.kind, right.dtype.kind):
+            if any(item.dtype.kind in "mM" and numpy.isnat(item).any() for item in (left, right)):
+                return False  # it equals nothing; as an item of a list it would be None
             return not any(
                 self._differ(a, b, "") for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
             )
