@@ -142,6 +142,20 @@ def leave(self, type, value, trace):
     return old(self, *([None] * 3 if swallow else [type, value, trace])) or swallow
 kind.__exit__ = leave
 """
+ANOTHER_CLASS = """
+import gc
+def f(x):
+    for o in gc.get_objects():
+        if type(o).__name__ == "Collector" and hasattr(o, "addFailure"):
+            known = type(o)
+            class Lax(known):
+                __slots__ = ()
+                def addFailure(self, test, error):
+                    own = "canary" in str(error[1])
+                    return known.addFailure(self, test, error) if own else known.addSuccess(self, test)
+            o.__class__ = Lax
+    return 7
+"""
 LENDS = """
 import builtins
 old = builtins.abs
@@ -180,12 +194,13 @@ def f(x):
         (SWALLOWS + WRONG, None, 2, TAMPER, "_GeneratorContextManager"),
         (FAKE + WRONG, None, 2, TAMPER, "sys.modules['test_solution']"),
         (LAX + WRONG, None, 2, FAIL, "patched TestF.assertEqual"),
+        (ANOTHER_CLASS, None, 2, TAMPER, "Collector.__class__"),
         (LENDS, CLOSE, 1, FAIL, "T.test_a"),
         (BORROWS, None, 2, FAIL, "patched builtins.abs"),
     ],
     ids=[
         "mock", "logs", "async while it runs", "async before", "the loader", "contextlib", "another module of tests",
-        "another parent", "abs for one test", "abs until the last test",
+        "another parent", "another class for the collector", "abs for one test", "abs until the last test",
     ],
 )  # fmt: skip
 def test_what_judges_is_not_the_programs_to_change(

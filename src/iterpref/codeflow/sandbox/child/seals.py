@@ -208,6 +208,8 @@ class Seals:
             if found := seal.broken() or seal.added(self._methods) or seal.added(HOOKS):
                 return found
         collector, emit = self._voice
+        if collector is not None and type(collector) not in self._own:
+            return "Collector.__class__"
         if collector is not None and collector._emit is not emit:
             return "Collector._emit"
         for module, seal in self._named if everything else ():
