@@ -65,12 +65,10 @@ class Decoder:
         if tag in _ITEMS:
             return _ITEMS[tag]([self.decode(item, depth + 1) for item in payload])
         if tag in ("set", "frozenset"):
-            found: dict[Any, Any] = self._hashed([(self.decode(item, depth + 1), None) for item in payload])
+            found: dict[Any, Any] = self.hashed([(self.decode(item, depth + 1), None) for item in payload])
             return set(found) if tag == "set" else frozenset(found)
         if tag == "dict":
-            return self._hashed(
-                [(self.decode(key, depth + 1), self.decode(value, depth + 1)) for key, value in payload]
-            )
+            return self.hashed([(self.decode(key, depth + 1), self.decode(value, depth + 1)) for key, value in payload])
         if tag == "sub":
             return self.decode(payload[1], depth + 1)
         if tag in _AROUND:
@@ -89,7 +87,8 @@ class Decoder:
             return self.table(payload[0], payload[1], depth)
         return _ATOMS[tag](payload)
 
-    def _hashed(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    def hashed(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """The dict of these; raises ValueError where that takes too long."""
         found: dict[Any, Any] = {}
         for start in range(0, len(pairs), 500):
             started = time.thread_time()
