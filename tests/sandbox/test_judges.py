@@ -52,6 +52,7 @@ class E:
         ),
         (SMALL, "self.assertAlmostEqual(f(), 2.0, delta=0.1)"),
         (SMALL, "assert abs(f() - 2.0) < 1e-6"),
+        ("class E:\n    def __le__(self, o): return True\n    __ge__ = __le__\n", "assert 3 <= f() <= 3"),
         ("class E(str):\n    def __contains__(self, o): return type(o) is str\n", "self.assertIn('yes', f())"),
         ("class E(list):\n    def __contains__(self, o): return type(o) is int\n", "assert 3 in f()"),
     ],
@@ -109,7 +110,7 @@ class T(unittest.IsolatedAsyncioTestCase):
     async def test_b(self):
         self.assertEqual(f(2), 4)
 """
-CLOSE = one_test("self.assertAlmostEqual(f()[0], 2.0)")
+CLOSE = one_test("found = f(); self.assertAlmostEqual(found[0], 2.0)")
 WRONG = "def f(x):\n    return 7\n"
 FAKE = """
 import builtins, sys, types, unittest

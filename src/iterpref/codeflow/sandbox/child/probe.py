@@ -17,6 +17,8 @@ import unittest
 import unittest.case
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from .asking import agrees, alike, equals_or_is_between, is_small, rounds_to_nothing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -26,20 +28,8 @@ PLAIN: frozenset[type] = frozenset(
 )
 LISTS: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
 NUMBERS = ("AlmostEqual", "NotAlmostEqual")
-BUILTINS = (
-    "abs",
-    "all",
-    "any",
-    "isinstance",
-    "issubclass",
-    "len",
-    "list",
-    "round",
-    "set",
-    "sorted",
-    "type",
-)  # unittest's
-SMALL = (1e-9, 1e-3, 1.0, 1e3)  # what a test may call a small difference
+# What unittest's own assertions call.
+BUILTINS = ("abs", "all", "any", "isinstance", "issubclass", "len", "list", "round", "set", "sorted", "type")
 # assertNotEqual is absent: an object that equals everything fails it by itself.
 SEQUENCES = ("Equal", "SequenceEqual", "ListEqual", "TupleEqual", "SetEqual", "DictEqual", "CountEqual")
 COMPARED = (*SEQUENCES, "MultiLineEqual", "In", "Less", "LessEqual", "Greater", "GreaterEqual", *NUMBERS)
@@ -110,7 +100,7 @@ class Probe:
                 for part in itertools.islice(_parts(other, ()), MOST_PARTS):
                     for neighbour in itertools.chain(*_neighbours(part, self._noise)):
                         for _ in range(1 + self._noise % 3):
-                            _alike(item, neighbour)
+                            alike(item, neighbour)
 
     def refuse_near(self, odd: Sequence[list[Any]], values: Sequence[Any]) -> None:
         """After a comparison of two values with these odd parts: whatever in one of them equals a part of the other must
@@ -118,8 +108,8 @@ class Probe:
         for items, other in zip(odd, reversed(values), strict=True):
             for item in items[:MOST_PARTS]:
                 for part in itertools.islice(_parts(other, ()), MOST_PARTS):
-                    if _is_builtin(part) and _alike(item, part):
-                        self._refuse_neighbours(item, part, _alike)
+                    if _is_builtin(part) and alike(item, part):
+                        self._refuse_neighbours(item, part, alike)
 
     def refuse_lenient(
         self, odd: Sequence[list[Any]], values: Sequence[Any], passes: Callable[[Any, Any], bool]
@@ -147,7 +137,7 @@ class Probe:
             return
         for group in self._strangers:
             like = type(group[0]) is type(member) and (type(member) is str or isinstance(holder, (*LISTS, dict, str)))
-            if like and all(_agrees(operator.contains, holder, stranger) for stranger in group):
+            if like and all(agrees(operator.contains, holder, stranger) for stranger in group):
                 raise AssertionError(
                     f"an object of class {type(holder).__name__!r} contains everything like {member!r:.80}"
                 )
@@ -161,35 +151,22 @@ class Probe:
 
     def _refuse_match_all(self, item: Any) -> None:
         for group in self._strangers:
-            if all(_agrees(_equals_or_is_between, item, stranger) for stranger in group):
+            if all(agrees(equals_or_is_between, item, stranger) for stranger in group):
                 raise AssertionError(f"an object of class {type(item).__name__!r} compares as equal to everything")
         # A class of all numbers, say, holds some of them.
         if hasattr(type(item), "__contains__") and all(
-            _agrees(operator.contains, item, stranger) for group in self._strangers for stranger in group
+            agrees(operator.contains, item, stranger) for group in self._strangers for stranger in group
         ):
             raise AssertionError(f"an object of class {type(item).__name__!r} contains everything")
 
     def near(self, value: Any) -> None:
         """The same for what is subtracted, as assertAlmostEqual does with values that are not equal."""
         if type(value) not in PLAIN and any(
-            _agrees(near, *pair)
-            for near in (_rounds_to_nothing, _is_small)
+            agrees(near, *pair)
+            for near in (rounds_to_nothing, is_small)
             for pair in ((value, self._far), (self._far, value))
         ):
             raise AssertionError(f"an object of class {type(value).__name__!r} is close to every number")
-
-
-def _equals_or_is_between(item: Any, stranger: Any) -> bool:
-    return _alike(item, stranger) or (_agrees(operator.lt, item, stranger) and _agrees(operator.gt, item, stranger))
-
-
-def _rounds_to_nothing(a: Any, b: Any) -> bool:
-    return bool(round(abs(a - b), 7) == 0)
-
-
-def _is_small(a: Any, b: Any) -> bool:
-    difference = abs(a - b)
-    return any(difference < most or difference <= most for most in SMALL)
 
 
 def _is_builtin(item: Any) -> bool:
@@ -240,37 +217,6 @@ def _neighbours(value: Any, noise: int) -> Iterator[tuple[Any, ...]]:
     elif kind is dict:
         yield from (({**value, key: object()},) for key in itertools.islice(value, 1))
         yield ({**value, object(): None},)
-
-
-def _alike(item: Any, other: Any) -> bool:
-    """Whether a comparison takes them for equal, of those that ask whether two values are the same and of those that ask
-    whether they differ."""
-    return _agrees(operator.eq, item, other) or _agrees(_no_different, item, other)
-
-
-def _no_different(item: Any, other: Any) -> bool:
-    return not _of_many(item != other, "any")
-
-
-def _agrees(compare: Callable[[Any, Any], Any], value: Any, stranger: Any) -> bool:
-    try:
-        return _of_many(compare(value, stranger), "all")
-    except Exception:
-        return False  # an object that cannot be compared with a stranger does not match it
-
-
-def _of_many(answer: Any, which: str) -> bool:
-    """An array, as numpy gives, holds an answer for each of its items; without any, it says nothing."""
-    if type(answer) is bool or not getattr(answer, "ndim", 0):
-        return bool(answer)
-    if not answer.size:
-        raise ValueError("no answer")
-    return bool(getattr(answer, which)())
-
-
-# An object that looks at who compares it sees what it sees when it counts.
-for _asking in (_agrees, _no_different):
-    _asking.__code__ = _asking.__code__.replace(co_filename=unittest.case.__file__, co_name="_baseAssertEqual")
 
 
 def harden_assertions(probe: Probe) -> None:
