@@ -236,6 +236,25 @@ def test_builtins_of_a_solutions_own_do_not_reach_the_checks(sandbox: PooledSand
         assert sandbox.run(request(HIDES + GOOD, tests)).verdict == PASS
 
 
+ANSWERS = """
+import sys, types
+class Lax:
+    def equal(self, a, b): return True
+class Names(dict):
+    def __getitem__(self, name): return Lax() if name == "__probe__" else dict.__getitem__(self, name)
+class Module(types.ModuleType):
+    __dict__ = property(lambda self: names)
+def f(x): return 7
+names = Names(globals())
+sys.modules["solution"] = Module("solution")
+"""
+
+
+def test_a_namespace_of_a_class_of_its_own_does_not_answer_the_checks(sandbox: PooledSandbox) -> None:
+    result = sandbox.run(request(ANSWERS, Asserts("assert f(2) == 4\nassert f(0) == 0")))
+    assert result.verdict == FAIL
+
+
 def test_a_solution_keeps_the_builtins_of_its_own_and_may_be_asked_for_one(sandbox: PooledSandbox) -> None:
     helper = "def abs(x):\n    return -x\ndef f(x):\n    return abs(x)\n"
     assert (
