@@ -260,6 +260,8 @@ def test_a_solution_keeps_the_builtins_of_its_own_and_may_be_asked_for_one(sandb
     assert (
         sandbox.run(request(helper, Asserts("for x in (1, 2):\n    assert f(x) == -x and abs(x) == x"))).verdict == PASS
     )
+    local = "def check(g):\n    sum = 0\n    for i in range(3):\n        sum += g(i)\n    assert sum == -3\ncheck(f); assert len([sum])\n"
+    assert sandbox.run(request("def sum(x): return x\ndef len(x): return 0\n" + helper, Asserts(local))).verdict == PASS
     asked = "def sum(a, b):\n    return a + b + 1\n"
     assert sandbox.run(request(asked, Asserts("for x in (1, 2):\n    assert sum(x, 1) == x + 2"))).verdict == PASS
 

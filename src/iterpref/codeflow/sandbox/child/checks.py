@@ -51,7 +51,7 @@ class _ProbeComparisons(ast.NodeTransformer):
         self._hidden = hidden
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id not in self._hidden:
+        if node.id not in self._hidden or not isinstance(node.ctx, ast.Load):
             return node
         return ast.copy_location(_of_probe("builtins", node.id), node)
 

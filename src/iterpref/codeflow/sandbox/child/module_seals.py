@@ -60,7 +60,7 @@ def hidden_builtins(namespace: Mapping[str, Any], code: CodeType) -> list[str]:
     """
     if _BUILTINS.isdisjoint(namespace):
         return []
-    own = {name for part in nested(code) for name in _stored(part, _STORES)}
+    own = {name for part in nested(code) for name in (*_stored(part, _STORES), *part.co_varnames, *part.co_cellvars)}
     shared = {name for part in nested(code) for name in part.co_names if name[:2] != "__"} & namespace.keys() - own
     return sorted(shared & _BUILTINS) if shared - _BUILTINS else []
 
