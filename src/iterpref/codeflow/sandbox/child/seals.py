@@ -64,7 +64,7 @@ class Seals:
         own = tuple(own)
         self._test_case = unittest.TestCase
         self._judges = [class_seal(item) for item in (unittest.TestCase, *own)]
-        # What a test may patch for a while, but not leave patched when it ends.
+        # What a test may patch for as long as it runs.
         self._judges += [NamespaceSeal(module.__name__, vars(module)) for module in (math, operator)]
         self._judges.append(NamespaceSeal("builtins", vars(builtins), vars(builtins).keys() - IDLE))
         # unittest catches what a test raises in one of these.
@@ -193,9 +193,9 @@ class Seals:
     def broken(self, everything: bool) -> str:
         """Name of the first changed judge, or "".
 
-        After each test TestCase, the collector and the suite's own classes are looked at, for a program may put things
-        back later. `everything` adds the rest of unittest, what functions are made of, and what a test may patch for
-        a while and must not leave patched: builtins, math and operator.
+        After each test TestCase, the collector, the suite's own classes, and what a test may patch for as long as it
+        runs (builtins, math and operator) are looked at, for a program may put things back later. `everything` adds the
+        rest of unittest, and what functions are made of.
         """
         image = self._all if everything else self._near
         if image is None or not image.unchanged():
