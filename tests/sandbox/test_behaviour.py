@@ -275,6 +275,20 @@ def test_preloaded_modules_are_there_and_others_are_not(sandbox: PooledSandbox) 
         sandbox.run(RunRequest(asked[0].files, suite(), LIMITS, preload=("no_such_module",)))
 
 
+def test_packages_are_found_through_a_link_on_their_way(
+    sandbox: PooledSandbox, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        packages = Path(name, "real", "site-packages")
+        packages.mkdir(parents=True)
+        (packages / "behind_a_link.py").write_text("A = 1\n")
+        Path(name, "venv").symlink_to(packages.parent)  # absolute: in a root of our own it leads nowhere
+        monkeypatch.syspath_prepend(Path(name, "venv", "site-packages"))
+        files = (SourceFile("solution.py", on_import("import behind_a_link")),)
+        result = sandbox.run(RunRequest(files, suite(), LIMITS, preload=("behind_a_link",)))
+    assert result.verdict == Verdict.PASS, result.stderr
+
+
 def test_run_many_keeps_the_order_and_reads_no_further_than_it_must(sandbox: PooledSandbox) -> None:
     drawn = []
 

@@ -69,6 +69,13 @@ def test_the_programs_in_results_and_in_a_folder_of_programs_are_samples_too(
         read_samples(tmp_path / "none", benchmark)
 
 
+def test_a_byte_order_mark_hides_no_array_and_no_results(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
+    rows = [{"task_id": task_id, "solution": "x = 1"} for task_id in benchmark.tasks]
+    for whole in (rows, {"eval": {one["task_id"]: [one] for one in rows}}):
+        (tmp_path / "s.json").write_text(json.dumps(whole), encoding="utf-8-sig")
+        assert len(read_samples(tmp_path / "s.json", benchmark)) == len(rows)
+
+
 def test_the_verdicts_of_human_evals_results_are_known(tmp_path: Path, benchmark: Benchmark[Any]) -> None:
     rows = [
         {

@@ -162,20 +162,22 @@ def test_verdicts_that_came_with_the_samples_are_compared_with_ours(tmp_path: Pa
     (task,) = benchmark.tasks.values()
     floors = "def f(x):\n    return x // 2\n"  # right on the base inputs alone
     judged_as = {"a": (task.reference, "pass", "pass"), "b": (floors, "pass", "pass"), "c": (floors, "pass", "fail")}
+    judged_as["d"] = (floors, "fail", "fail")
     rows = [{"solution": code, "base_status": base, "plus_status": plus} for code, base, plus in judged_as.values()]
     (tmp_path / "results.json").write_text(json.dumps({"eval": {task.task_id: rows}}))
     samples = read_samples(tmp_path / "results.json", benchmark)
     scores = summarise(benchmark, samples, judge_samples(benchmark, samples, sandbox, tmp_path / "v", tmp_path))
     assert scores["published"] == {
-        "base": {"agree": 3, "of": 3, "differ": []},
+        # What became of that part, and not of the last one that was run.
+        "base": {"agree": 3, "of": 4, "differ": [{"task_id": "Mbpp/1", "published": False, "ours": "PASS"}]},
         "plus": {
-            "agree": 2,
-            "of": 3,
+            "agree": 3,
+            "of": 4,
             "differ": [{"task_id": "Mbpp/1", "published": True, "ours": "FAIL case 0"}],
         },
     }
     text = markdown(score_sheets([("a", scores)]))
-    assert "| verdicts as published, plus | 2 of 3 |" in text
+    assert "| verdicts as published, plus | 3 of 4 |" in text
     assert "| Mbpp/1 | plus | passed | FAIL case 0 |" in text
 
 

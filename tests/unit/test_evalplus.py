@@ -58,8 +58,21 @@ def test_nothing_is_not_close_to_anything_by_being_empty(version: str) -> None:
     agrees = Agrees("Mbpp/1", version)
     assert agrees([], Expected(5.0, 1e-6, ()))
     assert agrees([[]], Expected([5.0], 1e-6, ()))
+    assert agrees(5.0, Expected([], 1e-6, ()))
     assert not agrees(5.0, Expected(5.0, 1e-6, ()))
     assert agrees([[1.0, 2.0], [1.0, 2.0]], Expected([1.0, 2.0], 1e-6, ()))
+
+
+@pytest.mark.parametrize("version", ["0.2", "0.3"])
+def test_no_value_of_a_program_takes_us_long_or_much_to_compare(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Agrees("Mbpp/1", version)
+    for value in (range(10**15), [range(10**15)]):  # of which numpy would make an array
+        assert close(value, Expected([1.0], 1e-6, ())) == f"expected [1.0], got {value!r}"
+    assert close(10**5000, Expected(1, 0.0, ())) == "expected 1, got <int>"
+    monkeypatch.setattr("iterpref.codeflow.sandbox.child.untagged.MAX_HASHING_S", 0.01)
+    alike = [i * (2**61 - 1) for i in range(5000)]
+    assert "keys of one hash" in Agrees("Mbpp/2")(alike, Expected([1], 0.0, ()))
+    assert Agrees("Mbpp/2")(range(10**15), Expected([1], 0.0, ())).startswith("expected [1]")
 
 
 def test_sets_counts_and_anything_at_all_are_enough_where_the_task_says_so() -> None:

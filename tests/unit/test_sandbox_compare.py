@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from decimal import Decimal
 from typing import Any
 
@@ -141,6 +141,9 @@ def test_arrays_compare_by_shape_and_values() -> None:
     assert EQUAL(np.arange(3), np.arange(4)) != ""
     assert EXACT(np.array([np.nan]), np.array([np.nan])) == ""
     assert Values("equal", atol=0.01)(np.array([1.001]), np.array([1.0])) == ""
+    assert "range against an array" in EQUAL(range(10**15), np.array([1]))
+    assert "deque against an array" in EQUAL(deque(["a", "b" * 10**6]), np.array([1]))
+    assert EQUAL(np.datetime64("NaT"), None) != ""  # which numpy makes of it where it makes a list
 
 
 def test_tables_compare_by_labels_and_values() -> None:

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import itertools
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iterpref.codeflow.sandbox.child.tagged import MAX_CHARS, Opaque, TooLarge, encode
-from iterpref.codeflow.sandbox.child.untagged import decode
+from iterpref.codeflow.sandbox.child.untagged import Decoder, decode
 from iterpref.codeflow.sandbox.compare import Truth, Values
 
 PLAIN = (
@@ -277,11 +278,28 @@ def test_what_equals_plain_data_without_being_it_comes_back() -> None:
                                        ["list", [["none", None]]], ["str", "int64"]]]]],
         ["pandas", ["Series", ["list", [["list", [["int", "0x5"]]], ["none", None], ["list", [["int", "0x5"]]],
                                         ["str", "S2000000000"]]]]],
+        # What numpy and pandas read in a time that grows with its square, and what pandas reads one by one.
+        ["ndarray", ["i4," * 200_000, [0], ""]],
+        ["pandas", ["Series", ["list", [["list", []], ["none", None], ["list", []], ["str", "datetime64[" + ", " * 20_000]]]]],
+        ["pandas", ["Timestamp", ["list", [["int", "0x0"], ["none", None], ["str", "a" * 100_000]]]]],
+        ["pandas", ["Index", ["list", [["list", [["str", "jan 1 2020 10pm"]] * 9], ["list", [["none", None]]],
+         ["str", "datetime64[ns]"]]]]],
     ],
 )  # fmt: skip
 def test_what_would_take_minutes_or_gigabytes_is_refused(data: Any) -> None:
-    with pytest.raises(ValueError, match=r"fraction|digits|fit together|column of"):
+    with pytest.raises(ValueError, match=r"fraction|digits|fit together|column of|name of"):
         decode(data)
+
+
+def test_all_values_of_a_run_together_may_take_so_long_to_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("time.thread_time", lambda: float(next(ticks)))  # each look is a second after the one before
+    decoder, value = Decoder(), encode({1})
+    for _ in range(5):
+        assert decoder.decode(value) == {1}
+    with pytest.raises(ValueError, match="keys of one hash"):
+        decoder.decode(value)
+    assert decode(value) == {1}
 
 
 def test_dates_and_fractions_keep_what_json_has_not() -> None:

@@ -7,6 +7,7 @@ write hold the programs too, and so does EvalPlus's folder of programs, `HumanEv
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import logging
@@ -87,7 +88,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if path.is_dir():
         yield from _rows_of_folder(path)
         return
-    data = read_bytes(path, "samples")
+    data = read_bytes(path, "samples").removeprefix(codecs.BOM_UTF8)
     if (results := _results(data)) is not None:
         for task_id, rows in results.items():
             for i, row in enumerate(rows if isinstance(rows, list) else [rows]):
@@ -100,7 +101,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from rows_of_lines(path, data)
         return
     try:
-        rows = strict_json.loads(data.decode("utf-8-sig"))
+        rows = strict_json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"samples={path}: expected a JSON array, got {error}") from None
     for i, row in enumerate(rows):
@@ -135,7 +136,7 @@ def _results(data: bytes) -> dict[str, Any] | None:
     if not data.lstrip().startswith(b"{") or b'"eval"' not in data:
         return None
     try:
-        whole = strict_json.loads(data.decode("utf-8-sig"))
+        whole = strict_json.loads(data.decode())
     except (ValueError, RecursionError):
         return None  # lines
     found = whole.get("eval") if isinstance(whole, dict) else None

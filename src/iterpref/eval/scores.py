@@ -62,15 +62,13 @@ def summarise(benchmark: Benchmark[Any], samples: Sequence[Sample], judged: Sequ
 
 def _agreement(samples: Sequence[Sample], judged: Sequence[Judged], part: str, number: int) -> dict[str, Any]:
     known = [(s, row) for s, row in zip(samples, judged, strict=True) if part in s.published and row.ran]
-    differ = [
-        {
-            "task_id": s.task_id,
-            "published": s.published[part],
-            "ours": f"{row.parts[-1].verdict} {row.parts[-1].detail}".strip(),
-        }
-        for s, row in known
-        if s.published[part] != row.passed(number)
-    ]
+    differ = []
+    for s, row in known:
+        if s.published[part] != row.passed(number):
+            # Of this part, or of the one before it that was not passed.
+            ours = row.parts[min(number, len(row.parts) - 1)]
+            told = f"{ours.verdict} {ours.detail}".strip()
+            differ.append({"task_id": s.task_id, "published": s.published[part], "ours": told})
     return {"agree": len(known) - len(differ), "of": len(known), "differ": differ} if known else {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,13 +102,15 @@ class Values:
             return type(value) is type(expected) and self._tables(value, expected)
         import numpy
 
-        left, right = (numpy.asarray(item, dtype=object if _holds_text(item) else None) for item in (value, expected))
+        left, right = (_array(item) for item in (value, expected))
         if left.dtype.names is not None or right.dtype.names is not None:
             same = left.dtype.names == right.dtype.names and left.shape == right.shape
             return same and all(self._arrays(left[name], right[name]) for name in left.dtype.names or ())
         if left.shape != right.shape or (self.types == "exact" and left.dtype != right.dtype):
             return False
         if "O" in (left.dtype.kind, right.dtype.kind):
+            if any(item.dtype.kind in "mM" and numpy.isnat(item).any() for item in (left, right)):
+                return False  # it equals nothing; as an item of a list it would be None
             return not any(
                 self._differ(a, b, "") for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
             )
@@ -206,16 +208,29 @@ def _infinite(value: Any) -> bool:
     return isinstance(value, float) and math.isinf(value)
 
 
-def _holds_text(value: Any) -> bool:
-    """Of a list of texts numpy would make an array in which each takes the room of the longest."""
+def leaves(value: Any) -> Iterator[Any]:
+    """What lists and tuples hold at every depth; the value itself where it is neither."""
     todo = [value]
     while todo:
         item = todo.pop()
-        if isinstance(item, (str, bytes)):
-            return True
         if isinstance(item, (list, tuple)):
             todo += item
-    return False
+        else:
+            yield item
+
+
+def _array(value: Any) -> Any:
+    """As numpy makes it. Of texts it would make an array in which each takes the room of the longest, and a range, say,
+    of any length it would write out: the former stay objects, the latter raises ValueError."""
+    import numpy
+
+    holds_text = False
+    for item in leaves(value):
+        if isinstance(item, (str, bytes)) or getattr(getattr(item, "dtype", None), "kind", "") in tuple("SU"):
+            holds_text = True
+        elif hasattr(item, "__getitem__") and not hasattr(item, "dtype") and not isinstance(item, dict):
+            raise ValueError(f"{type(item).__name__} against an array")
+    return numpy.asarray(value, dtype=object if holds_text and not hasattr(value, "dtype") else None)
 
 
 def _kinds(values: Any) -> dict[Any, type]:

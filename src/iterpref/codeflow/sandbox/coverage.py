@@ -8,7 +8,8 @@ _EVERYWHERE = (
     "Suites and free-form asserts are judged in the program's own process: patched assertions, objects equal to everything "
     "and forged frames are found; code that reads the expected values out of a frame or of the suite, swaps unittest's "
     "objects in flight, jumps over lines of a test by a trace function, swallows a failure in a context manager of its own or "
-    "calls our collector is not. Function and stdin cases are judged outside.",
+    "calls our collector is not; nor is an array of a class of its own that answers numpy's questions itself, or a file of the "
+    "solution with the name of a library module that the suite compares with. Function and stdin cases are judged outside.",
     "Memory and CPU time of all processes together are looked at every 50 ms, and what grows faster is only held by the "
     "limit of each process. Memory that several of them share counts once for each.",
     "Memory that the kernel takes on a program's behalf (pipes, sockets, page tables) is not counted.",

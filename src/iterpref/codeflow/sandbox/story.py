@@ -62,12 +62,12 @@ def read(
     return reader.story
 
 
-def _value_of(text: str) -> Any:
+def _value_of(text: str, decoder: untagged.Decoder) -> Any:
     """What cannot be read equals nothing: an odd table, or what somebody else wrote in our name."""
     try:
         if text.count("[") + text.count("{") > tagged.MAX_CHARS:  # each costs us many times its own size
             raise ValueError("more brackets than a value may have characters")
-        return untagged.decode(json.loads(text))
+        return decoder.decode(json.loads(text))
     except Exception as error:
         return tagged.Opaque("value", f"<a value that cannot be read: {type(error).__name__}: {error!s:.200}>")
 
@@ -83,6 +83,7 @@ class _Reader:
     def __init__(self, folder: str, kinds: Set[str], n_canaries: int, judge_value: Callable[[int, Any], str]) -> None:
         self.story = Story()
         self._folder, self._kinds, self._n_canaries, self._judge_value = folder, kinds, n_canaries, judge_value
+        self._decoder = untagged.Decoder()
         self._outcomes: list[tuple[str, str]] = []
         self._canaries: list[str] | None = None
 
@@ -133,7 +134,7 @@ class _Reader:
     def _value(self, i: int, text: str) -> None:
         if i != len(self.story.values) + len(self.story.kinds):
             raise ValueError("values out of order")
-        value = _value_of(text)
+        value = _value_of(text, self._decoder)
         self.story.values.append(value)
         difference = self._judge_value(i, value)
         self._outcomes.append((wire.FAIL, difference) if difference else (wire.PASS, ""))

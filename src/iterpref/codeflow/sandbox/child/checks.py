@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import opcode
+from collections.abc import Collection
 from types import CodeType
 
 PROBE = "__probe__"  # the name under which a test module finds the probe
@@ -19,12 +20,15 @@ def label(name: str) -> str:
     return f"<tests>/{name}"
 
 
-def compile_checks(name: str, text: str) -> CodeType:
-    """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply)."""
+def compile_checks(name: str, text: str, hidden: Collection[str] = ()) -> CodeType:
+    """Raises SyntaxError, ValueError (NUL), RecursionError or MemoryError (nested too deeply).
+
+    `hidden`: builtins that the checks mean, and that functions of the program stand before.
+    """
     source = text.encode("utf-8")
     code = compile(source, label(name), "exec", dont_inherit=True)
-    if _compares(code):
-        tree = ast.fix_missing_locations(_ProbeComparisons().visit(ast.parse(source, label(name))))
+    if hidden or _compares(code):
+        tree = ast.fix_missing_locations(_ProbeComparisons(hidden).visit(ast.parse(source, label(name))))
         code = compile(tree, label(name), "exec", dont_inherit=True)
     return code
 
@@ -43,6 +47,14 @@ class _ProbeComparisons(ast.NodeTransformer):
     chain of comparisons, has its values shown one by one. So has a difference, as of `abs(f(x) - y) < 1e-6` the comparison
     sees what the values made of it."""
 
+    def __init__(self, hidden: Collection[str]) -> None:
+        self._hidden = hidden
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id not in self._hidden or not isinstance(node.ctx, ast.Load):
+            return node
+        return ast.copy_location(_of_probe("builtins", node.id), node)
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         method = METHODS.get(type(node.ops[0])) if len(node.ops) == 1 else None
@@ -60,8 +72,14 @@ class _ProbeComparisons(ast.NodeTransformer):
 
 
 def _asked(node: ast.expr, method: str, left: ast.expr, right: ast.expr) -> ast.expr:
-    function = ast.Attribute(value=ast.Name(id=PROBE, ctx=ast.Load()), attr=method, ctx=ast.Load())
-    return ast.copy_location(ast.Call(func=function, args=[left, right], keywords=[]), node)
+    return ast.copy_location(ast.Call(func=_of_probe(method), args=[left, right], keywords=[]), node)
+
+
+def _of_probe(*names: str) -> ast.expr:
+    found: ast.expr = ast.Name(id=PROBE, ctx=ast.Load())
+    for name in names:
+        found = ast.Attribute(value=found, attr=name, ctx=ast.Load())
+    return found
 
 
 def _probed(value: ast.expr) -> ast.expr:

@@ -42,7 +42,8 @@ def set_limits(config: dict[str, Any], base_mb: int, processes: int | None) -> N
         # A backstop, by process and whole second: the supervisor keeps the limit itself, over all processes.
         resource.RLIMIT_CPU: int(config["cpu_s"]) + 2,
         resource.RLIMIT_FSIZE: config["disk_mb"] * mb,
-        resource.RLIMIT_CORE: 0,
+        # Not 0, which a machine that pipes its core dumps into a program of its own does not heed: 1 it does.
+        resource.RLIMIT_CORE: 1,
         resource.RLIMIT_NOFILE: OPEN_FILES,
     }
     if linux.ON_LINUX:  # macOS accepts an address space limit and does not keep it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import opcode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType
 
 from . import checks
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _EXTENDED, _STORES = opcode.opmap["EXTENDED_ARG"], {opcode.opmap["STORE_NAME"], opcode.opmap["STORE_GLOBAL"]}
 _REBOUND = {opcode.opmap["STORE_GLOBAL"], opcode.opmap["DELETE_GLOBAL"]}
+_BUILTINS = frozenset(name for name in vars(builtins) if name[:1] != "_")
 _OWN = ("__builtins__", checks.PROBE)
 
 
@@ -50,6 +51,18 @@ class ModuleSeal:
             if self._namespace.get(name, absent) is not item:
                 return f"{self._label}.{name}"
         return next((f"{self._label}.{name}" for name, item, code in self._bodies if item.__code__ is not code), "")
+
+
+def hidden_builtins(namespace: Mapping[str, Any], code: CodeType) -> list[str]:
+    """Builtins that tests name and that functions of the solution hide from them, in a namespace that they share.
+
+    None where the tests name nothing else of the solution: then such a function is what they test.
+    """
+    if _BUILTINS.isdisjoint(namespace):
+        return []
+    own = {name for part in nested(code) for name in (*_stored(part, _STORES), *part.co_varnames, *part.co_cellvars)}
+    shared = {name for part in nested(code) for name in part.co_names if name[:2] != "__"} & namespace.keys() - own
+    return sorted(shared & _BUILTINS) if shared - _BUILTINS else []
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:

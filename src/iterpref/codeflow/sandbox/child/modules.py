@@ -27,6 +27,7 @@ class TaskFile:
     def __init__(self, folder: str, name: str, text: str, is_test: bool, compiled: CodeType | None = None) -> None:
         self.path, self.name, self.text, self.is_test = f"{folder}/{name}", name, text, is_test
         self._compiled = compiled
+        self.namespace: dict[str, Any] | None = None  # of the module that was made of it
         # What tracebacks call it: the same in every run for a test, which is compiled ahead.
         self.label = checks.label(name) if is_test else self.path
         *parents, stem = name.removesuffix(".py").split("/")
@@ -93,6 +94,7 @@ class TaskImporter:
         file = self._files[module.__name__]
         if file.is_test:
             vars(module)[checks.PROBE] = self._probe
+        file.namespace = file.namespace or vars(module)
         exec(self._codes[file.path], vars(module))
 
     def get_source(self, name: str) -> str | None:

@@ -104,6 +104,9 @@ def _map_user(user: int, group: int) -> None:
 
 def make_root(paths: Iterable[str]) -> None:
     """Leaves `paths` and a few devices of the file system, all read-only, and nothing else; nor the machine's name."""
+    shown = list(paths)
+    # Links on the way to a path are followed while they still lead where they should.
+    parents = {path: os.path.realpath(os.path.dirname(path)) for path in shown}
     socket.sethostname("sandbox")
     before = os.umask(0o022)  # the run's user must get through every folder that we make
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
@@ -113,11 +116,10 @@ def make_root(paths: Iterable[str]) -> None:
     os.mkdir("old")
     linux.pivot_root(".", "old")
     os.chdir("/")
-    shown = list(paths)
     for path in shown:
-        _show(path)
+        _show(path, parents[path])
     for path in files.DEVICES:
-        _show(path, device=True)
+        _show(path, os.path.dirname(path), device=True)
     for folder in ("proc", BOX[1:], "etc", "root"):
         os.makedirs(f"/{folder}", exist_ok=True)
     for link, target in files.links(shown):
@@ -133,8 +135,8 @@ def make_root(paths: Iterable[str]) -> None:
     os.umask(before)
 
 
-def _show(path: str, device: bool = False) -> None:
-    source = f"/old{path}"
+def _show(path: str, parent: str, device: bool = False) -> None:
+    source = f"/old{parent.rstrip('/')}/{os.path.basename(path)}"
     if os.path.islink(source):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if not os.path.lexists(path):

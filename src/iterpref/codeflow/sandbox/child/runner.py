@@ -77,7 +77,7 @@ class Judge:
             setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
         builtins.help = _sitebuiltins._Helper()
         self._seals = Seals([Collector, Probe, Seals, Canary])
-        self._canaries = unittest.defaultTestLoader.loadTestsFromTestCase(Canary)
+        self._canaries = entries.LOAD(Canary)
         self.n_canaries = self._canaries.countTestCases()
 
     def settle(self, preload: Collection[str], warm: bool) -> None:

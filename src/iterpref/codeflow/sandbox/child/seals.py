@@ -19,65 +19,39 @@ import unittest.loader
 import unittest.result
 import unittest.suite
 import unittest.util
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from collections.abc import Collection, Iterable, Iterator
+from types import (
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 
 from . import memory
 from .module_seals import ModuleSeal, nested
+from .namespace_seals import HOOKS, NamespaceSeal, class_seal, deciding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Ours before any program can put its own in their place.
-_tuple, _map, _id, _len = tuple, map, id, len
+# What a class has without a line of Python: other classes, and methods of classes in C.
+_OF_CLASSES = (type, WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType)
 # Builtins with which nothing is compared.
 IDLE = frozenset(("breakpoint", "exit", "help", "input", "open", "print", "quit"))
-# What decides how an object behaves, and what nobody adds to a class of tests once it is made.
-HOOKS = frozenset(
-    f"__{name}__" for name in ("getattribute", "getattr", "setattr", "new", "init", "init_subclass", "call", "class")
-)
 # Modules whose functions tests compare with, where they name them; what a program may well replace is not among them.
 COMPARING = (
     "cmath", "collections", "copy", "decimal", "fractions", "functools", "itertools", "json", "math", "operator", "random", "re",
     "statistics", "string", "numpy", "numpy.linalg", "numpy.random", "numpy.testing", "pandas", "pandas.testing",
 )  # fmt: skip
-
-
-class _Seal:
-    """One namespace, with the objects that its names stood for when this was made."""
-
-    __slots__ = ("_before", "_ids", "_mro", "_owner", "label", "namespace")
-
-    def __init__(self, label: str, namespace: Any, names: Iterable[str] | None = None, owner: type = object) -> None:
-        """`owner`: the class whose namespace this is."""
-        self.label, self.namespace = label, namespace
-        self._owner, self._mro = owner, owner.__mro__
-        self._before = dict(namespace) if names is None else {name: namespace[name] for name in names}
-        self._ids = _tuple(_map(_id, namespace.values()))
-
-    def objects(self) -> Iterable[tuple[str, Any]]:
-        return self._before.items()
-
-    def broken(self) -> str:
-        """The first name that stands for something else now, or ""."""
-        if self._owner.__mro__ is not self._mro:
-            return f"{self.label}.__bases__"
-        # At C's speed first: this is asked after every test.
-        if _tuple(_map(_id, self.namespace.values())) == self._ids:
-            return ""
-        absent = object()
-        for name, item in self._before.items():
-            if self.namespace.get(name, absent) is not item:
-                return f"{self.label}.{name}"
-        return ""
-
-    def added(self, names: Iterable[str]) -> str:
-        """The first of `names` that is new here, or ""."""
-        if _len(self.namespace) == _len(self._ids):
-            return ""
-        new = self.namespace.keys() - self._before.keys()
-        return next((f"{self.label}.{name}" for name in names if name in new), "")
+# Parts of unittest that are not loaded before a suite asks for them, by the names that it asks with.
+LATE = {
+    "unittest.mock": ("mock", "unittest.mock"),
+    "unittest._log": ("assertLogs", "assertNoLogs"),
+    "unittest.async_case": ("IsolatedAsyncioTestCase",),
+}
 
 
 class Seals:
@@ -88,18 +62,22 @@ class Seals:
 
     def __init__(self, own: Iterable[type]) -> None:
         own = tuple(own)
-        self._judges = [_class_seal(item) for item in (unittest.TestCase, *own)]
+        self._test_case = unittest.TestCase
+        self._judges = [class_seal(item) for item in (unittest.TestCase, *own)]
+        # What a test may patch for as long as it runs.
+        self._judges += [NamespaceSeal(module.__name__, vars(module)) for module in (math, operator)]
+        self._judges.append(NamespaceSeal("builtins", vars(builtins), vars(builtins).keys() - IDLE))
+        # unittest catches what a test raises in one of these.
+        self._judges.append(class_seal(contextlib._GeneratorContextManager))
+        self._n_close = len(self._judges)
         for module in (unittest, unittest.case, unittest.suite, unittest.loader, unittest.result, unittest.util):
-            self._judges.append(_Seal(module.__name__, vars(module), _deciding(vars(module))))
+            self._judges.append(NamespaceSeal(module.__name__, vars(module), deciding(vars(module))))
             for item in list(vars(module).values()):
                 if isinstance(item, type) and item.__module__ == module.__name__:
-                    self._judges.append(_class_seal(item))
-        self._n_close = 1 + len(own)
-        self._rest = [_Seal(module.__name__, vars(module)) for module in (math, operator)]
-        self._rest.append(_Seal("builtins", vars(builtins), vars(builtins).keys() - IDLE))
+                    self._judges.append(class_seal(item))
         # What unittest's own assertions ask.
-        self._rest += [_Seal(module.__name__, vars(module)) for module in (collections, re)]
-        self._rest.append(_class_seal(collections.Counter))
+        self._rest = [NamespaceSeal(module.__name__, vars(module)) for module in (collections, re)]
+        self._rest.append(class_seal(collections.Counter))
         self._parts = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
         self._bodies = [
             (f"{seal.label}.{name}", function, self._parts(function))
@@ -113,8 +91,9 @@ class Seals:
             for label, function, _ in self._bodies
             for cell in function.__closure__ or ()
         ]
-        self._tests: list[_Seal] = []
-        self._named: list[tuple[ModuleType, _Seal]] = []
+        self._tests: list[NamespaceSeal] = []
+        self._named: list[tuple[ModuleType, NamespaceSeal]] = []
+        self._late: set[type] = set()
         self._modules: list[ModuleSeal] = []
         self._own, self._classes = own, set(own)
         self._voice: tuple[Any, Any] = (None, None)
@@ -144,7 +123,17 @@ class Seals:
                 module = importlib.import_module(label)
                 # Not by `getattr`: numpy imports some of its parts when they are asked for.
                 known = [name for name in names if callable(vars(module).get(name))]
-                self._named.append((module, _Seal(label, vars(module), known)))
+                self._named.append((module, NamespaceSeal(label, vars(module), known)))
+        for label, asked in LATE.items():
+            if not names.isdisjoint(asked):
+                module = importlib.import_module(label)
+                classes = [
+                    item for item in vars(module).values() if isinstance(item, type) and item.__module__ == label
+                ]
+                known = [name for name, item in vars(module).items() if callable(item)]
+                self._named.append((module, NamespaceSeal(label, vars(module), known)))
+                self._tests += map(class_seal, classes)
+                self._late.update(classes)
 
     def add_tests(self, classes: Iterable[type], own_equalities: bool, strangers: Collection[str] = ()) -> str:
         """Seals the methods of the suite's own classes, once they are loaded. Returns the name of one that is not the
@@ -154,12 +143,14 @@ class Seals:
         """
         if own_equalities:
             self._equalities = None
-        found = ""
+        found, bases = "", dict[type, None]()
         for item in classes:
-            names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
-            self._tests.append(_class_seal(item, names))
             self._classes.add(item)
+            bases |= dict.fromkeys(item.__mro__)
             found = found or next(self._foreign(item, strangers), "")
+        for item in bases.keys() - {object, self._test_case} - self._late:
+            names = [n for n, value in vars(item).items() if isinstance(value, FunctionType) or n in self._methods]
+            self._tests.append(class_seal(item, names))
         return found
 
     def add_modules(self, namespaces: Iterable[tuple[str, dict[str, Any], CodeType]]) -> str:
@@ -169,12 +160,17 @@ class Seals:
 
     def _foreign(self, item: type, strangers: Collection[str]) -> Iterator[str]:
         for base in (*item.__mro__, *type.mro(type(item))):
-            if base in (object, type):
+            if base in (object, type, self._test_case):  # the last is under a seal of its own
                 continue
             for name, value in vars(base).items():
                 if name.startswith("test") or name in self._methods or name in HOOKS:
-                    code = getattr(_innermost(value), "__code__", None)
-                    if isinstance(value, BuiltinFunctionType) or (code is not None and code.co_filename in strangers):
+                    made = _innermost(value)
+                    code = getattr(made, "__code__", None)
+                    if code is None:
+                        strange = callable(made) and not isinstance(made, _OF_CLASSES)
+                    else:
+                        strange = code.co_filename in strangers
+                    if strange:
                         yield f"{item.__qualname__}.{name}"
 
     def take_images(self) -> None:
@@ -190,15 +186,16 @@ class Seals:
         """Of a suite that is over."""
         self._tests.clear()
         self._named.clear()
+        self._late.clear()
         self._modules.clear()
         self._classes = set(self._own)
 
     def broken(self, everything: bool) -> str:
         """Name of the first changed judge, or "".
 
-        After each test TestCase, the collector and the suite's own classes are looked at, for a program may put things
-        back later. `everything` adds the rest of unittest, what functions are made of, and what a test may patch for
-        a while and must not leave patched: builtins, math and operator.
+        After each test TestCase, the collector, the suite's own classes, and what a test may patch for as long as it
+        runs (builtins, math and operator) are looked at, for a program may put things back later. `everything` adds the
+        rest of unittest, and what functions are made of.
         """
         image = self._all if everything else self._near
         if image is None or not image.unchanged():
@@ -211,6 +208,8 @@ class Seals:
             if found := seal.broken() or seal.added(self._methods) or seal.added(HOOKS):
                 return found
         collector, emit = self._voice
+        if collector is not None and type(collector) not in self._own:
+            return "Collector.__class__"
         if collector is not None and collector._emit is not emit:
             return "Collector._emit"
         for module, seal in self._named if everything else ():
@@ -240,15 +239,6 @@ class Seals:
         if self._equalities is not None and getattr(test, "_type_equality_funcs", None) != self._equalities:
             return "self.addTypeEqualityFunc"
         return ""
-
-
-def _class_seal(item: type, names: Iterable[str] | None = None) -> _Seal:
-    return _Seal(item.__qualname__, vars(item), _deciding(vars(item)) if names is None else names, item)
-
-
-def _deciding(namespace: Mapping[str, Any]) -> list[str]:
-    """Names of a part of unittest without its numbers, which say how long a message may be (`maxDiff`)."""
-    return [name for name, item in namespace.items() if type(item) not in (int, bool)]
 
 
 def _innermost(value: Any) -> Any:

@@ -16,14 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAX_HASHING_S = 5.0  # for sets and dicts of one value: keys of one hash take time that grows with their square
+MAX_HASHING_S = 5.0  # for all sets and dicts together: keys of one hash take time that grows with their square
 MAX_RANGE_BITS = 4096
+MAX_NAME = 200  # characters of a type of numpy or pandas, or of a time
 
 
 def decode(tagged: Any) -> Any:
     """The value, as plain data; raises ValueError for what `encode` cannot have written. Never runs what it reads."""
     try:
-        return _Decoder().decode(tagged, 0)
+        return Decoder().decode(tagged)
     except (TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError, ImportError) as error:
         raise ValueError(f"not a tagged value: {type(error).__name__}: {error}") from error
 
@@ -35,6 +36,13 @@ def _short(number: int) -> int:
     return number
 
 
+def _name(text: str) -> str:
+    """numpy and pandas read a long one in a time that grows with the square of its length."""
+    if len(text) > MAX_NAME:
+        raise ValueError(f"a name of {len(text)} characters")
+    return text
+
+
 def _fraction(numerator: int, denominator: int) -> Any:
     """As it was sent, in lowest terms: to bring it there takes minutes for a million digits."""
     if type(numerator) is not int or type(denominator) is not int or denominator < 1:
@@ -44,23 +52,23 @@ def _fraction(numerator: int, denominator: int) -> Any:
     return made
 
 
-class _Decoder:
+class Decoder:
+    """For all values of one run, which share the time that hashing may take. `decode` may raise any Exception."""
+
     def __init__(self) -> None:
         self._hashing_s = 0.0
 
-    def decode(self, tagged: Any, depth: int) -> Any:
+    def decode(self, tagged: Any, depth: int = 0) -> Any:
         if depth > MAX_DEPTH + 2:
             raise ValueError("a tagged value that is nested too deeply")
         tag, payload = tagged
         if tag in _ITEMS:
             return _ITEMS[tag]([self.decode(item, depth + 1) for item in payload])
         if tag in ("set", "frozenset"):
-            found: dict[Any, Any] = self._hashed([(self.decode(item, depth + 1), None) for item in payload])
+            found: dict[Any, Any] = self.hashed([(self.decode(item, depth + 1), None) for item in payload])
             return set(found) if tag == "set" else frozenset(found)
         if tag == "dict":
-            return self._hashed(
-                [(self.decode(key, depth + 1), self.decode(value, depth + 1)) for key, value in payload]
-            )
+            return self.hashed([(self.decode(key, depth + 1), self.decode(value, depth + 1)) for key, value in payload])
         if tag == "sub":
             return self.decode(payload[1], depth + 1)
         if tag in _AROUND:
@@ -79,7 +87,8 @@ class _Decoder:
             return self.table(payload[0], payload[1], depth)
         return _ATOMS[tag](payload)
 
-    def _hashed(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    def hashed(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """The dict of these; raises ValueError where that takes too long."""
         found: dict[Any, Any] = {}
         for start in range(0, len(pairs), 500):
             started = time.thread_time()
@@ -97,7 +106,7 @@ class _Decoder:
             for i, item in enumerate(data):  # one by one: numpy would take lists of one length for a second dimension
                 array[i] = self.decode(item, depth + 1)
         else:
-            kind = numpy.dtype(dtype)
+            kind = numpy.dtype(_name(dtype))
             if kind.kind not in NUMPY_KINDS or kind.fields is not None:
                 raise ValueError(f"an array of {dtype!r}")
             array = numpy.frombuffer(base64.b64decode(data, validate=True), kind).copy()
@@ -128,22 +137,24 @@ class _Decoder:
                 _check_lengths(pandas, column, index)
             table = pandas.DataFrame(dict(enumerate(columns)), index=index)
             for i, dtype in enumerate(dtypes):
-                table[i] = table[i].astype(_table_dtype(pandas, dtype))
+                table[i] = table[i].astype(_table_dtype(pandas, dtype, columns[i]))
             table.columns = pandas.Index(names)
             return table
         if name == "Series":
             _check_lengths(pandas, parts[0], parts[2])
-            return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(_table_dtype(pandas, parts[3]))
+            return pandas.Series(parts[0], name=parts[1], index=parts[2]).astype(
+                _table_dtype(pandas, parts[3], parts[0])
+            )
         if name == "Index":
             values, names, dtype = parts
             _check_lengths(pandas, values, values)
-            dtype = _table_dtype(pandas, dtype)
+            dtype = _table_dtype(pandas, dtype, values)
             return (
                 pandas.MultiIndex.from_tuples(values, names=names)
                 if len(names) > 1
                 else pandas.Index(values, dtype=dtype, name=names[0])
             )
-        return pandas.Timestamp(parts[2]) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")
+        return pandas.Timestamp(_name(parts[2])) if name == "Timestamp" else pandas.Timedelta(parts[0], unit="ns")
 
 
 def _check_lengths(pandas: Any, values: Any, index: Any) -> None:
@@ -153,10 +164,14 @@ def _check_lengths(pandas: Any, values: Any, index: Any) -> None:
         raise ValueError("a table whose columns and index do not fit together")
 
 
-def _table_dtype(pandas: Any, name: str) -> Any:
-    """numpy's texts of a fixed length, which no table has, take that length for each item."""
-    dtype = pandas.api.types.pandas_dtype(name)
-    if getattr(dtype, "kind", "O") in "SUV":
+def _table_dtype(pandas: Any, name: str, values: Any) -> Any:
+    """The type of a column that holds `values`. numpy's texts of a fixed length, which no table has, take that length for
+    each item; and no text ever was a time, which pandas would read one by one."""
+    dtype = pandas.api.types.pandas_dtype(_name(name))
+    kind = getattr(dtype, "kind", "O")
+    is_time = kind in "mM" or isinstance(dtype, pandas.PeriodDtype)
+    may_hold_text = getattr(getattr(values, "dtype", None), "kind", "O") in "OSU"
+    if kind in "SUV" or (is_time and may_hold_text and any(isinstance(value, (str, bytes)) for value in values)):
         raise ValueError(f"a table's column of {name!r:.100}")
     return dtype
 
