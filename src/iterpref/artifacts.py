@@ -22,7 +22,7 @@ from typing import Any, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from iterpref.errors import UserError
 from iterpref.record import Record, field_types, revive
@@ -212,25 +212,11 @@ def _ends_as_parquet(table: Path) -> bool:
 
 
 @contextmanager
-def building(stage_folder: Path, key: str, wait: bool = True) -> Iterator[bool]:
-    """Only one process builds `key`: True for it. The others wait here, and then find it finished; without `wait` it is False at
-    once for them."""
+def building(stage_folder: Path, key: str) -> Iterator[None]:
+    """Only one process builds `key`; the others wait here, and then find it finished."""
     stage_folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(lock_file(stage_folder, key))
-    try:
-        lock.acquire(blocking=wait)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def lock_file(stage_folder: Path, key: str) -> Path:
-    """What `building` leaves behind."""
-    return stage_folder / f".{key}.lock"
+    with FileLock(stage_folder / f".{key}.lock"):
+        yield
 
 
 def publish(

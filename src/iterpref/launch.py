@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,7 +34,6 @@ _GRACE_S = 30.0  # for the others, once one has failed: they may be about to say
 _SAVING_S = 600.0  # for all, after SIGTERM: a checkpoint may be large
 _POLL_S = 0.1
 _MESSAGE_BYTES = 2**15
-_THREADS = ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")  # read by libraries as they are imported
 
 
 def rank() -> int:
@@ -84,8 +84,8 @@ def launch(config: Config, run: Path, command: tuple[str, ...] = ("-m", "iterpre
     file = run / ".launch.json"
     file.write_text(json.dumps({"config": to_dict(config), "argv": sys.argv}), encoding="utf-8")
     common = {
-        **os.environ, **thread_shares(config.trainer.devices), "WORLD_SIZE": str(config.trainer.devices), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()), "NODE_RANK": "0",
+        **os.environ, "WORLD_SIZE": str(config.trainer.devices), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()),
+        "NODE_RANK": "0",
     }  # fmt: skip
     ranks = [
         _Rank([*command, str(file)], {**common, "RANK": str(r), "LOCAL_RANK": str(r)})
@@ -107,15 +107,6 @@ def launch(config: Config, run: Path, command: tuple[str, ...] = ("-m", "iterpre
         file.unlink(missing_ok=True)
     if stopped:
         end_by(stopped[0], before.get(stopped[0]))
-
-
-def thread_shares(of: int) -> dict[str, str]:
-    """Environment of one of `of` processes that work side by side on this host: each has its share of the cores. With all cores for
-    each, threads that wait for each other at every barrier wait for their turn as well."""
-    from iterpref.codeflow.sandbox.sharing import usable_cores
-
-    share = str(max(1, usable_cores() // of))
-    return {name: os.environ.get(name, share) for name in _THREADS}
 
 
 class _Rank:
@@ -223,7 +214,23 @@ def main() -> None:
     )
     from omegaconf import OmegaConf
 
-    run_task(lambda: train(load(OmegaConf.create(said["config"]))), stop=_say)
+    try:
+        run_task(lambda: train(load(OmegaConf.create(said["config"]))), stop=_say)
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except BaseException:
+        traceback.print_exc()
+        _leave(1)
+
+
+def _leave(code: int) -> None:
+    """Ends a rank that has failed, at once: what an interpreter clears up at its end may wait for the other ranks, NCCL's
+    communicator does, and they wait for this one."""
+    if code:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -175,8 +175,7 @@ def _build_module(config: Config, datamodule: Any, model: Path, device: Any) -> 
     attention = resolve_attention(config.model, config.data.packing, device, model)
     policy = load_model(model, config.model, attention)
     check_model(policy, config.model, config.data.packing, datamodule.longest)
-    if config.reference != "cached":  # else it was checked before its log-probs were computed
-        check_head(policy, config.model.name)
+    check_head(policy, config.model.name)
     policy = add_adapters(policy, config.model)
     twin = load_model(model, config.model, attention) if config.reference == "live" else None
     if compiles(config.trainer):

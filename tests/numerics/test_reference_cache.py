@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from iterpref.artifacts import building, find
+from iterpref.artifacts import find
 from iterpref.config import Config
 from iterpref.data import reference_cache
 from iterpref.data.collate import collate
@@ -145,60 +143,6 @@ def test_a_killed_cache_goes_on_from_its_last_finished_shard(
     resumed = stage(tmp_path / "run", examples, model)
     assert set(computed) == {e.pair_id for e in examples} - before
     assert resumed.table("reference").read_bytes() == whole.table("reference").read_bytes()
-
-
-def test_processes_at_the_same_cache_take_its_shards_in_turns(
-    tiny_model: Any, make_examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    examples, model = make_examples(20), tiny_model().eval()
-    monkeypatch.setattr(reference_cache, "_PAIRS_PER_SHARD", 2)
-    whole = stage(tmp_path / "alone", examples, model)
-    computed: dict[int, list[str]] = {}
-    all_are_at_it = threading.Barrier(3, timeout=60)
-
-    def counted(model: Any, group: list[Example], **settings: Any) -> list[ReferenceLogps]:
-        mine = computed.setdefault(threading.get_ident(), [])
-        if not mine:
-            all_are_at_it.wait()
-        mine.extend(e.pair_id for e in group)
-        return batch_logps(model, group, **settings)
-
-    monkeypatch.setattr(reference_cache, "batch_logps", counted)
-    with ThreadPoolExecutor(3) as ranks:
-        made = list(ranks.map(lambda _: stage(tmp_path / "shared", examples, model), range(3)))
-    assert len(computed) == 3
-    assert sorted(name for names in computed.values() for name in names) == sorted(e.pair_id for e in examples)
-    assert {artifact.table("reference").read_bytes() for artifact in made} == {whole.table("reference").read_bytes()}
-    assert not list((tmp_path / "shared" / "reference" / "shards").iterdir())
-
-
-def test_a_shard_whose_process_died_over_it_is_computed_by_another(
-    tiny_model: Any, make_examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    examples, model = make_examples(6), tiny_model().eval()
-    monkeypatch.setattr(reference_cache, "_PAIRS_PER_SHARD", 2)
-    holding, told = threading.Event(), threading.Event()
-
-    def dies_later() -> None:
-        with building(tmp_path / "reference" / "shards", "k-00001"):
-            holding.set()
-            assert told.wait(60)
-
-    def counted(model: Any, group: list[Example], **settings: Any) -> list[ReferenceLogps]:
-        computed.append(group[0].pair_id)
-        if len(computed) == 2:
-            told.set()  # both of the others are done: now the holder ends without having made its own
-        return batch_logps(model, group, **settings)
-
-    computed: list[str] = []
-    monkeypatch.setattr(reference_cache, "batch_logps", counted)
-    with ThreadPoolExecutor(1) as other:
-        held = other.submit(dies_later)
-        assert holding.wait(60)
-        made = stage(tmp_path, examples, model)
-        held.result()
-    assert len(computed) == 3
-    assert made.manifest["counts"] == {"pairs": 6}
 
 
 def test_the_columns_survive_parquet_and_find_their_pairs(tiny_model: Any, make_examples: Any, tmp_path: Path) -> None:

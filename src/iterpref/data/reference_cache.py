@@ -17,10 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from iterpref.artifacts import Artifact, building, find, fingerprint, lock_file, publish
+from iterpref.artifacts import Artifact, building, find, fingerprint, publish
 from iterpref.batch import Batch
 from iterpref.data.loader import ids_digest
-from iterpref.launch import rank
 from iterpref.models.policy import score_rows
 from iterpref.progress import track
 from iterpref.record import Record
@@ -51,8 +50,7 @@ def reference_stage(
     data: Path, key: str, examples: Sequence[Example], open_model: Any, *, make_batch: MakeBatch, micro_batch: int,
     backend: str, autocast: Any,
 ) -> Artifact:  # fmt: skip
-    """Computes and stores what `key` names; a killed run goes on from its last finished shard. Processes that call it at the same
-    time, as the ranks of a run do, take its shards in turns.
+    """Computes and stores what `key` names; a killed run goes on from its last finished shard.
 
     Args:
         open_model: called only when something is missing; returns the model on its device.
@@ -61,55 +59,32 @@ def reference_stage(
     folder = data / "reference"
     if done := find(folder, key):
         return done
-    # Long pairs first: if memory is short, it shows at once.
-    tokens = [len(e.chosen_ids) + len(e.rejected_ids) + len(e.prompt_ids) for e in examples]
-    names = [e.pair_id for e in examples]
-    order = sorted(range(len(examples)), key=lambda i: (-tokens[i], names[i]))
-    shards = [order[i : i + _PAIRS_PER_SHARD] for i in range(0, len(order), _PAIRS_PER_SHARD)]
-    keys = [f"{key}-{i:05d}" for i in range(len(shards))]
-    parts = folder / "shards"
-    model: Any = None
-
-    def compute(i: int) -> None:
-        """Unless somebody has. For who holds the shard's lock, without which nobody takes a shard away."""
-        nonlocal model
-        if find(folder, key) or find(parts, keys[i]):
-            return
-        model = open_model() if model is None else model
-        shard = [examples[j] for j in shards[i]]
-        rows = all_logps(model, shard, micro_batch, make_batch=make_batch, backend=backend, autocast=autocast)
-        publish(parts, keys[i], {"reference": (ReferenceLogps, rows)}, {"stage": "reference_shard"})
-
-    others, turns = [], range(len(shards))
-    for i in turns if rank() else track(turns, len(turns), "reference log-probs"):  # once for a run
-        if find(folder, key):
-            break
-        with building(parts, keys[i], wait=False) as mine:
-            if mine:
-                compute(i)
-            else:
-                others.append(i)
-    for i in others:  # whoever was at them has ended by now, or will soon, or was killed over it
-        with building(parts, keys[i]):
-            compute(i)
     with building(folder, key):
-        return find(folder, key) or _joined(folder, key, parts, keys)
-
-
-def _joined(folder: Path, key: str, parts: Path, keys: Sequence[str]) -> Artifact:
-    """The artifact out of its shards, which go."""
-    found = [part for shard_key in keys if (part := find(parts, shard_key))]
-    table = pa.concat_tables([part.load("reference") for part in found]).combine_chunks()
-    ordered = table.sort_by("pair_id")
-    counts = {"pairs": ordered.num_rows}
-    artifact = publish(
-        folder, key, {"reference": (ordered.schema, [ordered])}, {"stage": "reference", "counts": counts}
-    )
-    for part, shard_key in zip(found, keys, strict=True):
-        with building(parts, shard_key):
+        if done := find(folder, key):
+            return done
+        # Long pairs first: if memory is short, it shows at once.
+        tokens = [len(e.chosen_ids) + len(e.rejected_ids) + len(e.prompt_ids) for e in examples]
+        names = [e.pair_id for e in examples]
+        order = sorted(range(len(examples)), key=lambda i: (-tokens[i], names[i]))
+        shards = [order[i : i + _PAIRS_PER_SHARD] for i in range(0, len(order), _PAIRS_PER_SHARD)]
+        keys = [f"{key}-{i:05d}" for i in range(len(shards))]
+        parts = folder / "shards"
+        missing = [i for i, shard_key in enumerate(keys) if find(parts, shard_key) is None]
+        model = open_model() if missing else None
+        for i in track(missing, len(missing), "reference log-probs"):
+            shard = [examples[j] for j in shards[i]]
+            rows = all_logps(model, shard, micro_batch, make_batch=make_batch, backend=backend, autocast=autocast)
+            publish(parts, keys[i], {"reference": (ReferenceLogps, rows)}, {"stage": "reference_shard"})
+        found = [part for shard_key in keys if (part := find(parts, shard_key))]
+        table = pa.concat_tables([part.load("reference") for part in found]).combine_chunks()
+        ordered = table.sort_by("pair_id")
+        counts = {"pairs": ordered.num_rows}
+        artifact = publish(
+            folder, key, {"reference": (ordered.schema, [ordered])}, {"stage": "reference", "counts": counts}
+        )
+        for part in found:
             shutil.rmtree(part.folder)
-            lock_file(parts, shard_key).unlink()  # who waits for it now finds the whole
-    return artifact
+        return artifact
 
 
 def batch_logps(

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from iterpref.codeflow.sandbox.sharing import usable_cores
-from iterpref.launch import thread_shares
 from iterpref.processes import end_with_parent
 from iterpref.study.plan import Job
 
 _LAST_LINES = 12  # of a worker's log, told when its job failed
+_THREADS = ("OMP_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")  # read by libraries as they are imported
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _PATIENCE_S = 20.0  # with a process that is to end by itself
 
@@ -109,7 +109,8 @@ class _Worker:
         self.log = out / "work" / f"worker-{number}.log"
         self.pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(target=_work, args=(theirs, out, self.log, of))
-        with environment(thread_shares(of) | one_gpu(number)):
+        share = str(max(1, usable_cores() // of))
+        with environment({name: os.environ.get(name, share) for name in _THREADS} | one_gpu(number)):
             self.process.start()
         theirs.close()
 
