@@ -41,7 +41,7 @@ from iterpref.models.shared_prefix import attend_apart, register_flex
 WAYS = ("none", "layers", "apart", "graphs", "replay")
 _SHARES = (1.0, 0.75, 0.6, 0.85, 1.25)  # of --pairs, in a row: five lengths, not in their order
 _TIMES = 6
-CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def measure(way: str, a: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -88,12 +88,16 @@ def elsewhere(way: str, a: argparse.Namespace, caches: Path) -> list[dict[str, A
     command = [sys.executable, "-m", "iterpref.bench.lengths", "--tokenizer", str(a.tokenizer), "--shape", a.shape]
     command += ["--pairs", str(a.pairs), "--ways", way, "--here"]
     command += ["--pairs-file", str(a.pairs_file)] if a.pairs_file else []
-    places = {name: str(caches / name.lower()) for name in CACHES}
-    done = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=with_caches(caches), capture_output=True, text=True, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         rows.append({"way": way, "error": (done.stderr or done.stdout).strip().splitlines()[-1:]})
     return rows
+
+
+def with_caches(folder: Path) -> dict[str, str]:
+    """The environment of a process that keeps its compiled code below `folder`."""
+    return {**os.environ, **{name: str(folder / name.lower()) for name in _CACHES}}
 
 
 def show(row: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import torch
 
 from iterpref.bench.arguments import at_least, output_file
 from iterpref.bench.facts import machine_facts
-from iterpref.bench.lengths import CACHES
+from iterpref.bench.lengths import with_caches
 from iterpref.bench.scaling import COMPILED, STRATEGIES, versions
 from iterpref.bench.step_ours import SHAPES
 from iterpref.cli import run_task
@@ -57,9 +56,8 @@ def measure(folder: Path, devices: int, strategy: str, a: argparse.Namespace) ->
         f"data.micro_batch={micro}", f"trainer.devices={devices}", f"trainer.strategy={strategy}", f"trainer.compile={compiled}",
         f"paths.data={folder / 'data'}", f"paths.run={folder / 'run'}", *a.overrides,
     ]  # fmt: skip
-    caches = {name: str(folder / name.lower()) for name in CACHES}
     begin = time.time()
-    done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=with_caches(folder), capture_output=True, text=True, check=False)
     row |= {"seconds": time.time() - begin, "exit": done.returncode}
     if done.returncode:
         error = (done.stderr or done.stdout).strip().splitlines()[-3:]
